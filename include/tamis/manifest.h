@@ -1,0 +1,59 @@
+/* tamis - manifests: a selection turned into the files that trainers read.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_MANIFEST_H
+#define TAMIS_MANIFEST_H
+
+#include <tamis/selection.h>
+
+TAMIS_BEGIN
+
+enum {
+    TAMIS_MANIFEST_NEEDS_INPUT = 1u << 0 /**< copies records of an input file */
+};
+
+typedef struct tamis_manifest_info {
+    const char *name;       /**< "csv", "tsv", "jsonl", "index", "index-npy", "mask", "mask-npy" */
+    const char *summary;
+    const char *extensions; /**< file name endings, space-separated; "" = none */
+    unsigned flags;
+} tamis_manifest_info;
+
+/** The i-th format, in alphabetical order; NULL past the end. */
+TAMIS_API const tamis_manifest_info *tamis_manifest_at(size_t i);
+
+/** Zero-initialise. */
+typedef struct tamis_manifest_params {
+    const tamis_selection *selection; /**< required */
+    const char *format;  /**< NULL = by the name of the input, else of the output */
+    const char *input;   /**< the file the candidates came from; NULL for index and mask */
+    const char *output;  /**< kept records; required */
+    const char *dropped; /**< the other records, byte for byte, and beside them
+                              "<dropped>.reasons.csv" with row, id, score, rank and reason of each;
+                              NULL = not written */
+    bool force;
+    bool no_digests;     /**< do not compare record digests (said in the result) */
+} tamis_manifest_params;
+
+typedef struct tamis_manifest_result {
+    uint64_t records, kept, dropped;
+    uint64_t bytes_in, bytes_out, bytes_dropped;
+    bool digests_checked; /**< false: the selection has none, or no_digests */
+} tamis_manifest_result;
+
+/** Write the kept records byte for byte, in source order: line ends, invalid UTF-8 and quoting
+ *  untouched, a byte order mark and a CSV header kept at the head of both outputs, a missing
+ *  last newline completed in the file's own style when a record would follow or end it. Blank
+ *  lines of JSON Lines are not records and are not copied. Nothing is re-serialised.
+ *  Errors: SHAPE (record count differs from the selection: says both), FORMAT (a record's digest
+ *  differs: names the first record, its line and id; an unclosed quote), ARG (unknown format, no
+ *  input), IO, NOMEM, CANCELLED. On error no output exists.
+ *  Complexity: one pass, memory-mapped. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_manifest_write(tamis_context *context,
+                                                            const tamis_manifest_params *params,
+                                                            tamis_manifest_result *ret_result,
+                                                            tamis_error *err);
+
+TAMIS_END
+
+#endif

@@ -1,0 +1,62 @@
+/* tamis - parameter tables: one description drives parsing, range errors, help, man pages,
+ * completions and `tamis list --json`.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_PARAM_H
+#define TAMIS_PARAM_H
+
+#include <tamis/common.h>
+
+TAMIS_BEGIN
+
+typedef enum tamis_param_type {
+    TAMIS_PARAM_REAL = 0,   /**< a finite number in [min, max] */
+    TAMIS_PARAM_INTEGER,    /**< a whole number in [min, max] */
+    TAMIS_PARAM_BOOLEAN,    /**< true/false, yes/no, on/off, 1/0; no value means true */
+    TAMIS_PARAM_CHOICE,     /**< one of `choices`; the value is its index */
+    TAMIS_PARAM_STRING      /**< text, at most TAMIS_PARAM_TEXT_SIZE - 1 bytes */
+} tamis_param_type;
+
+#define TAMIS_PARAM_TEXT_SIZE 128
+
+/** Description of one parameter. Tables are const and static. */
+typedef struct tamis_param_desc {
+    const char *name;            /**< as written before '=' */
+    const char *help;            /**< one line: meaning and unit */
+    tamis_param_type type;
+    double min, max;             /**< bounds, both included; REAL and INTEGER only */
+    double fallback;             /**< default as a number (CHOICE: index; BOOLEAN: 0 or 1) */
+    const char *fallback_text;   /**< default of a STRING; NULL = empty */
+    const char *const *choices;  /**< CHOICE: names ended by NULL; otherwise NULL */
+} tamis_param_desc;
+
+/** A parsed value. `number` is set for all types but STRING, `text` for STRING and CHOICE. */
+typedef struct tamis_param_value {
+    double number;
+    int given; /**< 1 when the user wrote it, 0 when it is the default */
+    char text[TAMIS_PARAM_TEXT_SIZE];
+} tamis_param_value;
+
+/** Parse "name=value,name=value" against a table of `n` descriptions into `ret_values[n]`,
+ *  filling in defaults. `text` may be NULL or empty. `owner` names the scorer or selector in
+ *  messages. Numbers are read independently of the locale.
+ *  Errors: ARG for an unknown name (with the nearest one suggested), a name given twice, a value
+ *  of the wrong type or out of bounds. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_params_parse(const tamis_param_desc *table, size_t n,
+                                                          const char *owner, const char *text,
+                                                          tamis_param_value *ret_values,
+                                                          tamis_error *err);
+
+/** Parse one value of type REAL, INTEGER, BOOLEAN or CHOICE or STRING. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_param_parse_value(const tamis_param_desc *desc,
+                                                               const char *owner, const char *text,
+                                                               tamis_param_value *ret_value,
+                                                               tamis_error *err);
+
+/** The nearest of `n` candidates to `word` by edit distance, or NULL when none is near enough to
+ *  be worth suggesting. NULL candidates are skipped. */
+TAMIS_API const char *tamis_suggest(const char *word, const char *const *candidates, size_t n);
+
+TAMIS_END
+
+#endif

@@ -1,0 +1,51 @@
+/* tamis - scorers: from gradient stores to a scores file.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_SCORE_H
+#define TAMIS_SCORE_H
+
+#include <tamis/param.h>
+#include <tamis/scores.h>
+
+TAMIS_BEGIN
+
+enum {
+    TAMIS_SCORER_NO_QUERY = 1u << 0 /**< one score per training example; takes no query store */
+};
+
+/** What a scorer says of itself; const and static. The formulas are in docs/scorers.md. */
+typedef struct tamis_scorer_info {
+    const char *name;
+    const char *summary;  /**< one line */
+    const char *citation; /**< paper and equation */
+    unsigned flags;       /**< TAMIS_SCORER_* */
+    const tamis_param_desc *params;
+    size_t n_params;
+} tamis_scorer_info;
+
+/** The i-th scorer, in alphabetical order; NULL past the end. */
+TAMIS_API const tamis_scorer_info *tamis_scorer_at(size_t i);
+
+/** What to score. Zero-initialise. */
+typedef struct tamis_score_params {
+    const char *scorer;     /**< "name[:param=value,...]"; required */
+    tamis_store *train;     /**< required; not closed */
+    tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
+    const char *path;       /**< scores file to write; required */
+    bool force;
+    const char *provenance; /**< JSON text */
+} tamis_score_params;
+
+/** Score every training row against every query and write the scores file. Bit-identical for any
+ *  thread count, memory limit and sharding of the stores.
+ *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted), SHAPE (layers,
+ *  columns, checkpoints or projections differ: says which), NUMERIC (a row is not finite, or has
+ *  no direction where one is needed: names its id), IO, NOMEM, CANCELLED.
+ *  Complexity: 2 * rows * queries * columns * checkpoints flops; the training rows are read once
+ *  for every 64-query tile group that fits the memory limit. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_score(tamis_context *context,
+                                                   const tamis_score_params *params, tamis_error *err);
+
+TAMIS_END
+
+#endif

@@ -1,0 +1,66 @@
+/* tamis - selectors: from scores or per-example columns to a selection.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_SELECT_H
+#define TAMIS_SELECT_H
+
+#include <tamis/param.h>
+#include <tamis/scores.h>
+#include <tamis/selection.h>
+
+TAMIS_BEGIN
+
+enum {
+    TAMIS_SELECTOR_NO_BUDGET = 1u << 0, /**< decides by itself how many to keep */
+    TAMIS_SELECTOR_NO_VALUE = 1u << 1   /**< looks at no value (random) */
+};
+
+typedef struct tamis_selector_info {
+    const char *name;
+    const char *summary;
+    const char *citation;
+    unsigned flags;
+    const tamis_param_desc *params;
+    size_t n_params;
+} tamis_selector_info;
+
+/** The i-th selector, in alphabetical order; NULL past the end. */
+TAMIS_API const tamis_selector_info *tamis_selector_at(size_t i);
+
+/** How the queries' scores of a row become one value. */
+typedef enum tamis_aggregate {
+    TAMIS_AGGREGATE_TOTAL = 0, /**< sum over queries, accumulated in double */
+    TAMIS_AGGREGATE_MEAN = 1,
+    TAMIS_AGGREGATE_MAX = 2
+} tamis_aggregate;
+
+/** What to select. Zero-initialise. Exactly one of `scores` and `store` is set. */
+typedef struct tamis_select_params {
+    const char *selector;    /**< "name[:param=value,...]"; required */
+    const tamis_scores *scores;
+    tamis_store *store;      /**< a gradient store, with `column` */
+    const char *column;      /**< with `store`: "loss", "margin", "norm" or "self" (weights times squared norms,
+                                  summed over checkpoints); loss, margin and norm are those of the last checkpoint.
+                                  NULL with `scores`: the scores themselves */
+    tamis_aggregate by;
+    const char *budget;      /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector needs none */
+    uint64_t seed;
+    const char *provenance;
+} tamis_select_params;
+
+/** Choose. Ties go to the lower row. The caller owns *ret_selection.
+ *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
+ *  rows or over 100%), NUMERIC (a value is NaN: names the row), FORMAT (the store has no such
+ *  column), IO, NOMEM. Complexity: one pass over the scores and a sort of the rows. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_select(tamis_selection **ret_selection,
+                                                    tamis_context *context,
+                                                    const tamis_select_params *params,
+                                                    tamis_error *err);
+
+/** "5%" or "1000" to a number of rows in [1, rows]. Errors: ARG. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_budget_parse(const char *text, uint64_t rows,
+                                                          uint64_t *ret_count, tamis_error *err);
+
+TAMIS_END
+
+#endif

@@ -1,0 +1,174 @@
+/* tamis - the gradient store: per-example rows of one or more checkpoints, in HDF5.
+ *
+ * Layout (docs/formats.md has every dataset): rows whole, chunked by row blocks, never compressed,
+ * f32, f16 or bf16; one file, or a directory of shards NNNNN.h5 whose row ranges join up.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_STORE_H
+#define TAMIS_STORE_H
+
+#include <stdbool.h>
+#include <tamis/context.h>
+
+TAMIS_BEGIN
+
+/** A layer's block of columns: [out, in + bias] row-major, the bias as the LAST COLUMN. Rows that
+ *  are not gradients of a linear layer (embeddings, imported rows) are one layer with out = 1. */
+typedef struct tamis_layer {
+    char name[128];        /**< UTF-8, unique in the store */
+    uint64_t out, in;      /**< output and input width, without the bias */
+    uint32_t bias;         /**< 1 when the block has a bias column, else 0 */
+    uint64_t first_column; /**< where the block starts in a row */
+} tamis_layer;
+
+/** Columns of a layer's block: out * (in + bias). */
+static inline uint64_t tamis_layer_columns(const tamis_layer *layer)
+{
+    return layer->out * (layer->in + layer->bias);
+}
+
+typedef struct tamis_checkpoint {
+    uint64_t step;        /**< optimiser steps done */
+    double learning_rate; /**< the weight of the checkpoint in TracIn; > 0 */
+} tamis_checkpoint;
+
+/** What every store says of itself. Strings and arrays belong to the store. */
+typedef struct tamis_store_info {
+    uint64_t rows, columns;
+    tamis_dtype dtype;
+    uint32_t checkpoints, layers, shards;
+    const tamis_layer *layer;           /**< [layers] */
+    const tamis_checkpoint *checkpoint; /**< [checkpoints] */
+    uint32_t classes;                   /**< columns of /probability; 0 = not recorded */
+    const char *provenance;             /**< JSON text; "{}" when absent */
+    const char *projection;             /**< JSON text of /projection; NULL = not projected */
+    uint64_t digest;                    /**< content digest: sum over rows and checkpoints of
+                                             XXH3-64(stored row bytes, seed = row * 2^8 + checkpoint),
+                                             modulo 2^64: the same for any sharding */
+} tamis_store_info;
+
+/** Per-example columns. Any pointer may be NULL: the store does not have that column. */
+typedef struct tamis_examples {
+    const uint64_t *id_number; /**< [rows]; NULL together with id_text = ids are row numbers */
+    const char *const *id_text;/**< [rows] UTF-8, at most 4,095 bytes each */
+    const uint64_t *digest;    /**< [rows] of the source record's bytes; 0 = unknown */
+    const int32_t *label;      /**< [rows] */
+    const int32_t *group;      /**< [rows] index into group_name; -1 = none */
+    const char *const *group_name; /**< [groups] */
+    uint32_t groups;
+} tamis_examples;
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+/** An open store. After tamis_store_open() every function but tamis_store_close() may be called
+ *  from several threads at once. */
+typedef struct tamis_store tamis_store;
+
+/** Open a file or a directory of shards for reading. Rows are memory-mapped where the layout
+ *  allows (uncompressed, little-endian), otherwise read through HDF5.
+ *  Errors, each with its own message: IO (absent, unreadable), FORMAT (not HDF5, truncated, not a
+ *  gradient store, a dataset missing or of the wrong type or length, shards that leave a gap,
+ *  overlap, or stop before the last row), UNSUPPORTED (written by a newer version; a dtype that is
+ *  not read), SHAPE (shards or checkpoints whose columns differ), NOMEM.
+ *  Complexity: O(shards + chunks), no row is read. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_open(tamis_store **ret_store, tamis_context *context,
+                                                        const char *path, tamis_error *err);
+/** Close and set to NULL. Accepts NULL and a pointer to NULL. */
+TAMIS_API void tamis_store_close(tamis_store **store);
+
+TAMIS_API const tamis_store_info *tamis_store_info_get(const tamis_store *store);
+
+/** The path the store was opened with. */
+TAMIS_API const char *tamis_store_path(const tamis_store *store);
+
+/** Per-example columns, loaded on open; owned by the store. */
+TAMIS_API const tamis_examples *tamis_store_examples(const tamis_store *store);
+
+/** Write the id of a row as text into `buffer` (truncated to `size`, always ended). */
+TAMIS_API void tamis_store_id(const tamis_store *store, uint64_t row, char *buffer, size_t size);
+
+/** Rows first_row .. first_row+rows-1, columns first_column .. +columns-1 of a checkpoint,
+ *  converted to f32 into `out` with `stride` floats from row to row (>= columns). Exact for every
+ *  dtype. Errors: ARG (out of range), IO. Complexity: O(rows * columns). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint,
+                                                        uint64_t first_row, uint64_t rows,
+                                                        uint64_t first_column, uint64_t columns,
+                                                        float *out, size_t stride, tamis_error *err);
+
+/** Pointer to a mapped row in its stored type, and in *ret_rows how many rows follow it without a
+ *  gap (this one included). NULL when the rows are not mapped. Valid until the store closes. */
+TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpoint, uint64_t row,
+                                      uint64_t *ret_rows);
+
+/** [rows] L2 norm of every row of a checkpoint before rounding to the stored type. Computed from
+ *  the rows, and kept, for a store that does not have them. NaN marks a row that is not finite. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uint32_t checkpoint,
+                                                         const float **ret_norms, tamis_error *err);
+
+/** Optional per-example outputs at a checkpoint: "loss" [rows], "margin" [rows] or "probability"
+ *  [rows, classes], read into memory the caller frees with free(). *ret_values is NULL when the
+ *  store does not have them; that is not an error. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *store, uint32_t checkpoint,
+                                                           const char *name, float **ret_values,
+                                                           tamis_error *err);
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+/** What a store will be. Zero-initialise. Strings and arrays need live only during the call. */
+typedef struct tamis_store_spec {
+    const char *path;         /**< file, or directory when shard_rows != 0; required */
+    tamis_dtype dtype;
+    uint64_t rows;            /**< rows in all, known beforehand; > 0 */
+    const tamis_layer *layer; /**< [layers]; first_column is set by the writer */
+    uint32_t layers;
+    const tamis_checkpoint *checkpoint; /**< [checkpoints] */
+    uint32_t checkpoints;
+    uint32_t classes;         /**< columns of /probability; 0 = none */
+    bool outputs;             /**< loss and margin are recorded as well */
+    uint64_t shard_rows;      /**< rows of a shard, rounded up to whole blocks; 0 = one file */
+    bool force;               /**< replace an existing store */
+    bool resume;              /**< keep whole shards that are there and match this spec */
+    const char *provenance;   /**< JSON text; NULL = "{}" */
+} tamis_store_spec;
+
+/** Writes rows in order. One thread at a time. */
+typedef struct tamis_store_writer tamis_store_writer;
+
+/** Start a store. Nothing appears under `path` until a shard is whole: it is written as X.part,
+ *  flushed, synced and renamed.
+ *  With `resume`, tamis_store_writer_next() tells where to go on; a finished store that matches
+ *  gives next == rows and nothing is written.
+ *  Errors: ARG (no rows, layers or checkpoints; learning rate not > 0), IO (exists and no force or
+ *  resume, cannot create), SHAPE (resume of a store that was made otherwise: says what differs),
+ *  NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_open(tamis_store_writer **ret_writer,
+                                                               tamis_context *context,
+                                                               const tamis_store_spec *spec,
+                                                               tamis_error *err);
+
+/** The row to be written next. */
+TAMIS_API uint64_t tamis_store_writer_next(const tamis_store_writer *writer);
+
+/** Add `rows` rows. `gradient[k]` points to [rows, columns] f32 of checkpoint k, `examples` to
+ *  columns of the same rows (its arrays start at the first of them; group_name must not change
+ *  between calls), `loss[k]`, `margin[k]` [rows] and `probability[k]` [rows, classes] to outputs
+ *  (NULL arrays when the spec has none).
+ *  Errors: NUMERIC (a row is not finite, or overflows the stored type: names checkpoint and row),
+ *  ARG (more rows than announced), IO, NOMEM. After an error only _abort() may be called. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append(
+    tamis_store_writer *writer, uint64_t rows, const float *const *gradient,
+    const tamis_examples *examples, const float *const *loss, const float *const *margin,
+    const float *const *probability, tamis_error *err);
+
+/** Commit the last shard and free the writer. Errors: ARG (fewer rows than announced), IO.
+ *  The writer is freed and set to NULL in every case. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_commit(tamis_store_writer **writer,
+                                                                 tamis_error *err);
+
+/** Give up: remove what is not committed, keep whole shards (for a later resume), free. Accepts
+ *  NULL and a pointer to NULL. */
+TAMIS_API void tamis_store_writer_abort(tamis_store_writer **writer);
+
+TAMIS_END
+
+#endif

@@ -1,0 +1,304 @@
+/* Input files mapped whole, and output files that appear whole or not at all.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+#define BUFFER_SIZE ((size_t)1 << 20)
+
+/* --- input ---------------------------------------------------------------------------------- */
+
+/* A pipe or terminal: read until it ends, within the memory limit. */
+static tamis_status read_whole(tamis__input *ret_input, int fd, uint64_t limit, const char *path,
+                               tamis_error *err)
+{
+    unsigned char *data = NULL;
+    size_t size = 0, room = 0;
+    for (;;) {
+        if (size == room) {
+            size_t want = room ? 2 * room : (size_t)1 << 16;
+            unsigned char *grown = want <= limit ? tamis__realloc(data, want, 1) : NULL;
+            if (!grown) {
+                free(data);
+                return tamis__fail(err, TAMIS_ERR_NOMEM,
+                                   "'%s' is not a regular file and does not fit in memory (%.0f MiB): write "
+                                   "it to a file first or raise --memory",
+                                   path, (double)limit / 1048576.0);
+            }
+            data = grown;
+            room = want;
+        }
+        ssize_t got = tamis__fault_io() ? -1 : read(fd, data + size, room - size);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            free(data);
+            return tamis__fail_errno(err, "cannot read '%s'", path);
+        }
+        if (got == 0) break;
+        size += (size_t)got;
+    }
+    *ret_input = (tamis__input){.data = data, .size = size};
+    return TAMIS_OK;
+}
+
+static tamis_status open_fd(tamis__input *ret_input, int fd, uint64_t limit, const char *path,
+                            tamis_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st)) return tamis__fail_errno(err, "cannot read '%s'", path);
+    if (S_ISDIR(st.st_mode))
+        return tamis__fail(err, TAMIS_ERR_IO, "'%s' is a directory: a file is expected", path);
+    if (!S_ISREG(st.st_mode)) return read_whole(ret_input, fd, limit, path, err);
+    if (st.st_size == 0) {
+        *ret_input = (tamis__input){.data = (const unsigned char *)"", .size = 0, .mapped = true};
+        return TAMIS_OK;
+    }
+    void *data = tamis__fault_io() ? MAP_FAILED
+                                   : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) return tamis__fail_errno(err, "cannot map '%s'", path);
+    *ret_input = (tamis__input){.data = data, .size = (size_t)st.st_size, .mapped = true};
+    return TAMIS_OK;
+}
+
+tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context, const char *path,
+                               tamis_error *err)
+{
+    uint64_t limit = context ? context->memory : UINT64_C(1) << 30;
+    if (!strcmp(path, "-")) return open_fd(ret_input, STDIN_FILENO, limit, "standard input", err);
+    int fd = tamis__fault_io() ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return tamis__fail_errno(err, "cannot open '%s'", path);
+    tamis_status status = open_fd(ret_input, fd, limit, path, err);
+    close(fd);
+    return status;
+}
+
+void tamis__input_close(tamis__input *input)
+{
+    if (!input->data) return;
+    if (!input->mapped)
+        free((void *)(uintptr_t)input->data);
+    else if (input->size)
+        munmap((void *)(uintptr_t)input->data, input->size);
+    *input = (tamis__input){0};
+}
+
+void tamis__input_sequential(const tamis__input *input)
+{
+    if (input->mapped && input->size)
+        (void)madvise((void *)(uintptr_t)input->data, input->size, MADV_SEQUENTIAL);
+}
+
+/* --- output --------------------------------------------------------------------------------- */
+
+char *tamis__part_path(const char *path)
+{
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') size--;
+    char *part = tamis__malloc(size + sizeof ".part", 1);
+    if (!part) return NULL;
+    memcpy(part, path, size);
+    memcpy(part + size, ".part", sizeof ".part");
+    return part;
+}
+
+tamis_status tamis__output_check(const char *path, bool force, bool allow_device, tamis_error *err)
+{
+    struct stat st;
+    if (!*path) return tamis__fail(err, TAMIS_ERR_ARG, "the output file has an empty name");
+    if (stat(path, &st)) {
+        if (errno == ENOENT) return TAMIS_OK;
+        return tamis__fail_errno(err, "cannot write '%s'", path);
+    }
+    if (S_ISDIR(st.st_mode))
+        return tamis__fail(err, TAMIS_ERR_IO, "cannot write '%s': it is a directory, name a file in it", path);
+    if (!S_ISREG(st.st_mode)) {
+        if (allow_device) return TAMIS_OK;
+        return tamis__fail(err, TAMIS_ERR_IO, "cannot write '%s': HDF5 needs a regular file", path);
+    }
+    if (!force)
+        return tamis__fail(err, TAMIS_ERR_IO, "'%s' exists: use -f to overwrite it, or another name", path);
+    return TAMIS_OK;
+}
+
+/* So that the rename itself survives a power cut. */
+static void sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = NULL;
+    if (slash) {
+        directory = tamis__strdup(path);
+        if (!directory) return;
+        directory[slash == path ? 1 : slash - path] = '\0';
+    }
+    int fd = open(directory ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    free(directory);
+}
+
+static int rename_into_place(const char *part, const char *path, bool force)
+{
+    if (tamis__fault_io()) return -1;
+    if (force) return rename(part, path);
+    if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return 0;
+    /* A file system without the flag: the check at the start has to do. */
+    if (errno == EINVAL || errno == ENOSYS) return rename(part, path);
+    return -1;
+}
+
+tamis_status tamis__output_publish(const tamis_context *context, const char *part, const char *path,
+                                   bool force, tamis_error *err)
+{
+    tamis_status status = TAMIS_OK;
+    int fd = tamis__fault_io() ? -1 : open(part, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || tamis__fault_io() || fsync(fd))
+        status = tamis__fail_errno(err, "cannot write '%s'", path);
+    if (fd >= 0) close(fd);
+    if (status == TAMIS_OK && rename_into_place(part, path, force)) {
+        status = errno == EEXIST
+                     ? tamis__fail(err, TAMIS_ERR_IO, "'%s' appeared while it was being written: use -f to "
+                                                      "overwrite it, or another name", path)
+                     : tamis__fail_errno(err, "cannot rename '%s' to '%s'", part, path);
+    }
+    if (status != TAMIS_OK)
+        unlink(part);
+    else
+        sync_directory(path);
+    tamis__temporary(context, part, false);
+    return status;
+}
+
+static tamis_status open_target(tamis__output *output, tamis_error *err)
+{
+    struct stat st;
+    if (!strcmp(output->path, "-")) {
+        output->fd = STDOUT_FILENO;
+        return TAMIS_OK;
+    }
+    bool in_place = stat(output->path, &st) == 0 && !S_ISREG(st.st_mode);
+    if (in_place) {
+        output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
+    } else {
+        output->part = tamis__part_path(output->path);
+        if (!output->part) return tamis__fail_memory(err, "a file name", strlen(output->path));
+        tamis__temporary(output->context, output->part, true);
+        output->fd = tamis__fault_io()
+                         ? -1
+                         : open(output->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    }
+    if (output->fd < 0) return tamis__fail_errno(err, "cannot write '%s'", output->path);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context, const char *path,
+                                bool force, tamis_error *err)
+{
+    if (strcmp(path, "-") != 0) TAMIS_TRY(tamis__output_check(path, force, true, err));
+    tamis__output output = {.context = context, .fd = -1, .force = force};
+    output.path = tamis__strdup(path);
+    output.buffer = tamis__malloc(BUFFER_SIZE, 1);
+    tamis_status status = output.path && output.buffer ? open_target(&output, err)
+                                                       : tamis__fail_memory(err, "an output buffer", BUFFER_SIZE);
+    if (status != TAMIS_OK) {
+        tamis__output_abort(&output);
+        return status;
+    }
+    *ret_output = output;
+    return TAMIS_OK;
+}
+
+static tamis_status write_fully(tamis__output *output, const unsigned char *bytes, size_t size,
+                                tamis_error *err)
+{
+    while (size > 0) {
+        ssize_t put = tamis__fault_io() ? -1 : write(output->fd, bytes, size);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) {
+            const char *name = strcmp(output->path, "-") ? output->path : "standard output";
+            return tamis__fail_errno(err, "cannot write '%s'", name);
+        }
+        bytes += put;
+        size -= (size_t)put;
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status flush(tamis__output *output, tamis_error *err)
+{
+    size_t used = output->used;
+    output->used = 0;
+    return write_fully(output, output->buffer, used, err);
+}
+
+tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size, tamis_error *err)
+{
+    output->written += size;
+    if (size > BUFFER_SIZE - output->used) TAMIS_TRY(flush(output, err));
+    if (size >= BUFFER_SIZE) return write_fully(output, bytes, size, err);
+    memcpy(output->buffer + output->used, bytes, size);
+    output->used += size;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const char *format, ...)
+{
+    char line[4096];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof line)
+        return tamis__fail(err, TAMIS_ERR_IO, "a line for '%s' is too long", output->path);
+    return tamis__output_write(output, line, (size_t)n, err);
+}
+
+static void release(tamis__output *output)
+{
+    free(output->path);
+    free(output->part);
+    free(output->buffer);
+    *output = (tamis__output){.fd = -1};
+}
+
+tamis_status tamis__output_commit(tamis__output *output, tamis_error *err)
+{
+    tamis_status status = flush(output, err);
+    if (status != TAMIS_OK) {
+        tamis__output_abort(output);
+        return status;
+    }
+    if (output->fd != STDOUT_FILENO && close(output->fd)) {
+        output->fd = -1;
+        status = tamis__fail_errno(err, "cannot write '%s'", output->path);
+        tamis__output_abort(output);
+        return status;
+    }
+    if (output->part)
+        status = tamis__output_publish(output->context, output->part, output->path, output->force, err);
+    release(output);
+    return status;
+}
+
+void tamis__output_abort(tamis__output *output)
+{
+    if (output->fd > STDERR_FILENO) close(output->fd);
+    if (output->part) {
+        unlink(output->part);
+        tamis__temporary(output->context, output->part, false);
+    }
+    release(output);
+}

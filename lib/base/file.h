@@ -1,0 +1,68 @@
+/* Input files mapped whole, and output files that appear whole or not at all.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_BASE_FILE_H
+#define TAMIS_BASE_FILE_H
+
+#include <stdbool.h>
+
+#include "base/context.h"
+
+/* --- input ---------------------------------------------------------------------------------- */
+
+/* A file's bytes. Mapped when it is a regular file, read into memory when it is a pipe. `data` is
+ * never NULL after a successful open, even when `size` is 0. */
+typedef struct tamis__input {
+    const unsigned char *data;
+    size_t size;
+    bool mapped;
+} tamis__input;
+
+/* Errors: IO naming the path (absent, a directory, unreadable). A pipe is limited by the context's
+ * memory (`context` may be NULL: 1 GiB). */
+tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context, const char *path,
+                               tamis_error *err);
+void tamis__input_close(tamis__input *input);
+
+/* Tell the kernel that the mapping is read once, front to back. */
+void tamis__input_sequential(const tamis__input *input);
+
+/* --- output --------------------------------------------------------------------------------- */
+
+/* The name under which an output is written until it is whole: "<path>.part". Allocated. NULL when
+ * out of memory. */
+char *tamis__part_path(const char *path);
+
+/* Check that `path` may be written: absent, or a regular file (directory when `directory`) and
+ * `force`. Errors: IO saying "exists ... use -f". A device or pipe passes when `allow_device`. */
+tamis_status tamis__output_check(const char *path, bool force, bool allow_device, tamis_error *err);
+
+/* Sync a finished temporary file (by path) and rename it to `path`; without force it never replaces
+ * a file that appeared meanwhile. The directory is synced too. On failure the temporary file is
+ * removed. `context` is told. */
+tamis_status tamis__output_publish(const tamis_context *context, const char *part, const char *path,
+                                   bool force, tamis_error *err);
+
+/* Buffered bytes to a file that appears at commit. */
+typedef struct tamis__output {
+    const tamis_context *context;
+    char *path, *part; /* part NULL: written in place (a device, a pipe, "-") */
+    int fd;
+    bool force;
+    unsigned char *buffer;
+    size_t used;
+    uint64_t written; /* bytes given so far */
+} tamis__output;
+
+/* Open for writing. `path` "-" is standard output; a device or pipe is written in place. */
+tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context, const char *path,
+                                bool force, tamis_error *err);
+tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size, tamis_error *err);
+tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const char *format, ...)
+    TAMIS_PRINTF(3, 4);
+/* Flush, sync, rename. Closes in every case. */
+tamis_status tamis__output_commit(tamis__output *output, tamis_error *err);
+/* Remove and close. Harmless on a zeroed or committed struct. */
+void tamis__output_abort(tamis__output *output);
+
+#endif

@@ -1,0 +1,37 @@
+/* Inner loops chosen for the processor at run time. The plain C version of each is always there
+ * and is the reference that tests compare with.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_KERNELS_KERNELS_H
+#define TAMIS_KERNELS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <tamis/common.h>
+
+typedef struct tamis__kernels {
+    /* Widen n stored values to float; exact, bit for bit, NaN payloads aside. */
+    void (*widen_f16)(float *out, const uint16_t *in, size_t n);
+    void (*widen_bf16)(float *out, const uint16_t *in, size_t n);
+    /* Round to nearest, ties to even, subnormals kept; overflow gives infinity, NaN stays NaN.
+     * All versions give the same bits. */
+    void (*narrow_f16)(uint16_t *out, const float *in, size_t n);
+    void (*narrow_bf16)(uint16_t *out, const float *in, size_t n);
+    /* The same of in[i] * scale (rounded to float first): a row of an outer product. */
+    void (*scale_f32)(float *out, const float *in, float scale, size_t n);
+    void (*scale_f16)(uint16_t *out, const float *in, float scale, size_t n);
+    void (*scale_bf16)(uint16_t *out, const float *in, float scale, size_t n);
+    /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added
+     * pairwise at the end: the same bits in every version. NaN or infinity when a value is. */
+    double (*sum_squares)(const float *in, size_t n);
+} tamis__kernels;
+
+/* The best versions that `cpu` (TAMIS_CPU_*) allows. */
+void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu);
+
+/* Stored values of any dtype to float, through the table. */
+void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in, size_t n);
+/* Float to stored values of any dtype. */
+void tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in, size_t n);
+
+#endif
