@@ -1,0 +1,54 @@
+/* The selectors of this build, and what each of them is.
+ *
+ * A new selector is one file that defines `const tamis__selector_class tamis__selector_<name>`, its name
+ * in the list below (alphabetical) and its file in meson.build.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_SELECT_REGISTRY_H
+#define TAMIS_SELECT_REGISTRY_H
+
+#include <tamis/select.h>
+
+#define TAMIS__SELECTOR_ABI 1
+
+/* More parameters than any selector has; the driver parses into an array of this length. */
+#define TAMIS__SELECTOR_PARAMS 16
+
+/* What a selector chooses from. */
+typedef struct tamis__candidates {
+    tamis_context *context;
+    uint64_t rows;
+    const double *value;     /* [rows], no NaN; NULL for TAMIS_SELECTOR_NO_VALUE */
+    const char *value_name;  /* "total score", "loss": for reasons; never NULL */
+    uint64_t budget;         /* rows to keep, in [1, rows]; 0 for TAMIS_SELECTOR_NO_BUDGET */
+    const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
+    uint64_t seed;
+    const tamis_select_params *source; /* scores or store, for selectors that look at more than a value */
+} tamis__candidates;
+
+typedef struct tamis__selector_class {
+    uint32_t abi; /* TAMIS__SELECTOR_ABI */
+    tamis_selector_info info;
+    size_t state_size; /* zeroed memory for the three calls below; may be 0 */
+    /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
+    tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
+    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE (otherwise it
+     * holds the value already) and `weight` where it is not 1 for kept and 0 for dropped. */
+    tamis_status (*select)(void *state, const tamis__candidates *candidates, tamis_selection *selection,
+                           tamis_error *err);
+    void (*fini)(void *state); /* accepts a half-initialised state; NULL = nothing to free */
+} tamis__selector_class;
+
+/* clang-format off */
+#define TAMIS__SELECTORS(X) \
+    X(bottom) \
+    X(random) \
+    X(threshold) \
+    X(top)
+/* clang-format on */
+
+#define TAMIS__DECLARE_SELECTOR(name) extern const tamis__selector_class tamis__selector_##name;
+TAMIS__SELECTORS(TAMIS__DECLARE_SELECTOR)
+#undef TAMIS__DECLARE_SELECTOR
+
+#endif

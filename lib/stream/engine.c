@@ -1,0 +1,385 @@
+/* The streaming product.
+ *
+ * Rows are taken in blocks of ROW_BLOCK, one block to a thread. Within a block, columns go in steps
+ * of COLUMN_BLOCK: the step's values are widened to float (or used where they are mapped), multiplied
+ * with tiles of QUERY_TILE queries by one-threaded BLAS in float, and the partial products are added
+ * up in double with the checkpoint's weight and the norms. Short float sums are what keeps the error
+ * near that of a dot product of COLUMN_BLOCK terms however long the rows are; these sizes are part of
+ * the result's last bits and depend on nothing.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "stream/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "kernels/kernels.h"
+#include "linalg/blas.h"
+
+enum { ROW_BLOCK = 256, COLUMN_BLOCK = 1024, QUERY_TILE = 64 };
+
+typedef struct engine {
+    const tamis__product *product;
+    const tamis_store_info *train, *query;
+    tamis__kernels kernels;
+    const float **row_norm, **query_norm; /* [checkpoints] */
+    uint64_t column_blocks;
+    size_t panel_stride; /* floats from query to query in the panel */
+    unsigned workers, slots;
+    uint64_t capacity; /* tiles that fit the memory limit */
+
+    /* Of the pass that is running. */
+    uint64_t first_query, queries, tiles;
+    uint64_t rows_before; /* rows done in earlier passes, for progress */
+    uint64_t rows_total;
+
+    float *panel; /* [checkpoint, column block, tile, QUERY_TILE, panel_stride] */
+    double *
+        factor; /* [checkpoint, capacity * QUERY_TILE]: what a column of products is multiplied by */
+    float *rows;    /* [worker, ROW_BLOCK, COLUMN_BLOCK]: widened rows */
+    float *partial; /* [worker, ROW_BLOCK, QUERY_TILE]: products of one tile and step */
+    double *sum;    /* [worker, ROW_BLOCK, capacity * QUERY_TILE] */
+    float *out;     /* [slot, ROW_BLOCK, capacity * QUERY_TILE] */
+} engine;
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t blocks_of(uint64_t n, uint64_t block)
+{
+    return (n + block - 1) / block;
+}
+
+/* --- checks before the first product ---------------------------------------------------------- */
+
+static tamis_status refuse_row(const tamis_store *store, uint32_t checkpoint, uint64_t row,
+                               const char *what, tamis_error *err)
+{
+    char id[256];
+    tamis_store_id(store, row, id, sizeof id);
+    return tamis__fail(err, TAMIS_ERR_NUMERIC, "'%s': row %llu (id %s) at checkpoint %u %s",
+                       tamis_store_path(store), (unsigned long long)row, id, checkpoint, what);
+}
+
+tamis_status tamis__finite_norms(tamis_store *store, uint32_t checkpoint, bool direction,
+                                 const float **ret_norms, tamis_error *err)
+{
+    const float *norms;
+    TAMIS_TRY(tamis_store_norms(store, checkpoint, &norms, err));
+    uint64_t rows = tamis_store_info_get(store)->rows;
+    for (uint64_t i = 0; i < rows; i++) {
+        if (!isfinite(norms[i]))
+            return refuse_row(store, checkpoint, i,
+                              "is not finite: make the store again without it", err);
+        if (direction && norms[i] == 0.0f)
+            return refuse_row(
+                store, checkpoint, i,
+                "is zero, so it has no direction: leave it out, or ask for zero=score0", err);
+    }
+    *ret_norms = norms;
+    return TAMIS_OK;
+}
+
+static tamis_status get_norms(engine *e, tamis_error *err)
+{
+    const tamis__product *p = e->product;
+    bool direction = p->unit && !p->zero_scores_zero;
+    for (uint32_t k = 0; k < e->train->checkpoints; k++) {
+        TAMIS_TRY(tamis__finite_norms(p->query, k, direction, &e->query_norm[k], err));
+        TAMIS_TRY(tamis__finite_norms(p->train, k, direction, &e->row_norm[k], err));
+    }
+    return TAMIS_OK;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static uint64_t panel_floats(const engine *e, uint64_t tiles)
+{
+    return e->train->checkpoints * e->column_blocks * tiles * QUERY_TILE * e->panel_stride;
+}
+
+/* How many tiles of queries are held at once: more of them means fewer passes over the rows. */
+static tamis_status plan(engine *e, tamis_error *err)
+{
+    uint64_t block = (uint64_t)ROW_BLOCK * QUERY_TILE;
+    uint64_t fixed = e->workers * (ROW_BLOCK * COLUMN_BLOCK + block) * sizeof(float);
+    uint64_t tile = panel_floats(e, 1) * sizeof(float) + e->workers * block * sizeof(double) +
+                    e->slots * block * sizeof(float) +
+                    e->train->checkpoints * (uint64_t)QUERY_TILE * sizeof(double);
+    tamis_context *context = e->product->context;
+    TAMIS_TRY(tamis__memory_check(context, fixed + tile, "scoring 64 queries at once", err));
+    uint64_t fit = (tamis_context_memory(context) - fixed) / tile;
+    e->capacity = smaller(fit, blocks_of(e->query->rows, QUERY_TILE));
+    return TAMIS_OK;
+}
+
+static tamis_status allocate(engine *e, tamis_error *err)
+{
+    size_t width = e->capacity * QUERY_TILE;
+    e->panel = tamis__aligned(panel_floats(e, e->capacity), sizeof *e->panel);
+    e->factor = tamis__calloc(e->train->checkpoints * width, sizeof *e->factor);
+    e->rows = tamis__aligned((size_t)e->workers * ROW_BLOCK * COLUMN_BLOCK, sizeof *e->rows);
+    e->partial = tamis__aligned((size_t)e->workers * ROW_BLOCK * QUERY_TILE, sizeof *e->partial);
+    e->sum = tamis__aligned(e->workers * ROW_BLOCK * width, sizeof *e->sum);
+    e->out = tamis__aligned(e->slots * ROW_BLOCK * width, sizeof *e->out);
+    if (e->panel && e->factor && e->rows && e->partial && e->sum && e->out) return TAMIS_OK;
+    return tamis__fail_memory(err, "the blocks of a product",
+                              panel_floats(e, e->capacity) * sizeof(float));
+}
+
+static void fini(engine *e)
+{
+    free(e->row_norm);
+    free(e->query_norm);
+    free(e->panel);
+    free(e->factor);
+    free(e->rows);
+    free(e->partial);
+    free(e->sum);
+    free(e->out);
+}
+
+static tamis_status init(engine *e, const tamis__product *product, tamis_error *err)
+{
+    *e = (engine){.product = product,
+                  .train = tamis_store_info_get(product->train),
+                  .query = tamis_store_info_get(product->query)};
+    uint32_t checkpoints = e->train->checkpoints;
+    tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
+    e->column_blocks = blocks_of(e->train->columns, COLUMN_BLOCK);
+    e->panel_stride = smaller(e->train->columns, COLUMN_BLOCK);
+    e->workers = tamis_context_threads(product->context);
+    e->slots = 2 * e->workers;
+    e->row_norm = tamis__calloc(checkpoints, sizeof *e->row_norm);
+    e->query_norm = tamis__calloc(checkpoints, sizeof *e->query_norm);
+    if (!e->row_norm || !e->query_norm)
+        return tamis__fail_memory(err, "norms", checkpoints * sizeof *e->row_norm);
+    TAMIS_TRY(get_norms(e, err));
+    TAMIS_TRY(plan(e, err));
+    return allocate(e, err);
+}
+
+/* --- the queries ------------------------------------------------------------------------------ */
+
+static float *panel_tile(const engine *e, uint64_t checkpoint, uint64_t column_block, uint64_t tile)
+{
+    uint64_t index = (checkpoint * e->column_blocks + column_block) * e->tiles + tile;
+    return e->panel + index * QUERY_TILE * e->panel_stride;
+}
+
+/* Power of two that brings a query's values near 1, so that products of small gradients do not fall
+ * below the smallest float. Exact, so it changes nothing else. */
+static int query_exponent(float norm)
+{
+    int exponent = norm > 0.0f ? ilogbf(norm) : 0;
+    return exponent < -126 ? -126 : exponent > 126 ? 126 : exponent;
+}
+
+static double query_factor(const engine *e, float norm)
+{
+    if (!e->product->unit) return ldexp(1.0, query_exponent(norm));
+    return norm > 0.0f ? ldexp(1.0, query_exponent(norm)) / (double)norm : 0.0;
+}
+
+/* One tile of one step of columns of one checkpoint. */
+static tamis_status fill_tile(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
+{
+    (void)slot, (void)worker;
+    const engine *e = arg;
+    uint64_t tile = item % e->tiles, block = item / e->tiles % e->column_blocks;
+    uint32_t k = (uint32_t)(item / e->tiles / e->column_blocks);
+    uint64_t first = tile * QUERY_TILE, n = smaller(QUERY_TILE, e->queries - first);
+    uint64_t column = block * COLUMN_BLOCK,
+             columns = smaller(COLUMN_BLOCK, e->train->columns - column);
+    float *panel = panel_tile(e, k, block, tile);
+    TAMIS_TRY(tamis_store_read(e->product->query, k, e->first_query + first, n, column, columns,
+                               panel, e->panel_stride, err));
+    for (uint64_t j = 0; j < n; j++) {
+        float *row = panel + j * e->panel_stride,
+              norm = e->query_norm[k][e->first_query + first + j];
+        e->kernels.scale_f32(row, row, ldexpf(1.0f, -query_exponent(norm)), columns);
+        if (block == 0)
+            e->factor[(k * e->capacity + tile) * QUERY_TILE + j] = query_factor(e, norm);
+    }
+    return TAMIS_OK;
+}
+
+/* --- the rows --------------------------------------------------------------------------------- */
+
+/* A step of columns of a block of rows, as floats: where they are when they are floats without a
+ * gap, else widened into `scratch`. */
+static tamis_status load_rows(const engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                              uint64_t column, uint64_t columns, float *scratch,
+                              const float **ret_rows, size_t *ret_stride, tamis_error *err)
+{
+    tamis_store *store = e->product->train;
+    size_t size = tamis_dtype_size(e->train->dtype);
+    uint64_t done = 0, run;
+    *ret_rows = scratch;
+    *ret_stride = COLUMN_BLOCK;
+    while (done < rows) {
+        const unsigned char *row = tamis_store_map(store, k, first + done, &run);
+        if (!row)
+            return tamis_store_read(store, k, first + done, rows - done, column, columns,
+                                    scratch + done * COLUMN_BLOCK, COLUMN_BLOCK, err);
+        row += column * size;
+        if (e->train->dtype == TAMIS_F32 && run >= rows && done == 0) {
+            *ret_rows = (const float *)(const void *)row;
+            *ret_stride = e->train->columns;
+            return TAMIS_OK;
+        }
+        for (uint64_t end = done + smaller(run, rows - done); done < end; done++) {
+            tamis__widen(&e->kernels, e->train->dtype, scratch + done * COLUMN_BLOCK, row, columns);
+            row += e->train->columns * size;
+        }
+    }
+    return TAMIS_OK;
+}
+
+/* What each row's products are multiplied by. */
+static void row_factors(const engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                        double *ret_factor)
+{
+    for (uint64_t r = 0; r < rows; r++) {
+        double norm = (double)e->row_norm[k][first + r];
+        ret_factor[r] = e->product->weight[k];
+        if (e->product->unit) ret_factor[r] = norm > 0.0 ? ret_factor[r] / norm : 0.0;
+    }
+}
+
+/* The last tile's missing columns go along, so that the inner loop has a fixed length; what they
+ * hold is never given out. */
+static void add_partial(const float *restrict partial, const double *row_factor, uint64_t rows,
+                        const double *restrict factor, double *restrict sum, size_t stride)
+{
+    for (uint64_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < QUERY_TILE; j++)
+            sum[r * stride + j] += row_factor[r] * factor[j] * (double)partial[r * QUERY_TILE + j];
+}
+
+static tamis_status refuse_score(const engine *e, uint64_t row, uint64_t query, tamis_error *err)
+{
+    char row_id[256], query_id[256];
+    tamis_store_id(e->product->train, row, row_id, sizeof row_id);
+    tamis_store_id(e->product->query, query, query_id, sizeof query_id);
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "'%s': the score of row %llu (id %s) for query %llu (id %s) is not finite: "
+                       "its values are too large",
+                       tamis_store_path(e->product->train), (unsigned long long)row, row_id,
+                       (unsigned long long)query, query_id);
+}
+
+static tamis_status round_sums(const engine *e, const double *sum, uint64_t first, uint64_t rows,
+                               float *out, tamis_error *err)
+{
+    size_t stride = e->capacity * QUERY_TILE;
+    for (uint64_t r = 0; r < rows; r++)
+        for (uint64_t q = 0; q < e->queries; q++) {
+            float score = (float)sum[r * stride + q];
+            if (!isfinite(score)) return refuse_score(e, first + r, e->first_query + q, err);
+            out[r * stride + q] = score;
+        }
+    return TAMIS_OK;
+}
+
+/* Add one checkpoint's part to the sums of a block. */
+static tamis_status add_checkpoint(const engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                                   unsigned worker, double *sum, tamis_error *err)
+{
+    double row_factor[ROW_BLOCK];
+    float *scratch = e->rows + (size_t)worker * ROW_BLOCK * COLUMN_BLOCK;
+    float *partial = e->partial + (size_t)worker * ROW_BLOCK * QUERY_TILE;
+    row_factors(e, k, first, rows, row_factor);
+    for (uint64_t b = 0; b < e->column_blocks; b++) {
+        const float *x;
+        size_t stride;
+        uint64_t columns = smaller(COLUMN_BLOCK, e->train->columns - b * COLUMN_BLOCK);
+        TAMIS_TRY(
+            load_rows(e, k, first, rows, b * COLUMN_BLOCK, columns, scratch, &x, &stride, err));
+        for (uint64_t t = 0; t < e->tiles; t++) {
+            uint64_t n = smaller(QUERY_TILE, e->queries - t * QUERY_TILE);
+            TAMIS_TRY(tamis__sgemm(false, true, rows, n, columns, 1.0f, x, stride,
+                                   panel_tile(e, k, b, t), e->panel_stride, 0.0f, partial,
+                                   QUERY_TILE, err));
+            add_partial(partial, row_factor, rows, e->factor + (k * e->capacity + t) * QUERY_TILE,
+                        sum + t * QUERY_TILE, e->capacity * QUERY_TILE);
+        }
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status score_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                tamis_error *err)
+{
+    const engine *e = arg;
+    uint64_t first = item * ROW_BLOCK, rows = smaller(ROW_BLOCK, e->train->rows - first);
+    size_t block = e->capacity * QUERY_TILE * ROW_BLOCK;
+    double *sum = e->sum + worker * block;
+    memset(sum, 0, block * sizeof *sum);
+    for (uint32_t k = 0; k < e->train->checkpoints; k++)
+        TAMIS_TRY(add_checkpoint(e, k, first, rows, worker, sum, err));
+    return round_sums(e, sum, first, rows, e->out + slot * block, err);
+}
+
+static tamis_status give_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    const engine *e = arg;
+    const tamis__sink *sink = &e->product->sink;
+    uint64_t first = item * ROW_BLOCK, rows = smaller(ROW_BLOCK, e->train->rows - first);
+    size_t stride = e->capacity * QUERY_TILE;
+    TAMIS_TRY(sink->put(sink->arg, first, rows, e->first_query, e->queries,
+                        e->out + slot * stride * ROW_BLOCK, stride, err));
+    return tamis__progress(e->product->context, "scoring", e->rows_before + first + rows,
+                           e->rows_total, "rows", NULL, err);
+}
+
+/* --- passes ----------------------------------------------------------------------------------- */
+
+static tamis_status run_pass(engine *e, tamis_error *err)
+{
+    tamis__pool *pool = e->product->context->pool;
+    e->tiles = blocks_of(e->queries, QUERY_TILE);
+    tamis__pipeline fill = {.arg = e,
+                            .items = e->train->checkpoints * e->column_blocks * e->tiles,
+                            .slots = e->slots,
+                            .work = fill_tile};
+    TAMIS_TRY(tamis__pool_run(pool, &fill, err));
+    tamis__pipeline score = {.arg = e,
+                             .items = blocks_of(e->train->rows, ROW_BLOCK),
+                             .slots = e->slots,
+                             .work = score_block,
+                             .consume = give_block};
+    return tamis__pool_run(pool, &score, err);
+}
+
+static tamis_status run_passes(engine *e, tamis_error *err)
+{
+    uint64_t width = e->capacity * QUERY_TILE;
+    e->rows_total = blocks_of(e->query->rows, width) * e->train->rows;
+    for (; e->first_query < e->query->rows; e->first_query += width) {
+        e->queries = smaller(width, e->query->rows - e->first_query);
+        TAMIS_TRY(run_pass(e, err));
+        e->rows_before += e->train->rows;
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__product_run(const tamis__product *product, tamis_error *err)
+{
+    engine e;
+    tamis_status status = init(&e, product, err);
+    if (status == TAMIS_OK) {
+        tamis__blas_begin();
+        status = run_passes(&e, err);
+        tamis__blas_end();
+    }
+    fini(&e);
+    return status;
+}
