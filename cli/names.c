@@ -1,0 +1,91 @@
+/* Names that the library knows, as option tables take them.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "names.h"
+
+typedef struct named {
+    const char *name, *summary;
+} named;
+
+static const char *named_at(const named *table, size_t n, size_t i, const char **ret_summary)
+{
+    if (i >= n) return NULL;
+    if (ret_summary) *ret_summary = table[i].summary;
+    return table[i].name;
+}
+
+const char *names_scorer(size_t i, const char **ret_summary)
+{
+    const tamis_scorer_info *info = tamis_scorer_at(i);
+    if (!info) return NULL;
+    if (ret_summary) *ret_summary = info->summary;
+    return info->name;
+}
+
+const char *names_selector(size_t i, const char **ret_summary)
+{
+    const tamis_selector_info *info = tamis_selector_at(i);
+    if (!info) return NULL;
+    if (ret_summary) *ret_summary = info->summary;
+    return info->name;
+}
+
+const char *names_manifest(size_t i, const char **ret_summary)
+{
+    const tamis_manifest_info *info = tamis_manifest_at(i);
+    if (!info) return NULL;
+    if (ret_summary) *ret_summary = info->summary;
+    return info->name;
+}
+
+const char *names_import(size_t i, const char **ret_summary)
+{
+    const char *summary;
+    return tamis_import_format_at(i, ret_summary ? ret_summary : &summary);
+}
+
+const char *names_data(size_t i, const char **ret_summary)
+{
+    static const named table[] = {
+        {"csv", "comma-separated values with a header (RFC 4180)"},
+        {"tsv", "tab-separated values with a header"},
+        {"jsonl", "JSON Lines: numbers, or an array of numbers, a record"},
+        {"idx", "IDX as MNIST ships it"},
+        {"npy", "NumPy array [rows, columns]"},
+        {"safetensors", "one 2-D tensor"},
+    };
+    return named_at(table, LEN(table), i, ret_summary);
+}
+
+const char *names_export(size_t i, const char **ret_summary)
+{
+    static const named table[] = {
+        {"csv", "comma-separated values with a header"},
+        {"jsonl", "JSON Lines, one object a row"},
+        {"npy", "NumPy array"},
+    };
+    return named_at(table, LEN(table), i, ret_summary);
+}
+
+const char *names_model(size_t i, const char **ret_summary)
+{
+    static const named table[] = {
+        {"mlp", "multilayer perceptron: linear layers, an activation between them, softmax at the end"},
+        {"softmax", "softmax regression: one linear layer"},
+    };
+    return named_at(table, LEN(table), i, ret_summary);
+}
+
+const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n)
+{
+    const tamis_scorer_info *info = tamis_scorer_at(i);
+    *ret_n = info ? info->n_params : 0;
+    return info ? info->params : NULL;
+}
+
+const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n)
+{
+    const tamis_selector_info *info = tamis_selector_at(i);
+    *ret_n = info ? info->n_params : 0;
+    return info ? info->params : NULL;
+}

@@ -1,0 +1,58 @@
+/* One run of one command: its context, progress, inputs and provenance.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_CLI_SESSION_H
+#define TAMIS_CLI_SESSION_H
+
+#include <stdbool.h>
+#include <tamis/tamis.h>
+
+#include "fail.h"
+#include "opt.h"
+#include "progress.h"
+
+struct common_args;
+
+enum { SESSION_MAX_INPUTS = 520, SESSION_MAX_OUTPUTS = 4 };
+
+typedef struct session_input {
+    const char *role, *path;
+} session_input;
+
+typedef struct session {
+    const struct command *cmd;
+    const struct common_args *common;
+    const invocation *invocation;
+    tamis_context *context; /* NULL for commands without COMMON_ENGINE */
+    progress progress;
+    session_input input[SESSION_MAX_INPUTS];
+    size_t n_inputs;
+    const char *output[SESSION_MAX_OUTPUTS];
+    size_t n_outputs;
+    tamis_provenance *provenance;
+    double started; /* seconds() at the start */
+} session;
+
+tamis_status session_open(session *ret_session, const invocation *invocation, tamis_error *err);
+void session_close(session *s);
+
+/* Announce an input (a NULL path is ignored); nothing is read yet. */
+tamis_status session_add_input(session *s, const char *role, const char *path, tamis_error *err);
+
+enum {
+    OUTPUT_MAY_EXIST = 1u << 0, /* --resume goes on with it */
+    OUTPUT_STREAM = 1u << 1     /* "-" is standard output */
+};
+
+/* Announce an output after all inputs (a NULL path is ignored): refused when it is one of them or
+ * another output, when it exists and -f was not given, when its directory is not there. So a long
+ * run does not fail only at its end. */
+tamis_status session_add_output(session *s, const char *path, unsigned flags, tamis_error *err);
+
+/* Digest the inputs and give the provenance as JSON text, valid until the session closes. */
+tamis_status session_provenance(session *s, const char **ret_json, tamis_error *err);
+
+/* Should results for people be printed on standard output? */
+bool session_speaks(const session *s);
+
+#endif

@@ -1,0 +1,88 @@
+/* Signals: the first asks to stop, the second kills; temporary files are removed either way.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "signals.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+/* More than the library ever has open at once; those beyond are left behind by a second signal. */
+#define MAX_TEMPORARIES 64
+
+/* A handler has no argument of ours, so this state cannot live anywhere else. */
+static atomic_int caught;
+static atomic_bool listed[MAX_TEMPORARIES];
+static char temporary[MAX_TEMPORARIES][PATH_MAX];
+
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* Only async-signal-safe calls: unlink, sigaction, raise. */
+static void die_of(int number)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t set;
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
+static void on_signal(int number)
+{
+    int none = 0;
+    if (atomic_compare_exchange_strong(&caught, &none, number)) return;
+    for (int i = 0; i < MAX_TEMPORARIES; i++)
+        if (atomic_load(&listed[i])) unlink(temporary[i]);
+    die_of(number);
+}
+
+void signals_install(void)
+{
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+        sigemptyset(&action.sa_mask);
+        /* nohup and shells that start background jobs ignore signals on purpose. */
+        if (sigaction(handled[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
+        sigaction(handled[i], &action, NULL);
+    }
+    /* A write past the file size limit then fails with an ordinary error, and is cleaned up. */
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+int signals_caught(void)
+{
+    return atomic_load(&caught);
+}
+
+void signals_reraise(void)
+{
+    int number = signals_caught();
+    if (number) die_of(number);
+}
+
+static void forget(const char *path)
+{
+    for (int i = 0; i < MAX_TEMPORARIES; i++)
+        if (atomic_load(&listed[i]) && !strcmp(temporary[i], path)) atomic_store(&listed[i], false);
+}
+
+void signals_temporary(const char *path, bool exists)
+{
+    forget(path);
+    size_t size = strlen(path);
+    if (!exists || size >= PATH_MAX) return;
+    for (int i = 0; i < MAX_TEMPORARIES; i++) {
+        if (atomic_load(&listed[i])) continue;
+        memcpy(temporary[i], path, size + 1);
+        atomic_store(&listed[i], true); /* last: the handler may run between any two lines */
+        return;
+    }
+}
