@@ -13,7 +13,7 @@ typedef struct common_args {
     uint64_t threads; /* 0 = all processors of the process */
     uint64_t memory;  /* 0 = the library's default */
     uint64_t seed;
-    int progress;     /* progress_style */
+    int progress; /* progress_style */
     bool json, quiet, force;
     bool limit_cpu;
     unsigned cpu_mask;
@@ -44,9 +44,9 @@ typedef struct command {
     size_t n_options;
     const operand *operands;
     size_t n_operands;
-    unsigned common;         /* COMMON_* */
-    size_t args_size;        /* at least sizeof(common_args) */
-    const void *defaults;    /* an args struct; NULL = all zero */
+    unsigned common;      /* COMMON_* */
+    size_t args_size;     /* at least sizeof(common_args) */
+    const void *defaults; /* an args struct; NULL = all zero */
     tamis_status (*run)(session *s, const void *args, tamis_error *err);
 } command;
 

@@ -5,16 +5,14 @@
 
 #include "command.h"
 
-#define COMMANDS(X)                                                                                \
-    X(train) X(grad) X(import) X(score) X(select) X(manifest) X(inspect) X(export) X(evaluate)     \
-    X(list) X(version) X(help)
+extern const command cmd_demo, cmd_train, cmd_grad, cmd_import, cmd_score, cmd_select, cmd_manifest,
+    cmd_export, cmd_inspect, cmd_evaluate, cmd_list, cmd_version, cmd_help;
 
-#define DECLARE(name) extern const command cmd_##name;
-#define ENTRY(name)   &cmd_##name,
-
-COMMANDS(DECLARE)
-
-static const command *const commands[] = {COMMANDS(ENTRY)};
+/* In the order of the overview; commands of a group stand together. */
+static const command *const commands[] = {
+    &cmd_demo,   &cmd_train,   &cmd_grad,     &cmd_import, &cmd_score,   &cmd_select, &cmd_manifest,
+    &cmd_export, &cmd_inspect, &cmd_evaluate, &cmd_list,   &cmd_version, &cmd_help,
+};
 
 const command *command_at(size_t i)
 {

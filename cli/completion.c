@@ -15,13 +15,15 @@ static const char *value_at(const opt *option, size_t i)
 static void option_values(FILE *file, const opt *option)
 {
     const char *value;
-    for (size_t i = 0; (value = value_at(option, i)); i++) fprintf(file, "%s%s", i ? " " : "", value);
+    for (size_t i = 0; (value = value_at(option, i)); i++)
+        fprintf(file, "%s%s", i ? " " : "", value);
 }
 
 static void operand_names(FILE *file, const operand *o)
 {
     const char *name;
-    for (size_t i = 0; o->name_at && (name = o->name_at(i, NULL)); i++) fprintf(file, "%s%s", i ? " " : "", name);
+    for (size_t i = 0; o->name_at && (name = o->name_at(i, NULL)); i++)
+        fprintf(file, "%s%s", i ? " " : "", name);
 }
 
 static void all_commands(FILE *file)
@@ -73,19 +75,21 @@ static void bash_write(FILE *file)
           "    if ((COMP_CWORD == 1)); then\n        _tamis_words \"",
           file);
     all_commands(file);
-    fputs(" --help --version\" \"$cur\"\n        return\n    fi\n"
-          "    # --option=value arrives as three words\n"
-          "    if [[ $cur == \"=\" ]]; then\n        cur=\"\"\n"
-          "    elif [[ $prev == \"=\" ]]; then\n        prev=${COMP_WORDS[COMP_CWORD - 2]}\n    fi\n"
-          "    case ${COMP_WORDS[1]}:$prev in\n",
-          file);
+    fputs(
+        " --help --version\" \"$cur\"\n        return\n    fi\n"
+        "    # --option=value arrives as three words\n"
+        "    if [[ $cur == \"=\" ]]; then\n        cur=\"\"\n"
+        "    elif [[ $prev == \"=\" ]]; then\n        prev=${COMP_WORDS[COMP_CWORD - 2]}\n    fi\n"
+        "    case ${COMP_WORDS[1]}:$prev in\n",
+        file);
     for (size_t i = 0; (cmd = command_at(i)); i++)
         for (size_t k = 0; (option = command_option(cmd, k)); k++) bash_option(file, cmd, option);
     fputs("    esac\n    case ${COMP_WORDS[1]} in\n", file);
     for (size_t i = 0; (cmd = command_at(i)); i++) bash_command(file, cmd);
     fputs("    esac\n"
           "    if [[ $cur == -* ]]; then\n        _tamis_words \"$options\" \"$cur\"\n"
-          "    elif ((COMP_CWORD == 2)) && [[ -n $names ]]; then\n        _tamis_words \"$names\" \"$cur\"\n"
+          "    elif ((COMP_CWORD == 2)) && [[ -n $names ]]; then\n        _tamis_words \"$names\" "
+          "\"$cur\"\n"
           "    else\n        _tamis_files \"$cur\"\n    fi\n}\n\ncomplete -F _tamis tamis\n",
           file);
 }
@@ -135,7 +139,11 @@ static void zsh_option(FILE *file, const command *cmd, const opt *option, const 
 
 static void zsh_operand(FILE *file, const operand *o)
 {
-    fprintf(file, "            '%s%s:", o->max > 1 ? "*" : o->min ? "" : ":", o->max > 1 ? ":" : ":");
+    fprintf(file, "            '%s%s:",
+            o->max > 1 ? "*"
+            : o->min   ? ""
+                       : ":",
+            o->max > 1 ? ":" : ":");
     zsh_text(file, o->name);
     putc(':', file);
     if (o->name_at) {
@@ -173,7 +181,8 @@ static void zsh_write(FILE *file)
         zsh_text(file, cmd->summary);
         fputs("'\n", file);
     }
-    fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
+    fputs("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
+          "return\n    fi\n"
           "    shift words\n    (( CURRENT-- ))\n    case $words[1] in\n",
           file);
     for (size_t i = 0; (cmd = command_at(i)); i++) zsh_command(file, cmd);
@@ -192,7 +201,8 @@ static void fish_text(FILE *file, const char *text)
 
 static void fish_option(FILE *file, const command *cmd, const opt *option)
 {
-    fprintf(file, "complete -c tamis -n '__fish_seen_subcommand_from %s' -l %s", cmd->name, option->name);
+    fprintf(file, "complete -c tamis -n '__fish_seen_subcommand_from %s' -l %s", cmd->name,
+            option->name);
     if (option->letter) fprintf(file, " -s %c", option->letter);
     fputs(" -d '", file);
     fish_text(file, option->help);
@@ -213,7 +223,8 @@ static void fish_write(FILE *file)
     const command *cmd;
     const opt *option;
     fputs("# fish completion for tamis\n", file);
-    fputs("complete -c tamis -n __fish_use_subcommand -f -l version -d 'print the version'\n", file);
+    fputs("complete -c tamis -n __fish_use_subcommand -f -l version -d 'print the version'\n",
+          file);
     for (size_t i = 0; (cmd = command_at(i)); i++) {
         fprintf(file, "complete -c tamis -n __fish_use_subcommand -f -a %s -d '", cmd->name);
         fish_text(file, cmd->summary);

@@ -98,6 +98,14 @@ void doc_item(doc *d, const char *term, const char *value, const char *text)
     putc('\n', d->file);
 }
 
+void doc_entry(doc *d, const char *term, const char *text)
+{
+    if (d->roff)
+        doc_item(d, term, NULL, text);
+    else
+        doc_wrap(d->file, text, 10, (size_t)fprintf(d->file, "  %s", term));
+}
+
 void doc_subitem(doc *d, const char *term, const char *text)
 {
     if (!d->roff) {

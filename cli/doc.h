@@ -19,6 +19,8 @@ void doc_heading(doc *d, const char *title);
 void doc_text(doc *d, const char *text);
 /* A term (what to write), its value (may be NULL) and what it means. */
 void doc_item(doc *d, const char *term, const char *value, const char *text);
+/* An item whose term is short: on one line where there is room. */
+void doc_entry(doc *d, const char *term, const char *text);
 /* An item under the last item. */
 void doc_subitem(doc *d, const char *term, const char *text);
 /* Lines to be typed; those that start with '#' say what they do. */

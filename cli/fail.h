@@ -13,7 +13,8 @@
     } while (0)
 
 /* Fill in the error, made one line, and return the status. */
-tamis_status fail(tamis_error *err, tamis_status status, const char *format, ...) TAMIS_PRINTF(3, 4);
+tamis_status fail(tamis_error *err, tamis_status status, const char *format, ...)
+    TAMIS_PRINTF(3, 4);
 
 /* The same with TAMIS_ERR_IO and ": <reason of errno>" appended. */
 tamis_status fail_errno(tamis_error *err, const char *format, ...) TAMIS_PRINTF(2, 3);

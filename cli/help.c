@@ -91,7 +91,8 @@ static void sentence(char *buffer, size_t size, const char *text)
     if (*buffer >= 'a' && *buffer <= 'z') *buffer = (char)(*buffer - 'a' + 'A');
 }
 
-static void append(char *buffer, size_t size, const char *before, const char *text, const char *after)
+static void append(char *buffer, size_t size, const char *before, const char *text,
+                   const char *after)
 {
     size_t used = strlen(buffer);
     snprintf(buffer + used, size - used, "%s%s%s", before, text, after);
@@ -103,13 +104,15 @@ static void option_text(const command *cmd, const opt *option, char *text, size_
     sentence(text, size, option->help);
     if (option->more) append(text, size, " ", option->more, "");
     for (size_t i = 0; option->choices && option->choices[i]; i++)
-        append(text, size, i ? ", " : " One of ", option->choices[i], option->choices[i + 1] ? "" : ".");
+        append(text, size, i ? ", " : " One of ", option->choices[i],
+               option->choices[i + 1] ? "" : ".");
     const char *name;
     for (size_t i = 0; option->name_at && (name = option->name_at(i, NULL)); i++)
         append(text, size, i ? ", " : " One of ", name, option->name_at(i + 1, NULL) ? "" : ".");
     opt_range_text(option, part, sizeof part);
     if (*part) append(text, size, " Takes ", part, ".");
-    if (opt_default_text(option, cmd->defaults, part, sizeof part)) append(text, size, " Default: ", part, ".");
+    if (opt_default_text(option, cmd->defaults, part, sizeof part))
+        append(text, size, " Default: ", part, ".");
     if (option->flags & OPT_REQUIRED) append(text, size, "", " Required.", "");
     if (option->type == OPT_LIST) append(text, size, "", " May be repeated.", "");
 }
@@ -150,13 +153,14 @@ static void write_options(doc *d, const command *cmd)
 static void write_exit_codes(doc *d)
 {
     doc_heading(d, "Exit status");
-    doc_item(d, "0", NULL, "Done.");
-    doc_item(d, "1", NULL, "A failure of the system: a file cannot be read or written, memory runs out.");
-    doc_item(d, "2", NULL, "The command line is wrong.");
-    doc_item(d, "3", NULL, "An input's content is wrong, or inputs do not fit together.");
-    doc_item(d, "4", NULL, "A value is not finite, or a computation broke down.");
-    doc_item(d, "5", NULL, "The command ran, and what it checked does not hold.");
-    doc_item(d, "128+n", NULL, "Ended by signal n.");
+    doc_entry(d, "0", "Done.");
+    doc_entry(d, "1",
+              "A failure of the system: a file cannot be read or written, memory runs out.");
+    doc_entry(d, "2", "The command line is wrong.");
+    doc_entry(d, "3", "An input's content is wrong, or inputs do not fit together.");
+    doc_entry(d, "4", "A value is not finite, or a computation broke down.");
+    doc_entry(d, "5", "The command ran, and what it checked does not hold.");
+    doc_entry(d, "128+n", "Ended by signal n.");
 }
 
 static void write_body(doc *d, const command *cmd)
@@ -188,10 +192,11 @@ void help_complete(FILE *file, const command *cmd)
 
 /* --- the whole program ---------------------------------------------------------------------------- */
 
-static const char about[] =
-    "From stored per-example gradients tamis answers two questions: which training examples drove this "
-    "prediction, and which training examples should I train on? Every step is a command, and everything "
-    "between two steps is one self-describing HDF5 file.";
+static const char about[] = "From stored per-example gradients tamis answers two questions: which "
+                            "training examples drove this "
+                            "prediction, and which training examples should I train on? Every step "
+                            "is a command, and everything "
+                            "between two steps is one self-describing HDF5 file.";
 
 static const char orientation[] =
     "Scores are positive when training more on an example helps the query (lowers its loss).";

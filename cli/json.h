@@ -9,6 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* Jansson, which the library uses, has functions of these names: a program that exported its own
+ * would take their place in there. */
+#define json_array  json_put_array
+#define json_null   json_put_null
+#define json_object json_put_object
+#define json_real   json_put_real
+
 enum { JSON_DEPTH = 16 };
 
 /* A writer. `key` below is NULL inside an array and at the top. */

@@ -2,8 +2,10 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "help.h"
@@ -13,7 +15,8 @@ static int print_man(const char *name)
 {
     const command *cmd = name ? command_find(name) : NULL;
     if (!cmd && (!name || strcmp(name, "tamis") != 0)) {
-        fprintf(stderr, "tamis: --man wants the name of a command, or tamis (try 'tamis --help')\n");
+        fprintf(stderr,
+                "tamis: --man wants the name of a command, or tamis (try 'tamis --help')\n");
         return EXIT_USAGE;
     }
     man_write(stdout, cmd);
@@ -45,7 +48,8 @@ static int dispatch(int argc, char **argv)
         printf("tamis %s\n", tamis_version());
         return EXIT_DONE;
     }
-    fprintf(stderr, "tamis: unknown option '%s': a command comes first (try 'tamis --help')\n", word);
+    fprintf(stderr, "tamis: unknown option '%s': a command comes first (try 'tamis --help')\n",
+            word);
     return EXIT_USAGE;
 }
 
@@ -62,8 +66,18 @@ static int close_output(int code)
     return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
+/* With a standard file closed, the next file opened would take its number, and what we print would
+ * land in it. Opened the wrong way round, so that using it is still an error. */
+static void occupy_standard_files(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    occupy_standard_files();
     signals_install();
     int code = close_output(dispatch(argc, argv));
     signals_reraise();

@@ -70,7 +70,8 @@ const char *names_export(size_t i, const char **ret_summary)
 const char *names_model(size_t i, const char **ret_summary)
 {
     static const named table[] = {
-        {"mlp", "multilayer perceptron: linear layers, an activation between them, softmax at the end"},
+        {"mlp",
+         "multilayer perceptron: linear layers, an activation between them, softmax at the end"},
         {"softmax", "softmax regression: one linear layer"},
     };
     return named_at(table, LEN(table), i, ret_summary);

@@ -50,7 +50,8 @@ static tamis_status unknown_long(parser *p, const char *name, size_t size)
     names[n++] = "help";
     const char *near = tamis_suggest(word, names, n);
     if (near)
-        return fail(p->err, TAMIS_ERR_ARG, "unknown option '--%s': did you mean '--%s'?", word, near);
+        return fail(p->err, TAMIS_ERR_ARG, "unknown option '--%s': did you mean '--%s'?", word,
+                    near);
     return fail(p->err, TAMIS_ERR_ARG, "unknown option '--%s'", word);
 }
 
@@ -87,7 +88,8 @@ static tamis_status take_operand(parser *p, const char *word)
         p->inv->operand[p->inv->n_operands++] = word;
         return TAMIS_OK;
     }
-    if (room == 0) return fail(p->err, TAMIS_ERR_ARG, "'%s' is not expected: only options are", word);
+    if (room == 0)
+        return fail(p->err, TAMIS_ERR_ARG, "'%s' is not expected: only options are", word);
     return fail(p->err, TAMIS_ERR_ARG, "'%s' is one argument too many", word);
 }
 
@@ -172,7 +174,8 @@ static tamis_status check_name(const operand *o, const char *word, tamis_error *
         names[n++] = name;
     }
     const char *near = tamis_suggest(word, names, n);
-    if (near) return fail(err, TAMIS_ERR_ARG, "unknown %s '%s': did you mean '%s'?", o->name, word, near);
+    if (near)
+        return fail(err, TAMIS_ERR_ARG, "unknown %s '%s': did you mean '%s'?", o->name, word, near);
     return fail(err, TAMIS_ERR_ARG, "unknown %s '%s': one of %s is wanted", o->name, word, list);
 }
 

@@ -21,7 +21,7 @@ typedef enum opt_type {
     OPT_SIZE,   /* uint64_t bytes in [min, max]; suffixes K M G T are powers of 1024 */
     OPT_REAL,   /* double in [min, max], NaN = not given; OPT_ABOVE: min itself is excluded */
     OPT_LIST,   /* opt_list: the option may be repeated */
-    OPT_CALL    /* `set` is called with the args struct, in the order of the words; may be repeated */
+    OPT_CALL /* `set` is called with the args struct, in the order of the words; may be repeated */
 } opt_type;
 
 enum {
@@ -48,10 +48,10 @@ typedef struct opt_list {
 
 /* One option. Tables are const and static; `at` is offsetof() in the command's args struct. */
 typedef struct opt {
-    char letter;                /* short form, 0 = none */
-    const char *name;           /* long form without the dashes */
-    const char *value;          /* name of the value in help ("FILE"); NULL for flags */
-    const char *help;           /* one line, lower case, no full stop */
+    char letter;       /* short form, 0 = none */
+    const char *name;  /* long form without the dashes */
+    const char *value; /* name of the value in help ("FILE"); NULL for flags */
+    const char *help;  /* one line, lower case, no full stop */
     opt_type type;
     size_t at;
     unsigned flags;             /* OPT_NEUTRAL ... */
@@ -66,14 +66,14 @@ typedef struct opt {
 
 /* One positional argument. */
 typedef struct operand {
-    const char *name;    /* "SCORER" */
-    const char *help;    /* one line */
-    unsigned min, max;   /* how many; max > 1 fills an opt_list, else a const char * */
+    const char *name;  /* "SCORER" */
+    const char *help;  /* one line */
+    unsigned min, max; /* how many; max > 1 fills an opt_list, else a const char * */
     size_t at;
-    opt_name_fn name_at; /* names for help and completion, NULL = none */
+    opt_name_fn name_at;     /* names for help and completion, NULL = none */
     opt_params_fn params_at; /* what may follow a name after ':', NULL = nothing */
-    bool strict;         /* only those names are accepted */
-    bool file;           /* completes to file names */
+    bool strict;             /* only those names are accepted */
+    bool file;               /* completes to file names */
 } operand;
 
 struct command;

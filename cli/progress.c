@@ -14,8 +14,8 @@
 #include "json.h"
 
 #define REDRAW_SECONDS 0.1
-#define PLAIN_SECONDS 30.0
-#define BAR_CELLS 20
+#define PLAIN_SECONDS  30.0
+#define BAR_CELLS      20
 
 static bool dumb_terminal(void)
 {
@@ -43,7 +43,8 @@ static figures measure(const progress *p, double now)
     if (p->total) f.share = p->done >= p->total ? 1 : (double)p->done / (double)p->total;
     uint64_t moved = p->done > p->first ? p->done - p->first : 0;
     if (moved && f.elapsed > 0) f.rate = (double)moved / f.elapsed;
-    if (f.rate > 0 && p->total) f.left = (double)(p->done < p->total ? p->total - p->done : 0) / f.rate;
+    if (f.rate > 0 && p->total)
+        f.left = (double)(p->done < p->total ? p->total - p->done : 0) / f.rate;
     return f;
 }
 
@@ -53,8 +54,11 @@ static const char *rate_text(double rate, const char *unit, char *buffer, size_t
     if (rate >= 1e9) rate /= 1e9, prefix = "G";
     if (rate >= 1e6) rate /= 1e6, prefix = "M";
     if (rate >= 1e4) rate /= 1e3, prefix = "k";
-    snprintf(buffer, size, rate < 10 ? "%.2f%s %s/s" : rate < 100 ? "%.1f%s %s/s" : "%.0f%s %s/s", rate,
-             prefix, unit);
+    snprintf(buffer, size,
+             rate < 10    ? "%.2f%s %s/s"
+             : rate < 100 ? "%.1f%s %s/s"
+                          : "%.0f%s %s/s",
+             rate, prefix, unit);
     return buffer;
 }
 
@@ -62,7 +66,8 @@ static const char *time_text(double time, char *buffer, size_t size)
 {
     uint64_t s = time < 3.6e8 ? (uint64_t)(time + 0.5) : UINT64_C(360000000);
     if (s >= 3600)
-        snprintf(buffer, size, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60), (unsigned)(s % 60));
+        snprintf(buffer, size, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
+                 (unsigned)(s % 60));
     else
         snprintf(buffer, size, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
     return buffer;
@@ -75,7 +80,8 @@ static void line_text(const progress *p, const figures *f, char *line, size_t si
     size_t used = 0;
     *line = '\0';
 #define ADD(...)                                                                                   \
-    (used += (size_t)snprintf(line + used, size - used, __VA_ARGS__), used = used < size ? used : size - 1)
+    (used += (size_t)snprintf(line + used, size - used, __VA_ARGS__),                              \
+     used = used < size ? used : size - 1)
     if (f->share >= 0)
         ADD("%3.0f%%  %" PRIu64 "/%" PRIu64 " %s", 100 * f->share, p->done, p->total, p->unit);
     else
@@ -98,18 +104,21 @@ static size_t terminal_width(void)
     return size.ws_col;
 }
 
+/* The bar takes the room that the figures leave; a few fixed widths, so that it does not jitter. */
 static void show_bar(progress *p, const figures *f)
 {
     char text[400], bar[BAR_CELLS + 1], line[600];
     line_text(p, f, text, sizeof text);
-    memset(bar, '.', BAR_CELLS);
-    bar[BAR_CELLS] = '\0';
-    if (f->share > 0) memset(bar, '#', (size_t)(f->share * BAR_CELLS));
-    if (f->share >= 0)
+    size_t width = terminal_width() - 1, used = strlen(p->phase) + strlen(text) + 4;
+    size_t room = width > used ? width - used : 0, cells = BAR_CELLS;
+    while (cells > room) cells /= 2;
+    memset(bar, '.', cells);
+    bar[cells] = '\0';
+    if (f->share > 0) memset(bar, '#', (size_t)(f->share * (double)cells));
+    if (f->share >= 0 && cells >= BAR_CELLS / 4)
         snprintf(line, sizeof line, "%s [%s] %s", p->phase, bar, text);
     else
         snprintf(line, sizeof line, "%s  %s", p->phase, text);
-    size_t width = terminal_width() - 1;
     fprintf(stderr, "\r\033[K%.*s", (int)width, line);
     fflush(stderr);
     p->drawn = true;
@@ -135,8 +144,8 @@ static void show_json(const progress *p, const figures *f)
         json_null(&j, "total");
     json_text(&j, "unit", p->unit);
     json_real(&j, "seconds", f->elapsed);
-    json_real(&j, "rate", f->rate < 0 ? NAN : f->rate);
-    json_real(&j, "seconds_left", f->left < 0 ? NAN : f->left);
+    json_real(&j, "rate", f->rate < 0 ? (double)NAN : f->rate);
+    json_real(&j, "seconds_left", f->left < 0 ? (double)NAN : f->left);
     if (*p->note)
         json_text(&j, "note", p->note);
     else
@@ -177,8 +186,8 @@ static void finish_phase(progress *p, double now)
     progress_clear(p);
 }
 
-void progress_update(progress *p, const char *phase, uint64_t done, uint64_t total, const char *unit,
-                     const char *note)
+void progress_update(progress *p, const char *phase, uint64_t done, uint64_t total,
+                     const char *unit, const char *note)
 {
     if (p->style == PROGRESS_NEVER) return;
     double now = seconds();

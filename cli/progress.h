@@ -23,13 +23,13 @@ typedef struct progress {
     uint64_t first; /* units done when the phase began: resumed runs do not start at 0 */
     uint64_t done, total;
     char unit[32], note[128];
-    bool drawn;     /* the bar stands on the terminal's line */
-    bool complete;  /* the end of the phase was shown */
+    bool drawn;    /* the bar stands on the terminal's line */
+    bool complete; /* the end of the phase was shown */
 } progress;
 
 void progress_begin(progress *p, progress_style style, bool quiet);
-void progress_update(progress *p, const char *phase, uint64_t done, uint64_t total, const char *unit,
-                     const char *note);
+void progress_update(progress *p, const char *phase, uint64_t done, uint64_t total,
+                     const char *unit, const char *note);
 /* Wipe the bar so that a line can be printed; it comes back with the next update. */
 void progress_clear(progress *p);
 void progress_end(progress *p);

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "report.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -108,13 +110,20 @@ void report_seconds(report *r, double value)
 /* --- parameter tables ----------------------------------------------------------------------------- */
 
 static const char *const type_names[] = {
-    [TAMIS_PARAM_REAL] = "real",     [TAMIS_PARAM_INTEGER] = "integer", [TAMIS_PARAM_BOOLEAN] = "boolean",
-    [TAMIS_PARAM_CHOICE] = "choice", [TAMIS_PARAM_STRING] = "string",
+    [TAMIS_PARAM_REAL] = "real",       [TAMIS_PARAM_INTEGER] = "integer",
+    [TAMIS_PARAM_BOOLEAN] = "boolean", [TAMIS_PARAM_CHOICE] = "choice",
+    [TAMIS_PARAM_STRING] = "string",
 };
 
 static bool is_number(const tamis_param_desc *desc)
 {
     return desc->type == TAMIS_PARAM_REAL || desc->type == TAMIS_PARAM_INTEGER;
+}
+
+/* Tables write the largest numbers there are for "no bound", and NaN for "no default". */
+static bool is_bound(double value)
+{
+    return fabs(value) < DBL_MAX;
 }
 
 static const char *default_text(const tamis_param_desc *desc, char *buffer, size_t size)
@@ -126,6 +135,7 @@ static const char *default_text(const tamis_param_desc *desc, char *buffer, size
     case TAMIS_PARAM_REAL:
     case TAMIS_PARAM_INTEGER: break;
     }
+    if (isnan(desc->fallback)) return "";
     snprintf(buffer, size, "%.10g", desc->fallback);
     return buffer;
 }
@@ -135,10 +145,13 @@ void param_text(const tamis_param_desc *desc, char *buffer, size_t size)
     char number[40];
     const char *fallback = default_text(desc, number, sizeof number);
     size_t used = (size_t)snprintf(buffer, size, "%s", type_names[desc->type]);
-    if (is_number(desc))
-        used += (size_t)snprintf(buffer + used, size - used, " from %.10g to %.10g", desc->min, desc->max);
+    if (is_number(desc) && is_bound(desc->min))
+        used += (size_t)snprintf(buffer + used, size - used, " from %.10g", desc->min);
+    if (is_number(desc) && is_bound(desc->max))
+        used += (size_t)snprintf(buffer + used, size - used, " up to %.10g", desc->max);
     for (size_t i = 0; desc->type == TAMIS_PARAM_CHOICE && desc->choices[i] && used < size; i++)
-        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i ? ", " : ": ", desc->choices[i]);
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i ? ", " : ": ",
+                                 desc->choices[i]);
     if (*fallback && used < size) snprintf(buffer + used, size - used, "; default %s", fallback);
 }
 
@@ -149,8 +162,8 @@ static void json_param(json *j, const tamis_param_desc *desc)
     json_text(j, "help", desc->help);
     json_text(j, "type", type_names[desc->type]);
     if (is_number(desc)) {
-        json_real(j, "min", desc->min);
-        json_real(j, "max", desc->max);
+        json_real(j, "min", is_bound(desc->min) ? desc->min : (double)NAN);
+        json_real(j, "max", is_bound(desc->max) ? desc->max : (double)NAN);
         json_real(j, "default", desc->fallback);
     } else if (desc->type == TAMIS_PARAM_BOOLEAN) {
         json_bool(j, "default", desc->fallback > 0);

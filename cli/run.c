@@ -40,12 +40,14 @@ static int unknown_command(const char *name)
     const char *names[64];
     size_t n = 0;
     const command *cmd;
+    tamis_error err;
     while (n < LEN(names) && (cmd = command_at(n))) names[n++] = cmd->name;
     const char *near = tamis_suggest(name, names, n);
     if (near)
-        fprintf(stderr, "tamis: unknown command '%s': did you mean '%s'? (try 'tamis --help')\n", name, near);
+        fail(&err, TAMIS_ERR_ARG, "unknown command '%s': did you mean '%s'?", name, near);
     else
-        fprintf(stderr, "tamis: unknown command '%s' (try 'tamis --help')\n", name);
+        fail(&err, TAMIS_ERR_ARG, "unknown command '%s'", name);
+    fprintf(stderr, "tamis: %s (try 'tamis --help')\n", err.message);
     return EXIT_USAGE;
 }
 

@@ -23,8 +23,8 @@ static void on_log(void *cookie, tamis_log_level level, const char *line)
     fprintf(stderr, level == TAMIS_LOG_WARNING ? "tamis: warning: %s\n" : "tamis: %s\n", line);
 }
 
-static int on_progress(void *cookie, const char *phase, uint64_t done, uint64_t total, const char *unit,
-                       const char *note)
+static int on_progress(void *cookie, const char *phase, uint64_t done, uint64_t total,
+                       const char *unit, const char *note)
 {
     session *s = cookie;
     if (signals_caught()) return 1;
@@ -64,14 +64,25 @@ tamis_status session_open(session *ret_session, const invocation *inv, tamis_err
 void session_close(session *s)
 {
     progress_end(&s->progress);
-    tamis_provenance_destroy(s->provenance);
-    s->provenance = NULL;
+    tamis_provenance_destroy(&s->provenance);
     tamis_context_destroy(&s->context);
 }
 
 bool session_speaks(const session *s)
 {
     return !s->common->quiet && !s->common->json;
+}
+
+bool session_streams(const session *s)
+{
+    return s->common->output && !strcmp(s->common->output, "-");
+}
+
+tamis_status session_check_stream(const session *s, tamis_error *err)
+{
+    if (!session_streams(s) || !s->common->json) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_ARG,
+                "--json does not go with -o -: both would write to standard output");
 }
 
 /* --- inputs and outputs --------------------------------------------------------------------------- */
@@ -100,7 +111,8 @@ static char *split_path(const char *path, const char **ret_name)
 static bool same_inode(const char *a, const char *b)
 {
     struct stat one, two;
-    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
 }
 
 /* Also true for two spellings of a file that is not there yet, and for a file in the directory of
@@ -111,7 +123,8 @@ static bool same_place(const char *output, const char *other)
     struct stat st;
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return false;
     if (same_inode(output, other)) return true;
-    char *output_parent = split_path(output, &output_name), *other_parent = split_path(other, &other_name);
+    char *output_parent = split_path(output, &output_name),
+         *other_parent = split_path(other, &other_name);
     size_t size = strlen(output_name), other_size = strlen(other_name);
     while (size && output_name[size - 1] == '/') size--;
     while (other_size && other_name[other_size - 1] == '/') other_size--;
@@ -133,7 +146,8 @@ static tamis_status check_directory(const char *path, tamis_error *err)
     if (stat(directory, &st))
         status = fail_errno(err, "cannot write '%s': directory '%s'", path, directory);
     else if (!S_ISDIR(st.st_mode))
-        status = fail(err, TAMIS_ERR_IO, "cannot write '%s': '%s' is not a directory", path, directory);
+        status = fail(err, TAMIS_ERR_IO, "cannot write '%s': '%s' is not a directory", path,
+                      directory);
     else if (access(directory, W_OK | X_OK))
         status = fail_errno(err, "cannot write '%s'", path);
     free(directory);
@@ -161,11 +175,13 @@ tamis_status session_add_output(session *s, const char *path, unsigned flags, ta
     }
     for (size_t i = 0; i < s->n_inputs; i++)
         if (same_place(path, s->input[i].path))
-            return fail(err, TAMIS_ERR_ARG, "'%s' would overwrite its own input '%s': name another output",
-                        path, s->input[i].path);
+            return fail(err, TAMIS_ERR_ARG,
+                        "'%s' would overwrite its own input '%s': name another output", path,
+                        s->input[i].path);
     for (size_t i = 0; i < s->n_outputs; i++)
         if (same_place(path, s->output[i]))
-            return fail(err, TAMIS_ERR_ARG, "two outputs would be written to '%s': name another", path);
+            return fail(err, TAMIS_ERR_ARG, "two outputs would be written to '%s': name another",
+                        path);
     TRY(check_free(s, path, flags & OUTPUT_MAY_EXIST, err));
     if (s->n_outputs < SESSION_MAX_OUTPUTS) s->output[s->n_outputs++] = path;
     return TAMIS_OK;
@@ -176,7 +192,8 @@ tamis_status session_provenance(session *s, const char **ret_json, tamis_error *
     TRY(tamis_provenance_create(&s->provenance, err));
     TRY(invocation_record(s->invocation, s->provenance, err));
     for (size_t i = 0; i < s->n_inputs; i++)
-        TRY(tamis_provenance_input(s->provenance, s->context, s->input[i].role, s->input[i].path, err));
+        TRY(tamis_provenance_input(s->provenance, s->context, s->input[i].role, s->input[i].path,
+                                   err));
     const char *text = tamis_provenance_json(s->provenance);
     if (!text) return fail_memory(err);
     *ret_json = text;

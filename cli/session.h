@@ -49,6 +49,12 @@ enum {
  * run does not fail only at its end. */
 tamis_status session_add_output(session *s, const char *path, unsigned flags, tamis_error *err);
 
+/* Does the result go to standard output? */
+bool session_streams(const session *s);
+
+/* A usage error when it does and --json would go there too. */
+tamis_status session_check_stream(const session *s, tamis_error *err);
+
 /* Digest the inputs and give the provenance as JSON text, valid until the session closes. */
 tamis_status session_provenance(session *s, const char **ret_json, tamis_error *err);
 

@@ -18,7 +18,8 @@ static atomic_int caught;
 static atomic_bool listed[MAX_TEMPORARIES];
 static char temporary[MAX_TEMPORARIES][PATH_MAX];
 
-static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+/* A reader that went away does not come back, so SIGPIPE kills at once. */
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 
 /* Only async-signal-safe calls: unlink, sigaction, raise. */
 static void die_of(int number)
@@ -33,19 +34,24 @@ static void die_of(int number)
     raise(number);
 }
 
-static void on_signal(int number)
+static void on_fatal(int number)
 {
-    int none = 0;
-    if (atomic_compare_exchange_strong(&caught, &none, number)) return;
     for (int i = 0; i < MAX_TEMPORARIES; i++)
         if (atomic_load(&listed[i])) unlink(temporary[i]);
     die_of(number);
+}
+
+static void on_signal(int number)
+{
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&caught, &none, number)) on_fatal(number);
 }
 
 void signals_install(void)
 {
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+        if (handled[i] == SIGPIPE) action.sa_handler = on_fatal;
         sigemptyset(&action.sa_mask);
         /* nohup and shells that start background jobs ignore signals on purpose. */
         if (sigaction(handled[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;

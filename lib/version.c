@@ -7,7 +7,7 @@
 
 #include "base/context.h"
 #include "linalg/blas.h"
-#include "store/h5.h"
+#include "store/version.h"
 
 const char *tamis_version(void)
 {

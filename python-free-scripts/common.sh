@@ -36,6 +36,10 @@ configure() {
 build() {
     dir=$1
     shift
+    case $(ninja -C "$dir" -n "$@" 2>&1) in
+    *"no work to do"*) return 0 ;;
+    esac
+    say "building ${dir##*/}"
     if [ -t 1 ]; then
         ninja -C "$dir" "$@"
     else

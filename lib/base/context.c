@@ -12,7 +12,8 @@
 #include "base/mem.h"
 
 #define DEFAULT_MEMORY (UINT64_C(1) << 30)
-#define MAX_THREADS 1024u
+#define MAX_THREADS    1024u
+#define MIB            (UINT64_C(1) << 20)
 
 unsigned tamis__cpu_detect(void)
 {
@@ -23,7 +24,8 @@ unsigned tamis__cpu_detect(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         found |= TAMIS_CPU_AVX512;
-    if ((found & TAMIS_CPU_AVX512) && __builtin_cpu_supports("avx512bf16")) found |= TAMIS_CPU_AVX512BF16;
+    if ((found & TAMIS_CPU_AVX512) && __builtin_cpu_supports("avx512bf16"))
+        found |= TAMIS_CPU_AVX512BF16;
     if ((found & TAMIS_CPU_AVX512) && __builtin_cpu_supports("avx512vnni")) found |= TAMIS_CPU_VNNI;
 #endif
     return found;
@@ -100,8 +102,8 @@ void tamis__log(const tamis_context *context, tamis_log_level level, const char 
     context->log(context->cookie, level, line);
 }
 
-tamis_status tamis__progress(const tamis_context *context, const char *phase, uint64_t done, uint64_t total,
-                             const char *unit, const char *note, tamis_error *err)
+tamis_status tamis__progress(const tamis_context *context, const char *phase, uint64_t done,
+                             uint64_t total, const char *unit, const char *note, tamis_error *err)
 {
     if (!context || !context->progress) return TAMIS_OK;
     if (context->progress(context->cookie, phase, done, total, unit, note) == 0) return TAMIS_OK;
@@ -118,6 +120,8 @@ tamis_status tamis__memory_check(const tamis_context *context, uint64_t bytes, c
                                  tamis_error *err)
 {
     if (bytes <= context->memory) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_NOMEM, "%s needs %.0f MiB, the limit is %.0f MiB: raise --memory", what,
-                       (double)bytes / (1024.0 * 1024.0) + 0.5, (double)context->memory / (1024.0 * 1024.0));
+    return tamis__fail(err, TAMIS_ERR_NOMEM,
+                       "%s needs %llu MiB, the limit is %.0f MiB: raise --memory", what,
+                       (unsigned long long)(bytes / MIB + (bytes % MIB != 0)),
+                       (double)context->memory / (double)MIB);
 }

@@ -23,8 +23,8 @@ void tamis__log(const tamis_context *context, tamis_log_level level, const char 
     TAMIS_PRINTF(3, 4);
 
 /* Report progress; TAMIS_ERR_CANCELLED when the callback asks to stop. `note` may be NULL. */
-tamis_status tamis__progress(const tamis_context *context, const char *phase, uint64_t done, uint64_t total,
-                             const char *unit, const char *note, tamis_error *err);
+tamis_status tamis__progress(const tamis_context *context, const char *phase, uint64_t done,
+                             uint64_t total, const char *unit, const char *note, tamis_error *err);
 
 /* Tell the program about a temporary file. */
 void tamis__temporary(const tamis_context *context, const char *path, bool exists);

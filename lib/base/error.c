@@ -71,9 +71,9 @@ tamis_status tamis__fail_errno(tamis_error *err, const char *format, ...)
     va_end(args);
     if (used < 0) used = 0;
     if ((size_t)used < sizeof err->message) {
-        char reason[128];
-        /* The XSI form: thread-safe, unlike strerror(). */
-        if (strerror_r(code, reason, sizeof reason)) snprintf(reason, sizeof reason, "error %d", code);
+        /* The GNU form: thread-safe, unlike strerror(), and never NULL. */
+        char buffer[128];
+        const char *reason = strerror_r(code, buffer, sizeof buffer);
         snprintf(err->message + used, sizeof err->message - (size_t)used, ": %s", reason);
     }
     flatten(err->message);

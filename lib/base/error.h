@@ -21,17 +21,17 @@ tamis_status tamis__fail_memory(tamis_error *err, const char *what, uint64_t byt
 tamis_status tamis__prefix(tamis_error *err, tamis_status status, const char *format, ...)
     TAMIS_PRINTF(3, 4);
 
-#define TAMIS_TRY(expression)              \
-    do {                                   \
-        tamis_status try_ = (expression);  \
-        if (try_ != TAMIS_OK) return try_; \
+#define TAMIS_TRY(expression)                                                                      \
+    do {                                                                                           \
+        tamis_status try_ = (expression);                                                          \
+        if (try_ != TAMIS_OK) return try_;                                                         \
     } while (0)
 
 /* Forward jump only, to clean-up code. */
-#define TAMIS_TRY_GOTO(status, expression, label) \
-    do {                                          \
-        (status) = (expression);                  \
-        if ((status) != TAMIS_OK) goto label;     \
+#define TAMIS_TRY_GOTO(status, expression, label)                                                  \
+    do {                                                                                           \
+        (status) = (expression);                                                                   \
+        if ((status) != TAMIS_OK) goto label;                                                      \
     } while (0)
 
 #endif

@@ -28,17 +28,19 @@ static tamis_status read_whole(tamis__input *ret_input, int fd, uint64_t limit, 
     size_t size = 0, room = 0;
     for (;;) {
         if (size == room) {
-            size_t want = room ? 2 * room : (size_t)1 << 16;
-            unsigned char *grown = want <= limit ? tamis__realloc(data, want, 1) : NULL;
+            uint64_t want = room ? 2 * (uint64_t)room : (uint64_t)1 << 16;
+            if (want > limit) want = limit;
+            unsigned char *grown = want > room ? tamis__realloc(data, (size_t)want, 1) : NULL;
             if (!grown) {
                 free(data);
-                return tamis__fail(err, TAMIS_ERR_NOMEM,
-                                   "'%s' is not a regular file and does not fit in memory (%.0f MiB): write "
-                                   "it to a file first or raise --memory",
-                                   path, (double)limit / 1048576.0);
+                return tamis__fail(
+                    err, TAMIS_ERR_NOMEM,
+                    "'%s' is not a regular file and does not fit in memory (%.0f MiB): write "
+                    "it to a file first or raise --memory",
+                    path, (double)limit / 1048576.0);
             }
             data = grown;
-            room = want;
+            room = (size_t)want;
         }
         ssize_t got = tamis__fault_io() ? -1 : read(fd, data + size, room - size);
         if (got < 0 && errno == EINTR) continue;
@@ -72,8 +74,8 @@ static tamis_status open_fd(tamis__input *ret_input, int fd, uint64_t limit, con
     return TAMIS_OK;
 }
 
-tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context, const char *path,
-                               tamis_error *err)
+tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context,
+                               const char *path, tamis_error *err)
 {
     uint64_t limit = context ? context->memory : UINT64_C(1) << 30;
     if (!strcmp(path, "-")) return open_fd(ret_input, STDIN_FILENO, limit, "standard input", err);
@@ -122,13 +124,15 @@ tamis_status tamis__output_check(const char *path, bool force, bool allow_device
         return tamis__fail_errno(err, "cannot write '%s'", path);
     }
     if (S_ISDIR(st.st_mode))
-        return tamis__fail(err, TAMIS_ERR_IO, "cannot write '%s': it is a directory, name a file in it", path);
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "cannot write '%s': it is a directory, name a file in it", path);
     if (!S_ISREG(st.st_mode)) {
         if (allow_device) return TAMIS_OK;
         return tamis__fail(err, TAMIS_ERR_IO, "cannot write '%s': HDF5 needs a regular file", path);
     }
     if (!force)
-        return tamis__fail(err, TAMIS_ERR_IO, "'%s' exists: use -f to overwrite it, or another name", path);
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "'%s' exists: use -f to overwrite it, or another name", path);
     return TAMIS_OK;
 }
 
@@ -155,9 +159,11 @@ static int rename_into_place(const char *part, const char *path, bool force)
     if (tamis__fault_io()) return -1;
     if (force) return rename(part, path);
     if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return 0;
-    /* A file system without the flag: the check at the start has to do. */
-    if (errno == EINVAL || errno == ENOSYS) return rename(part, path);
-    return -1;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    /* A file system without the flag: a new link does not replace either. One without links: the
+     * check at the start has to do. */
+    if (link(part, path) == 0) return unlink(part);
+    return errno == EEXIST ? -1 : rename(part, path);
 }
 
 tamis_status tamis__output_publish(const tamis_context *context, const char *part, const char *path,
@@ -170,8 +176,10 @@ tamis_status tamis__output_publish(const tamis_context *context, const char *par
     if (fd >= 0) close(fd);
     if (status == TAMIS_OK && rename_into_place(part, path, force)) {
         status = errno == EEXIST
-                     ? tamis__fail(err, TAMIS_ERR_IO, "'%s' appeared while it was being written: use -f to "
-                                                      "overwrite it, or another name", path)
+                     ? tamis__fail(err, TAMIS_ERR_IO,
+                                   "'%s' appeared while it was being written: use -f to "
+                                   "overwrite it, or another name",
+                                   path)
                      : tamis__fail_errno(err, "cannot rename '%s' to '%s'", part, path);
     }
     if (status != TAMIS_OK)
@@ -204,15 +212,16 @@ static tamis_status open_target(tamis__output *output, tamis_error *err)
     return TAMIS_OK;
 }
 
-tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context, const char *path,
-                                bool force, tamis_error *err)
+tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context,
+                                const char *path, bool force, tamis_error *err)
 {
     if (strcmp(path, "-") != 0) TAMIS_TRY(tamis__output_check(path, force, true, err));
     tamis__output output = {.context = context, .fd = -1, .force = force};
     output.path = tamis__strdup(path);
     output.buffer = tamis__malloc(BUFFER_SIZE, 1);
-    tamis_status status = output.path && output.buffer ? open_target(&output, err)
-                                                       : tamis__fail_memory(err, "an output buffer", BUFFER_SIZE);
+    tamis_status status = output.path && output.buffer
+                              ? open_target(&output, err)
+                              : tamis__fail_memory(err, "an output buffer", BUFFER_SIZE);
     if (status != TAMIS_OK) {
         tamis__output_abort(&output);
         return status;
@@ -244,7 +253,8 @@ static tamis_status flush(tamis__output *output, tamis_error *err)
     return write_fully(output, output->buffer, used, err);
 }
 
-tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size, tamis_error *err)
+tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size,
+                                 tamis_error *err)
 {
     output->written += size;
     if (size > BUFFER_SIZE - output->used) TAMIS_TRY(flush(output, err));
@@ -288,7 +298,8 @@ tamis_status tamis__output_commit(tamis__output *output, tamis_error *err)
         return status;
     }
     if (output->part)
-        status = tamis__output_publish(output->context, output->part, output->path, output->force, err);
+        status = tamis__output_publish(output->context, output->part, output->path, output->force,
+                                       err);
     release(output);
     return status;
 }

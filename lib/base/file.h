@@ -20,8 +20,8 @@ typedef struct tamis__input {
 
 /* Errors: IO naming the path (absent, a directory, unreadable). A pipe is limited by the context's
  * memory (`context` may be NULL: 1 GiB). */
-tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context, const char *path,
-                               tamis_error *err);
+tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context,
+                               const char *path, tamis_error *err);
 void tamis__input_close(tamis__input *input);
 
 /* Tell the kernel that the mapping is read once, front to back. */
@@ -55,9 +55,10 @@ typedef struct tamis__output {
 } tamis__output;
 
 /* Open for writing. `path` "-" is standard output; a device or pipe is written in place. */
-tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context, const char *path,
-                                bool force, tamis_error *err);
-tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size, tamis_error *err);
+tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context,
+                                const char *path, bool force, tamis_error *err);
+tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_t size,
+                                 tamis_error *err);
 tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const char *format, ...)
     TAMIS_PRINTF(3, 4);
 /* Flush, sync, rename. Closes in every case. */

@@ -26,7 +26,8 @@ typedef struct run {
     uint64_t produced; /* items that entered */
     uint64_t taken;    /* items a thread has begun to work on */
     uint64_t consumed;
-    bool failed; /* take no more work */
+    bool failed;        /* take no more work */
+    tamis_status ended; /* what produce came to: once it failed, no more items enter */
 } run;
 
 typedef struct worker {
@@ -94,8 +95,9 @@ tamis_status tamis__pool_create(tamis__pool **ret_pool, unsigned threads, tamis_
         int code = pthread_create(&w->thread, NULL, worker_main, w);
         if (code) {
             tamis__pool_destroy(&pool);
-            return tamis__fail(err, TAMIS_ERR_IO, "cannot start thread %u of %u: ask for fewer with --threads",
-                               i + 2, threads);
+            return tamis__fail(err, TAMIS_ERR_IO,
+                               "cannot start thread %u of %u: ask for fewer with --threads", i + 2,
+                               threads);
         }
         pool->started++;
     }
@@ -131,8 +133,8 @@ unsigned tamis__pool_slots(const tamis__pool *pool, const tamis__pipeline *pipel
     return pipeline->items < slots ? (unsigned)(pipeline->items ? pipeline->items : 1) : slots;
 }
 
-/* Lock held on entry and exit. */
-static tamis_status produce_one(tamis__pool *pool, run *r, tamis_error *err)
+/* Lock held on entry and exit. A failure is kept for later: an earlier item may yet fail. */
+static void produce_one(tamis__pool *pool, run *r, tamis_error *err)
 {
     uint64_t item = r->produced;
     unsigned where = (unsigned)(item % r->n_slots);
@@ -140,12 +142,14 @@ static tamis_status produce_one(tamis__pool *pool, run *r, tamis_error *err)
         pthread_mutex_unlock(&pool->lock);
         tamis_status status = r->pipeline->produce(r->pipeline->arg, item, where, err);
         pthread_mutex_lock(&pool->lock);
-        if (status != TAMIS_OK) return status;
+        if (status != TAMIS_OK) {
+            r->ended = status;
+            return;
+        }
     }
     r->slots[where].state = READY;
     r->produced++;
     pthread_cond_signal(&pool->to_workers);
-    return TAMIS_OK;
 }
 
 static tamis_status consume_one(tamis__pool *pool, run *r, tamis_error *err)
@@ -173,17 +177,18 @@ static tamis_status consume_one(tamis__pool *pool, run *r, tamis_error *err)
 static tamis_status caller_loop(tamis__pool *pool, run *r, tamis_error *err)
 {
     uint64_t items = r->pipeline->items;
-    while (r->consumed < items) {
+    while (r->consumed < items && (r->ended == TAMIS_OK || r->consumed < r->produced)) {
         unsigned oldest = (unsigned)(r->consumed % r->n_slots);
         if (r->consumed < r->produced && r->slots[oldest].state == DONE) {
             TAMIS_TRY(consume_one(pool, r, err));
-        } else if (!r->failed && r->produced < items && r->produced - r->consumed < r->n_slots) {
-            TAMIS_TRY(produce_one(pool, r, err));
+        } else if (!r->failed && r->ended == TAMIS_OK && r->produced < items &&
+                   r->produced - r->consumed < r->n_slots) {
+            produce_one(pool, r, err);
         } else if (!work_one(pool, 0)) {
             pthread_cond_wait(&pool->to_caller, &pool->lock);
         }
     }
-    return TAMIS_OK;
+    return r->ended;
 }
 
 /* Every thread has let go of the run. */

@@ -29,7 +29,8 @@ typedef struct tamis__pipeline {
     uint64_t items;
     unsigned slots;
     tamis_status (*produce)(void *arg, uint64_t item, unsigned slot, tamis_error *err);
-    tamis_status (*work)(void *arg, uint64_t item, unsigned slot, unsigned worker, tamis_error *err);
+    tamis_status (*work)(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                         tamis_error *err);
     tamis_status (*consume)(void *arg, uint64_t item, unsigned slot, tamis_error *err);
 } tamis__pipeline;
 

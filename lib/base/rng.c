@@ -53,8 +53,8 @@ static double type_get_double(void *state)
     return (double)(next(state) >> 11) * 0x1p-53;
 }
 
-static const gsl_rng_type rng_type = {"tamis-counter", UINT64_MAX,      0,       sizeof(rng_state),
-                                      type_set,        type_get, type_get_double};
+static const gsl_rng_type rng_type = {
+    "tamis-counter", UINT64_MAX, 0, sizeof(rng_state), type_set, type_get, type_get_double};
 
 gsl_rng *tamis__rng_create(void)
 {

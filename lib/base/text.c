@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/text.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/mem.h"
 
 /* strtod() obeys the process's locale, which is the application's: a private "C" locale is used
  * instead. It lives as long as the process. */
@@ -35,19 +38,22 @@ static size_t format_special(char *buffer, double value)
     return strlen(name);
 }
 
-/* printf obeys the locale too, but only in its decimal point. */
+/* printf obeys the locale too, so this thread borrows the private one. */
 static size_t format_digits(char *buffer, double value, int digits)
 {
+    pthread_once(&c_locale_once, make_c_locale);
+    locale_t callers = c_locale ? uselocale(c_locale) : (locale_t)0;
     int n = snprintf(buffer, TAMIS__NUMBER_SIZE, "%.*g", digits, value);
-    for (char *p = buffer; *p; p++)
-        if (*p == ',') *p = '.';
+    if (callers) uselocale(callers);
     return (size_t)n;
 }
 
 size_t tamis__format_float(char buffer[TAMIS__NUMBER_SIZE], float value)
 {
     if (!isfinite(value)) return format_special(buffer, (double)value);
-    for (int digits = 6; digits < 9; digits++) {
+    /* Every decimal of 6 digits survives the way through a float and back, so no shorter one needs to be
+     * tried; this does not hold where a float has fewer bits. */
+    for (int digits = fabsf(value) < FLT_MIN ? 1 : 6; digits < 9; digits++) {
         size_t n = format_digits(buffer, (double)value, digits);
         if ((float)to_double(buffer, NULL) == value) return n;
     }
@@ -57,7 +63,7 @@ size_t tamis__format_float(char buffer[TAMIS__NUMBER_SIZE], float value)
 size_t tamis__format_double(char buffer[TAMIS__NUMBER_SIZE], double value)
 {
     if (!isfinite(value)) return format_special(buffer, value);
-    for (int digits = 15; digits < 17; digits++) {
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits < 17; digits++) {
         size_t n = format_digits(buffer, value, digits);
         if (to_double(buffer, NULL) == value) return n;
     }
@@ -134,7 +140,7 @@ bool tamis__parse_double(const char *text, size_t size, double *ret_value)
 {
     if (parse_fast(text, size, ret_value)) return true;
     if (size == 0 || !looks_like_number(text, size)) return false;
-    char local[128], *copy = size < sizeof local ? local : malloc(size + 1);
+    char local[128], *copy = size < sizeof local ? local : tamis__malloc(size + 1, 1);
     if (!copy) return false;
     memcpy(copy, text, size);
     copy[size] = '\0';

@@ -28,6 +28,8 @@ typedef struct tamis__npy {
 /* Errors: IO, FORMAT (magic, version, header, file shorter than the shape says), UNSUPPORTED
  * (dtype, byte order, Fortran order with more than two dimensions). All name the path. */
 tamis_status tamis__npy_open(tamis__npy *ret_npy, const tamis_context *context, const char *path, tamis_error *err);
+/* The same of bytes that stay the caller's (standard input, a decompressed file). */
+tamis_status tamis__npy_view(tamis__npy *ret_npy, const void *bytes, size_t size, const char *path, tamis_error *err);
 void tamis__npy_close(tamis__npy *npy);
 
 /* Rows as f32 (any type; f8 and large integers are rounded), `stride` floats from row to row. */

@@ -27,6 +27,9 @@ typedef struct tamis__safetensors {
  * FORMAT, NOMEM; all name the path. */
 tamis_status tamis__safetensors_open(tamis__safetensors *ret_file, const tamis_context *context,
                                      const char *path, tamis_error *err);
+/* The same of bytes that stay the caller's (standard input, a decompressed file). */
+tamis_status tamis__safetensors_view(tamis__safetensors *ret_file, const tamis_context *context,
+                                     const void *bytes, size_t size, const char *path, tamis_error *err);
 void tamis__safetensors_close(tamis__safetensors *file);
 
 /* NULL when absent. */
@@ -37,5 +40,17 @@ const char *tamis__safetensors_meta(const tamis__safetensors *file, const char *
  * otherwise (names path, tensor and dtype). */
 tamis_status tamis__tensor_read(const tamis__tensor *tensor, uint64_t first, uint64_t n, float *out,
                                 const char *path, tamis_error *err);
+
+/* Element i as an integer; UNSUPPORTED when the dtype is none, FORMAT when it does not fit. */
+tamis_status tamis__tensor_integer(const tamis__tensor *tensor, uint64_t i, int64_t *ret_value,
+                                   const char *path, tamis_error *err);
+
+/* The tensor to read rows from: `name`, or when that is NULL the only one of two dimensions. Errors:
+ * ARG listing the names. */
+tamis_status tamis__safetensors_pick(const tamis__safetensors *file, const char *name, const char *path,
+                                     const tamis__tensor **ret_tensor, tamis_error *err);
+
+/* Bytes of one element; 0 when the dtype is not read. */
+size_t tamis__tensor_item_size(const tamis__tensor *tensor);
 
 #endif

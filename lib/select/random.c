@@ -33,7 +33,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
 {
     (void)state;
     char kept[256], dropped[256];
-    double *value;
+    double *value = NULL;
     uint64_t *order = NULL;
     TAMIS_TRY(draw(c, &value, err));
     tamis_status status = tamis__order(value, c->rows, true, &order, err);

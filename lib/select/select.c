@@ -159,8 +159,8 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
 tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *context,
                           const tamis_select_params *params, tamis_error *err)
 {
-    const tamis__selector_class *class;
-    const char *text;
+    const tamis__selector_class *class = NULL;
+    const char *text = NULL;
     tamis_param_value value[TAMIS__SELECTOR_PARAMS];
     if (!params->selector || !*params->selector)
         return tamis__fail(err, TAMIS_ERR_ARG, "no selector is named: see 'tamis list selectors'");

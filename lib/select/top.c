@@ -13,7 +13,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
 {
     (void)state;
     char kept[256], dropped[256];
-    uint64_t *order;
+    uint64_t *order = NULL;
     TAMIS_TRY(tamis__order(c->value, c->rows, true, &order, err));
     snprintf(kept, sizeof kept, "in the top %.32s (%" PRIu64 " of %" PRIu64 ") by %s", c->budget_text, c->budget,
              c->rows, c->value_name);

@@ -64,9 +64,9 @@ static double sum_of(const float *score, uint64_t queries)
 /* NaN when any score is: a comparison alone would pass it over. */
 static double max_of(const float *score, uint64_t queries)
 {
-    double max = -INFINITY;
+    double max = -HUGE_VAL;
     for (uint64_t q = 0; q < queries; q++) {
-        if (isnan(score[q])) return NAN;
+        if (isnan(score[q])) return (double)NAN;
         if ((double)score[q] > max) max = (double)score[q];
     }
     return max;

@@ -18,7 +18,7 @@ typedef struct tamis__model_file {
     float **weight;               /* [checkpoints * layers], checkpoint-major; each [out, in + bias] */
     char activation[16];
     float *mean, *scale;          /* [inputs] or both NULL */
-    char **class_name;            /* [classes] or NULL */
+    char **class_name;            /* [classes] or NULL; one block, freed with one free(): see tamis__texts_copy() */
     char *provenance;
 } tamis__model_file;
 

@@ -1,0 +1,230 @@
+/* Filtering speed: JSON Lines of about 1 kB, half of them kept at random, digests compared; on one
+ * core, warm. Beside it: cp of the same file, a scan that only looks for line ends, and the time of
+ * a plain write of the kept bytes. "sync" says whether the time to bring the output to the disk
+ * (fsync, which every tamis output gets before it appears under its name) is in the figure; without
+ * it the figure is of the processor and the page cache, which is what the floor of 1 GB/s is about.
+ * One JSON object a line; rates are bytes of input over seconds.
+ * Usage: bench_manifest [DIRECTORY [MEGABYTES]]; up to twice that much is there for a while.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <tamis/manifest.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+
+enum { REPEATS = 5, LINE_MIN = 768, LINE_SPREAD = 512 };
+
+/* --- fsync, switched off for the warm figures ------------------------------------------------- */
+
+static bool sync_is_on = true;
+
+/* In place of the C library's, so that the library's own code path is measured both ways. */
+int fsync(int fd)
+{
+    return sync_is_on ? (int)syscall(SYS_fsync, fd) : 0;
+}
+
+/* --- small things ----------------------------------------------------------------------------- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(EXIT_FAILURE);
+}
+
+static void check(tamis_status status, const tamis_error *err)
+{
+    if (status == TAMIS_OK) return;
+    fprintf(stderr, "bench_manifest: %s\n", err->message);
+    exit(EXIT_FAILURE);
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+typedef struct timing {
+    double best, median;
+} timing;
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+typedef void (*measured)(void *cookie);
+
+static timing measure(measured call, void *cookie)
+{
+    double seconds[REPEATS];
+    for (int i = 0; i < REPEATS; i++) {
+        double start = now();
+        call(cookie);
+        seconds[i] = now() - start;
+    }
+    qsort(seconds, REPEATS, sizeof *seconds, compare);
+    return (timing){.best = seconds[0], .median = seconds[REPEATS / 2]};
+}
+
+static void print(const char *name, bool sync, size_t in, size_t out, timing t)
+{
+    printf("{\"bench\":\"manifest\",\"case\":\"%s\",\"sync\":%s,\"bytes_in\":%zu,\"bytes_out\":%zu,"
+           "\"seconds\":%.4f,\"median_seconds\":%.4f,\"gb_per_s\":%.3f}\n",
+           name, sync ? "true" : "false", in, out, t.best, t.median, (double)in / t.best * 1e-9);
+    fflush(stdout);
+}
+
+/* --- the source file -------------------------------------------------------------------------- */
+
+typedef struct source {
+    const char *path;
+    size_t size, lines;
+    tamis_selection *selection;
+    size_t written; /* by the last filter */
+} source;
+
+static size_t make_line(char *line, uint32_t *state)
+{
+    static const char words[] =
+        "the quick brown fox jumps over a lazy dog and sees that it is good ";
+    size_t size = LINE_MIN + next_random(state) % LINE_SPREAD, used = 0;
+    used += (size_t)sprintf(line, "{\"id\":%u,\"text\":\"", next_random(state));
+    while (used < size - 3) line[used] = words[(used + (*state & 15)) % (sizeof words - 1)], used++;
+    memcpy(line + used, "\"}\n", 3);
+    return used + 3;
+}
+
+static void make_source(source *s, size_t wanted)
+{
+    char line[LINE_MIN + LINE_SPREAD + 64];
+    uint32_t state = 1;
+    tamis_error err = {0};
+    size_t room = wanted / LINE_MIN + 2;
+    uint64_t *digest = calloc(room, sizeof *digest);
+    FILE *file = fopen(s->path, "wb");
+    if (!file || !digest) die(s->path);
+    while (s->size < wanted) {
+        size_t size = make_line(line, &state);
+        if (fwrite(line, 1, size, file) != size) die(s->path);
+        digest[s->lines++] = tamis__digest(line, size - 1);
+        s->size += size;
+    }
+    if (fclose(file)) die(s->path);
+    tamis_examples examples = {.digest = digest};
+    check(tamis_selection_create(&s->selection, s->lines, &examples, &err), &err);
+    for (size_t i = 0; i < s->lines; i++) {
+        s->selection->keep[i] = next_random(&state) & 1;
+        s->selection->kept += s->selection->keep[i];
+    }
+    free(digest);
+}
+
+/* --- what is measured ------------------------------------------------------------------------- */
+
+static volatile size_t lines_seen;
+
+static void scan(void *cookie)
+{
+    source *s = cookie;
+    int fd = open(s->path, O_RDONLY);
+    char *data = fd < 0 ? MAP_FAILED : mmap(NULL, s->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) die(s->path);
+    size_t lines = 0;
+    for (const char *at = data; (at = memchr(at, '\n', (size_t)(data + s->size - at))); at++)
+        lines++;
+    lines_seen = lines;
+    munmap(data, s->size);
+    close(fd);
+}
+
+static void filter(void *cookie)
+{
+    source *s = cookie;
+    tamis_error err = {0};
+    tamis_manifest_result result;
+    tamis_manifest_params params = {.selection = s->selection,
+                                    .format = "jsonl",
+                                    .input = s->path,
+                                    .output = "bench-manifest-out.jsonl",
+                                    .force = true};
+    check(tamis_manifest_write(NULL, &params, &result, &err), &err);
+    s->written = result.bytes_out;
+    unlink(params.output);
+}
+
+static void copy(void *cookie)
+{
+    source *s = cookie;
+    int status;
+    pid_t child = fork();
+    if (child < 0) die("fork");
+    if (child == 0) {
+        /* --reflink=never: a clone copies nothing. */
+        execlp("cp", "cp", "--reflink=never", s->path, "bench-manifest-out.jsonl", (char *)NULL);
+        _exit(127);
+    }
+    if (waitpid(child, &status, 0) != child || status != 0) die("cp");
+    int fd = open("bench-manifest-out.jsonl", O_RDONLY);
+    if (fd < 0 || fsync(fd)) die("cp");
+    close(fd);
+    unlink("bench-manifest-out.jsonl");
+}
+
+/* The bytes that the filter writes, from memory: what the output alone costs. */
+static void write_half(void *cookie)
+{
+    source *s = cookie;
+    enum { PIECE = 1 << 20 };
+    static char piece[PIECE];
+    int fd = open("bench-manifest-out.jsonl", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    for (size_t left = s->written; left > 0;) {
+        ssize_t put = write(fd, piece, left < PIECE ? left : PIECE);
+        if (put <= 0) die("write");
+        left -= (size_t)put;
+    }
+    if (fsync(fd)) die("fsync");
+    close(fd);
+    unlink("bench-manifest-out.jsonl");
+}
+
+static void measure_both(const char *name, measured call, source *s, const size_t *out)
+{
+    for (int sync = 0; sync < 2; sync++) {
+        sync_is_on = sync;
+        timing t = measure(call, s);
+        print(name, sync, s->size, *out, t);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    source s = {.path = "bench-manifest-in.jsonl"};
+    if (argc > 1 && chdir(argv[1])) die(argv[1]);
+    make_source(&s, (argc > 2 ? strtoul(argv[2], NULL, 10) : 512) << 20);
+    size_t none = 0;
+    print("memchr", false, s.size, none, measure(scan, &s));
+    measure_both("filter-half", filter, &s, &s.written);
+    measure_both("cp", copy, &s, &s.size);
+    measure_both("write-half", write_half, &s, &s.written);
+    tamis_selection_free(&s.selection);
+    unlink(s.path);
+    return EXIT_SUCCESS;
+}

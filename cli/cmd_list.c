@@ -1,0 +1,188 @@
+/* tamis list: scorers, selectors, formats, models and their parameters.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+
+typedef struct list_args {
+    common_args common;
+    const char *what, *name;
+} list_args;
+
+#define AT(field) offsetof(list_args, field)
+
+/* A set of names. */
+typedef struct catalogue {
+    const char *name;    /* as `what` on the command line */
+    const char *purpose; /* of formats: what they are for; NULL = none */
+    opt_name_fn name_at;
+    opt_params_fn params_at;
+    const char *(*citation_at)(size_t i);
+} catalogue;
+
+static const char *scorer_citation(size_t i)
+{
+    return tamis_scorer_at(i)->citation;
+}
+
+static const char *selector_citation(size_t i)
+{
+    return tamis_selector_at(i)->citation;
+}
+
+static const catalogue catalogues[] = {
+    {"scorers", NULL, names_scorer, names_scorer_params, scorer_citation},
+    {"selectors", NULL, names_selector, names_selector_params, selector_citation},
+    {"formats", "data", names_data, NULL, NULL},
+    {"formats", "manifest", names_manifest, NULL, NULL},
+    {"formats", "import", names_import, NULL, NULL},
+    {"formats", "export", names_export, NULL, NULL},
+    {"models", NULL, names_model, NULL, NULL},
+};
+
+static const char *what_at(size_t i, const char **ret_summary)
+{
+    static const char *const names[][2] = {
+        {"scorers", "how tamis score scores"},
+        {"selectors", "how tamis select chooses"},
+        {"formats", "what is read and written"},
+        {"models", "what tamis train fits"},
+    };
+    if (i >= LEN(names)) return NULL;
+    if (ret_summary) *ret_summary = names[i][1];
+    return names[i][0];
+}
+
+static const operand operands[] = {
+    {.name = "WHAT",
+     .help = "what to list",
+     .min = 1,
+     .max = 1,
+     .at = AT(what),
+     .name_at = what_at,
+     .strict = true},
+    {.name = "NAME", .help = "tell everything about this one", .max = 1, .at = AT(name)},
+};
+
+/* --- one entry -------------------------------------------------------------------------------------- */
+
+/* The options of `tamis train` that shape a model and its training stand for its parameters. */
+static void list_train_options(report *r)
+{
+    char term[64], fallback[128];
+    const command *train = command_find("train");
+    const char *section = "";
+    if (r->machine) json_array(&r->j, "options");
+    for (size_t i = 0; i < train->n_options; i++) {
+        const opt *option = &train->options[i];
+        if (option->section) section = option->section;
+        if (!strcmp(section, "Data") || !strcmp(option->name, "model")) continue;
+        bool shown = opt_default_text(option, train->defaults, fallback, sizeof fallback);
+        if (r->machine) {
+            json_object(&r->j, NULL);
+            json_text(&r->j, "name", option->name);
+            json_text(&r->j, "help", option->help);
+            json_text(&r->j, "default", shown ? fallback : NULL);
+            json_close(&r->j);
+        }
+        snprintf(term, sizeof term, "--%s", option->name);
+        report_line(r, shown ? "    %-20s %s (default %s)" : "    %-20s %s", term, option->help,
+                    fallback);
+    }
+    if (r->machine) json_close(&r->j);
+}
+
+static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
+{
+    const char *summary = NULL, *name = c->name_at(i, &summary);
+    const char *citation = c->citation_at ? c->citation_at(i) : NULL;
+    if (r->machine) {
+        json_object(&r->j, NULL);
+        json_text(&r->j, "name", name);
+        json_text(&r->j, "summary", summary);
+        if (c->purpose) json_text(&r->j, "purpose", c->purpose);
+        if (c->citation_at) json_text(&r->j, "citation", citation);
+    }
+    if (c->purpose)
+        report_line(r, "%-12s %-10s %s", name, c->purpose, summary);
+    else
+        report_line(r, "%-14s %s", name, summary);
+    if (whole && citation) report_line(r, "    %s", citation);
+    if (c->params_at && (whole || r->machine)) {
+        size_t n;
+        const tamis_param_desc *params = c->params_at(i, &n);
+        report_params(r, params, n);
+        if (n == 0) report_line(r, "    no parameters");
+    }
+    if (!strcmp(c->name, "models") && (whole || r->machine)) list_train_options(r);
+    if (r->machine) json_close(&r->j);
+}
+
+/* Every entry of the catalogues called `what`, or the ones called `name`; how many. */
+static size_t list_all(report *r, const char *what, const char *wanted)
+{
+    const char *name;
+    size_t found = 0;
+    for (size_t k = 0; k < LEN(catalogues); k++) {
+        const catalogue *c = &catalogues[k];
+        if (strcmp(c->name, what)) continue;
+        for (size_t i = 0; (name = c->name_at(i, NULL)); i++) {
+            if (wanted && strcmp(wanted, name)) continue;
+            found++;
+            if (r) list_entry(r, c, i, wanted != NULL);
+        }
+    }
+    return found;
+}
+
+static tamis_status unknown(const list_args *args, tamis_error *err)
+{
+    const char *names[64], *name;
+    size_t n = 0;
+    for (size_t k = 0; k < LEN(catalogues); k++) {
+        if (strcmp(catalogues[k].name, args->what)) continue;
+        for (size_t i = 0; n < LEN(names) && (name = catalogues[k].name_at(i, NULL)); i++)
+            names[n++] = name;
+    }
+    const char *near = tamis_suggest(args->name, names, n);
+    if (near)
+        return fail(err, TAMIS_ERR_ARG, "there is no '%s' among the %s: did you mean '%s'?",
+                    args->name, args->what, near);
+    return fail(err, TAMIS_ERR_ARG, "there is no '%s' among the %s: 'tamis list %s' shows them",
+                args->name, args->what, args->what);
+}
+
+static tamis_status run(session *s, const void *cookie, tamis_error *err)
+{
+    const list_args *args = cookie;
+    if (args->name && list_all(NULL, args->what, args->name) == 0) return unknown(args, err);
+    report r;
+    report_begin(&r, s);
+    if (r.machine) json_array(&r.j, args->what);
+    list_all(&r, args->what, args->name);
+    if (r.machine) json_close(&r.j);
+    report_end(&r);
+    return TAMIS_OK;
+}
+
+const command cmd_list = {
+    .name = "list",
+    .group = "Look",
+    .summary = "list scorers, selectors, formats or models and their parameters",
+    .synopsis = "scorers|selectors|formats|models [NAME] [--json]",
+    .description =
+        "Lists what can be named on the command line. With a name it tells the paper and the "
+        "equation "
+        "and every parameter with its type, bounds and default. --json has everything at once.",
+    .examples = "# what can score?\ntamis list scorers\n# the parameters of one\ntamis list "
+                "selectors threshold",
+    .operands = operands,
+    .n_operands = LEN(operands),
+    .common = COMMON_JSON,
+    .args_size = sizeof(list_args),
+    .run = run,
+};

@@ -1,0 +1,321 @@
+/* tamis select: which examples to keep.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+
+#define MAX_LINES 20
+
+typedef struct select_args {
+    common_args common;
+    const char *selector, *scores, *train, *column, *budget;
+    int by;
+} select_args;
+
+#define AT(field) offsetof(select_args, field)
+
+static const char *const by_names[] = {"total", "mean", "max", NULL};
+
+static const char *column_at(size_t i, const char **ret_summary)
+{
+    static const char *const names[] = {"loss", "margin", "norm", "self"};
+    if (ret_summary) *ret_summary = NULL;
+    return i < LEN(names) ? names[i] : NULL;
+}
+
+static const opt options[] = {
+    {.name = "scores",
+     .value = "SCORES.h5",
+     .help = "choose by these scores",
+     .type = OPT_STRING,
+     .at = AT(scores),
+     .flags = OPT_FILE},
+    {.name = "by",
+     .value = "HOW",
+     .help = "how an example's scores become one value",
+     .type = OPT_CHOICE,
+     .at = AT(by),
+     .choices = by_names},
+    {.name = "train",
+     .value = "STORE.h5",
+     .help = "or by a column of this store",
+     .type = OPT_STRING,
+     .at = AT(train),
+     .flags = OPT_FILE},
+    {.name = "column",
+     .value = "NAME",
+     .help = "which column of the store",
+     .type = OPT_STRING,
+     .at = AT(column),
+     .name_at = column_at,
+     .more = "loss, margin and norm are those of the last checkpoint; self is the squared norm, "
+             "weighted and "
+             "summed over checkpoints."},
+    {.name = "budget",
+     .value = "N|P%",
+     .help = "how many to keep: a count, or a percentage of the rows",
+     .type = OPT_STRING,
+     .at = AT(budget)},
+};
+
+static const operand operands[] = {
+    {.name = "SELECTOR",
+     .help = "how to choose: name[:param=value,...]",
+     .min = 1,
+     .max = 1,
+     .at = AT(selector),
+     .name_at = names_selector,
+     .params_at = names_selector_params},
+};
+
+/* --- tables of labels and groups, before and after ------------------------------------------------- */
+
+typedef struct tally {
+    int32_t value;
+    uint64_t before, after;
+} tally;
+
+typedef struct marked {
+    int32_t value;
+    uint8_t kept;
+} marked;
+
+static int by_value(const void *a, const void *b)
+{
+    int32_t x = ((const marked *)a)->value, y = ((const marked *)b)->value;
+    return (x > y) - (x < y);
+}
+
+/* Distinct values in ascending order, allocated; NULL when memory runs out. */
+static tally *count_values(const int32_t *value, const uint8_t *keep, uint64_t rows, size_t *ret_n)
+{
+    marked *sorted = calloc(rows ? rows : 1, sizeof *sorted);
+    if (!sorted) return NULL;
+    size_t n = 0;
+    for (uint64_t i = 0; i < rows; i++) sorted[i] = (marked){value[i], keep[i]};
+    qsort(sorted, rows, sizeof *sorted, by_value);
+    for (uint64_t i = 0; i < rows; i++) n += i == 0 || sorted[i].value != sorted[i - 1].value;
+    tally *table = calloc(n ? n : 1, sizeof *table);
+    size_t at = 0;
+    for (uint64_t i = 0; table && i < rows; i++) {
+        if (i && sorted[i].value != sorted[i - 1].value) at++;
+        table[at].value = sorted[i].value;
+        table[at].before++;
+        table[at].after += sorted[i].kept;
+    }
+    free(sorted);
+    *ret_n = n;
+    return table;
+}
+
+typedef struct column {
+    const char *title, *plural;
+    const int32_t *value;
+    const char *const *name; /* NULL = numbers */
+    uint32_t names;
+} column;
+
+static const char *name_of(const column *c, int32_t value, char *buffer, size_t size)
+{
+    if (c->name && value >= 0 && (uint32_t)value < c->names) return c->name[value];
+    snprintf(buffer, size, "%" PRId32, value);
+    return buffer;
+}
+
+static void human_tallies(report *r, const column *c, const tally *table, size_t n)
+{
+    char number[16];
+    size_t shown = n < MAX_LINES ? n : MAX_LINES;
+    report_line(r, "\n%-16s %10s %10s %8s", c->title, "before", "after", "kept");
+    for (size_t i = 0; i < shown; i++)
+        report_line(r, "%-16s %10" PRIu64 " %10" PRIu64 " %7.1f%%",
+                    name_of(c, table[i].value, number, sizeof number), table[i].before,
+                    table[i].after, 100.0 * (double)table[i].after / (double)table[i].before);
+    if (shown < n) report_line(r, "... and %zu more (--json has all)", n - shown);
+}
+
+static void json_tallies(json *j, const column *c, const tally *table, size_t n)
+{
+    char number[16];
+    json_array(j, c->plural);
+    for (size_t i = 0; i < n; i++) {
+        json_object(j, NULL);
+        json_int(j, "value", table[i].value);
+        if (c->name) json_text(j, "name", name_of(c, table[i].value, number, sizeof number));
+        json_uint(j, "before", table[i].before);
+        json_uint(j, "after", table[i].after);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static tamis_status report_column(report *r, const column *c, const tamis_selection *sel,
+                                  tamis_error *err)
+{
+    size_t n;
+    if (!c->value || (!r->human && !r->machine)) return TAMIS_OK;
+    tally *table = count_values(c->value, sel->keep, sel->rows, &n);
+    if (!table) return fail_memory(err);
+    if (r->human) human_tallies(r, c, table, n);
+    if (r->machine) json_tallies(&r->j, c, table, n);
+    free(table);
+    return TAMIS_OK;
+}
+
+/* --- report ----------------------------------------------------------------------------------------- */
+
+typedef struct range {
+    float low, high;
+} range;
+
+/* Of kept rows, or of all; NaN when there is none. */
+static range score_range(const tamis_selection *sel, bool kept_only)
+{
+    range found = {NAN, NAN};
+    for (uint64_t i = 0; i < sel->rows; i++) {
+        if ((kept_only && !sel->keep[i]) || isnan(sel->score[i])) continue;
+        if (!(sel->score[i] >= found.low)) found.low = sel->score[i];
+        if (!(sel->score[i] <= found.high)) found.high = sel->score[i];
+    }
+    return found;
+}
+
+static void report_range(report *r, const char *key, range found)
+{
+    if (r->machine) {
+        json_array(&r->j, key);
+        json_float(&r->j, NULL, found.low);
+        json_float(&r->j, NULL, found.high);
+        json_close(&r->j);
+    }
+    report_labelled(r, key, "%.6g to %.6g", (double)found.low, (double)found.high);
+}
+
+/* A selector that looks at no value leaves scores that mean nothing. */
+static bool has_scores(const tamis_selection *sel)
+{
+    const tamis_selector_info *info;
+    size_t size = strcspn(sel->selector, ":");
+    for (size_t i = 0; (info = tamis_selector_at(i)); i++)
+        if (strlen(info->name) == size && !memcmp(info->name, sel->selector, size))
+            return !(info->flags & TAMIS_SELECTOR_NO_VALUE);
+    return true;
+}
+
+static tamis_status report_selection(const session *s, const tamis_selection *sel, tamis_error *err)
+{
+    char kept[32], rows[32];
+    const tamis_examples *e = &sel->examples;
+    column labels = {.title = "label", .plural = "labels", .value = e->label};
+    column groups = {.title = "group",
+                     .plural = "groups",
+                     .value = e->group,
+                     .name = e->group_name,
+                     .names = e->groups};
+    report r;
+    report_begin(&r, s);
+    report_text(&r, "output", s->common->output);
+    report_text(&r, "selector", sel->selector);
+    if (r.machine) {
+        json_uint(&r.j, "rows", sel->rows);
+        json_uint(&r.j, "kept", sel->kept);
+    }
+    report_labelled(&r, "kept", "%s of %s (%.2f%%)", count_text(sel->kept, kept, sizeof kept),
+                    count_text(sel->rows, rows, sizeof rows),
+                    100.0 * (double)sel->kept / (double)sel->rows);
+    if (has_scores(sel)) {
+        report_range(&r, "score_kept", score_range(sel, true));
+        report_range(&r, "score_all", score_range(sel, false));
+    }
+    tamis_status status = report_column(&r, &labels, sel, err);
+    if (status == TAMIS_OK) status = report_column(&r, &groups, sel, err);
+    report_end(&r);
+    return status;
+}
+
+/* --- run -------------------------------------------------------------------------------------------- */
+
+static tamis_status check(const select_args *args, tamis_error *err)
+{
+    if (args->scores && args->train)
+        return fail(err, TAMIS_ERR_ARG,
+                    "--scores and --train do not go together: one of them is wanted");
+    if (!args->scores && !args->train)
+        return fail(err, TAMIS_ERR_ARG,
+                    "--scores SCORES.h5, or --train STORE.h5 --column NAME, is missing");
+    if (args->column && args->scores)
+        return fail(err, TAMIS_ERR_ARG, "--column goes with --train, not with --scores");
+    return TAMIS_OK;
+}
+
+typedef struct chosen {
+    tamis_scores *scores;
+    tamis_store *store;
+    tamis_selection *selection;
+} chosen;
+
+static tamis_status choose(session *s, const select_args *args, chosen *c, tamis_error *err)
+{
+    TRY(check(args, err));
+    TRY(session_add_input(s, "scores", args->scores, err));
+    TRY(session_add_input(s, "train", args->train, err));
+    TRY(session_add_output(s, args->common.output, 0, err));
+    if (args->scores) TRY(tamis_scores_open(&c->scores, s->context, args->scores, err));
+    if (args->train) TRY(tamis_store_open(&c->store, s->context, args->train, err));
+    tamis_select_params params = {
+        .selector = args->selector,
+        .scores = c->scores,
+        .store = c->store,
+        .column = args->column,
+        .by = (tamis_aggregate)args->by,
+        .budget = args->budget,
+        .seed = args->common.seed,
+    };
+    TRY(session_provenance(s, &params.provenance, err));
+    TRY(tamis_select(&c->selection, s->context, &params, err));
+    return tamis_selection_save(c->selection, s->context, args->common.output, args->common.force,
+                                err);
+}
+
+static tamis_status run(session *s, const void *cookie, tamis_error *err)
+{
+    chosen c = {0};
+    tamis_status status = choose(s, cookie, &c, err);
+    progress_end(&s->progress);
+    if (status == TAMIS_OK) status = report_selection(s, c.selection, err);
+    tamis_selection_free(&c.selection);
+    tamis_store_close(&c.store);
+    tamis_scores_close(&c.scores);
+    return status;
+}
+
+const command cmd_select = {
+    .name = "select",
+    .group = "Flow",
+    .summary = "choose which examples to keep",
+    .synopsis = "SELECTOR (--scores SCORES.h5 | --train STORE.h5 --column NAME) --budget N|P% -o "
+                "SEL.h5 [OPTIONS]",
+    .description =
+        "Chooses examples by their scores, or by a column of their gradient store, and writes one "
+        "row for "
+        "each candidate: whether it is kept, its rank, and why. Ties go to the lower row.\n\n"
+        "'tamis list selectors NAME' tells more about a selector.",
+    .examples = "# the half that helps most, over all queries together\n"
+                "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
+                "# leave out the tenth that influences itself most\n"
+                "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5",
+    .output = "SEL.h5",
+    .options = options,
+    .n_options = LEN(options),
+    .operands = operands,
+    .n_operands = LEN(operands),
+    .common = COMMON_WRITES | COMMON_SEED,
+    .args_size = sizeof(select_args),
+    .run = run,
+};

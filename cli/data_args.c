@@ -1,0 +1,35 @@
+/* The options that say how labelled rows are read.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "data_args.h"
+
+tamis_status data_check_labels(const data_args *args, tamis_error *err)
+{
+    if (args->label || args->labels) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_ARG,
+                "--label NAME or --labels FILE is missing: which class is a row of?");
+}
+
+tamis_status data_add_inputs(session *s, const data_args *args, tamis_error *err)
+{
+    TRY(session_add_input(s, "data", args->path, err));
+    return session_add_input(s, "labels", args->labels, err);
+}
+
+tamis_status data_read(session *s, const data_args *args, uint32_t classes,
+                       const char *const *class_name, tamis_data **ret_data, tamis_error *err)
+{
+    tamis_data_options options = {
+        .path = args->path,
+        .format = args->format,
+        .label = args->label,
+        .labels_path = args->labels,
+        .id = args->id,
+        .group = args->group,
+        .features = args->features,
+        .ignore = args->ignore,
+        .classes = classes,
+        .class_name = class_name,
+    };
+    return tamis_data_read(ret_data, s->context, &options, err);
+}

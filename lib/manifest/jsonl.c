@@ -1,0 +1,19 @@
+/* JSON Lines: the kept lines.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "manifest/filter.h"
+
+static tamis_status write_records(const tamis__manifest_job *job, tamis_manifest_result *result,
+                                  tamis_error *err)
+{
+    return tamis__filter_records(job, TAMIS__RECORDS_JSONL, result, err);
+}
+
+const tamis__manifest_class tamis__manifest_jsonl = {
+    .abi = TAMIS__MANIFEST_ABI,
+    .info = {.name = "jsonl",
+             .summary = "JSON Lines, the kept lines byte for byte",
+             .extensions = ".jsonl .ndjson",
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT},
+    .write = write_records,
+};

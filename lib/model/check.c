@@ -1,0 +1,61 @@
+/* Whether data fit a model.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "model/object.h"
+
+static tamis_status check_labels(const tamis_data *data, uint64_t classes, tamis_error *err)
+{
+    if (!data->label)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "the data have no labels: say which column or file holds them");
+    for (uint64_t i = 0; i < data->rows; i++) {
+        int32_t label = data->label[i];
+        if (label >= 0 && (uint64_t)label < classes) continue;
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "row %" PRIu64 " has label %" PRId32
+                           ": the model has classes 0 to %" PRIu64,
+                           i, label, classes - 1);
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t classes,
+                               tamis_error *err)
+{
+    if (data->rows == 0 || !data->x)
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "the data have no rows");
+    if (data->columns != inputs)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "the data have %" PRIu64 " columns, the model takes %" PRIu64,
+                           data->columns, inputs);
+    return check_labels(data, classes, err);
+}
+
+static tamis_status check_class_names(const tamis_model_info *info, const tamis_data *data,
+                                      tamis_error *err)
+{
+    if (data->classes != info->classes)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "the data have %" PRIu32 " classes, the model has %" PRIu32
+                           ": read the data with the model's list of classes",
+                           data->classes, info->classes);
+    for (uint32_t c = 0; c < info->classes; c++) {
+        if (strcmp(data->class_name[c], info->class_name[c]) == 0) continue;
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "class %" PRIu32 " is '%s' in the data and '%s' in the model", c,
+                           data->class_name[c], info->class_name[c]);
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
+                                     tamis_error *err)
+{
+    const tamis_model_info *info = &model->info;
+    TAMIS_TRY(tamis__data_check(data, info->layer[0].in, info->classes, err));
+    return info->class_name && data->class_name ? check_class_names(info, data, err) : TAMIS_OK;
+}

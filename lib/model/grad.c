@@ -1,0 +1,303 @@
+/* Per-example gradients into a store.
+ *
+ * The rows go through in waves. First the wave's groups go through the network, as matrix products,
+ * and leave their factors; then the store's blocks are expanded from the factors on all threads
+ * while this one writes them. Groups are of constant size and start at multiples of it whatever the
+ * threads, the memory, the shards or the row a resumed run starts at: the bits depend on none.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdlib.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "linalg/blas.h"
+#include "model/factors.h"
+#include "model/object.h"
+#include "store/store_writer.h"
+
+/* Chunks of every chosen checkpoint on their way from a thread to the writer. */
+typedef struct block_buffer {
+    void *memory;          /* [checkpoints] of [chunk rows, columns] in the stored type */
+    float *norms;          /* [checkpoints] of [chunk rows] */
+    const void **gradient; /* [checkpoints] into memory */
+    const float **norm;    /* [checkpoints] into norms */
+    uint64_t digest;
+} block_buffer;
+
+typedef struct gradient_run {
+    const tamis__gradient_job *job;
+    tamis_store_writer *writer;
+    uint64_t chunk; /* rows of a block */
+    uint64_t wave;  /* rows of a wave, a multiple of the chunk and of the group */
+    unsigned slots;
+    block_buffer *buffer;  /* [slots] */
+    tamis__batch *batches; /* [threads] */
+    unsigned threads;
+    tamis__factors factors;
+    const float **loss, **margin, **probability; /* [checkpoints], handed to the writer */
+    uint64_t first, end;                         /* rows of the wave that are to be written */
+} gradient_run;
+
+/* --- sizes ---------------------------------------------------------------------------------- */
+
+static uint64_t block_bytes(const tamis__gradient_job *job, uint64_t chunk)
+{
+    uint64_t row = job->columns * tamis_dtype_size(job->dtype) + sizeof(float);
+    return chunk * row * job->checkpoints.items;
+}
+
+static uint64_t lowest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t round_up(uint64_t n, uint64_t step)
+{
+    return (n + step - 1) / step * step;
+}
+
+/* Chunks are a power of two, or hold all rows. */
+static uint64_t wave_unit(uint64_t chunk)
+{
+    return round_up(chunk, TAMIS__GROUP_ROWS);
+}
+
+/* As many blocks in flight and as long a wave as keep the threads busy and the memory allows. */
+static tamis_status plan(gradient_run *run, tamis_error *err)
+{
+    const tamis__gradient_job *job = run->job;
+    tamis__network network = tamis__model_network(job->model, 0);
+    uint64_t rows = round_up(job->data->rows, TAMIS__GROUP_ROWS),
+             row_bytes = tamis__factors_row_bytes(job);
+    uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
+    uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads;
+    TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
+                                  "writing gradients", err));
+    uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
+    uint64_t more = lowest(left / 2 / block, 2 * (uint64_t)run->threads - 1);
+    run->slots = (unsigned)(1 + more);
+    left -= more * block;
+    /* Eight groups for each thread: the last ones of a wave are then a small part of it. */
+    uint64_t enough = round_up(8 * (uint64_t)run->threads * TAMIS__GROUP_ROWS, unit) / unit;
+    uint64_t units = 1 + lowest(left / (unit * row_bytes), enough - 1);
+    run->wave = lowest(units * unit, rows);
+    return TAMIS_OK;
+}
+
+/* --- buffers -------------------------------------------------------------------------------- */
+
+static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, tamis_error *err)
+{
+    const tamis__gradient_job *job = run->job;
+    uint32_t checkpoints = job->checkpoints.items;
+    size_t rows = (size_t)run->chunk, bytes = rows * job->columns * tamis_dtype_size(job->dtype);
+    buffer->memory = tamis__aligned(checkpoints, bytes);
+    buffer->norms = tamis__calloc(checkpoints, rows * sizeof(float));
+    buffer->gradient = tamis__calloc(checkpoints, sizeof *buffer->gradient);
+    buffer->norm = tamis__calloc(checkpoints, sizeof *buffer->norm);
+    if (!buffer->memory || !buffer->norms || !buffer->gradient || !buffer->norm)
+        return tamis__fail_memory(err, "a block of gradients", block_bytes(job, run->chunk));
+    for (uint32_t k = 0; k < checkpoints; k++) {
+        buffer->gradient[k] = (char *)buffer->memory + k * bytes;
+        buffer->norm[k] = buffer->norms + k * rows;
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status run_init(gradient_run *run, tamis_error *err)
+{
+    const tamis__gradient_job *job = run->job;
+    uint32_t checkpoints = job->checkpoints.items;
+    TAMIS_TRY(plan(run, err));
+    run->buffer = tamis__calloc(run->slots, sizeof *run->buffer);
+    run->loss = tamis__calloc(checkpoints, sizeof *run->loss);
+    run->margin = tamis__calloc(checkpoints, sizeof *run->margin);
+    run->probability = tamis__calloc(checkpoints, sizeof *run->probability);
+    if (!run->buffer || !run->loss || !run->margin || !run->probability)
+        return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->buffer);
+    for (unsigned i = 0; i < run->slots; i++) TAMIS_TRY(buffer_init(&run->buffer[i], run, err));
+    tamis__network network = tamis__model_network(job->model, 0);
+    TAMIS_TRY(
+        tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
+    return tamis__factors_init(&run->factors, job, run->wave, err);
+}
+
+static void run_fini(gradient_run *run)
+{
+    for (unsigned i = 0; run->buffer && i < run->slots; i++) {
+        free(run->buffer[i].memory);
+        free(run->buffer[i].norms);
+        free(run->buffer[i].gradient);
+        free(run->buffer[i].norm);
+    }
+    free(run->buffer);
+    free(run->loss);
+    free(run->margin);
+    free(run->probability);
+    tamis__batches_free(run->batches, run->threads);
+    tamis__factors_fini(&run->factors);
+    tamis_store_writer_abort(&run->writer);
+}
+
+/* --- blocks --------------------------------------------------------------------------------- */
+
+static uint64_t block_rows(const gradient_run *run, uint64_t item, uint64_t *ret_first)
+{
+    *ret_first = run->first + item * run->chunk;
+    return lowest(run->chunk, run->end - *ret_first);
+}
+
+static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                 tamis_error *err)
+{
+    (void)worker;
+    gradient_run *run = arg;
+    const tamis__gradient_job *job = run->job;
+    block_buffer *buffer = &run->buffer[slot];
+    size_t bytes = (size_t)(run->chunk * job->columns) * tamis_dtype_size(job->dtype);
+    uint64_t first = 0, rows = block_rows(run, item, &first);
+    buffer->digest = 0;
+    for (uint32_t k = 0; k < job->checkpoints.items; k++) {
+        char *stored = (char *)buffer->memory + k * bytes;
+        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, stored,
+                                        buffer->norms + k * run->chunk, err));
+        buffer->digest += tamis__store_rows_digest(stored, rows, first, job->columns, job->dtype,
+                                                   k);
+    }
+    return TAMIS_OK;
+}
+
+/* The data's columns from a row on. */
+static tamis_examples examples_from(const tamis_data *data, uint64_t row)
+{
+    return (tamis_examples){
+        .id_number = data->id_number ? data->id_number + row : NULL,
+        .id_text = data->id_text ? (const char *const *)data->id_text + row : NULL,
+        .digest = data->digest ? data->digest + row : NULL,
+        .label = data->label ? data->label + row : NULL,
+        .group = data->group ? data->group + row : NULL,
+        .group_name = (const char *const *)data->group_name,
+        .groups = data->groups,
+    };
+}
+
+static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    gradient_run *run = arg;
+    const tamis__gradient_job *job = run->job;
+    const block_buffer *buffer = &run->buffer[slot];
+    uint64_t first = 0, rows = block_rows(run, item, &first), at = first - run->factors.first;
+    for (uint32_t k = 0; k < job->checkpoints.items; k++) {
+        run->loss[k] = run->factors.loss[k] + at;
+        run->margin[k] = run->factors.margin[k] + at;
+        run->probability[k] = run->factors.probability[k] + at * job->classes;
+    }
+    tamis__store_block block = {
+        .rows = rows,
+        .gradient = buffer->gradient,
+        .norm = buffer->norm,
+        .digest = buffer->digest,
+        .examples = examples_from(job->data, first),
+        .loss = run->loss,
+        .margin = run->margin,
+        .probability = run->probability,
+    };
+    TAMIS_TRY(tamis__store_writer_put_block(run->writer, &block, err));
+    return tamis__progress(job->context, "writing gradients", first + rows, job->data->rows, "rows",
+                           NULL, err);
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
+static tamis_status write_waves(gradient_run *run, tamis_error *err)
+{
+    const tamis__gradient_job *job = run->job;
+    uint64_t rows = job->data->rows;
+    tamis__pipeline blocks = {
+        .arg = run, .slots = run->slots, .work = expand_block, .consume = write_block};
+    run->first = tamis_store_writer_next(run->writer);
+    while (run->first < rows) {
+        /* A resumed run may start inside a group: the group is computed whole all the same. */
+        run->factors.first = run->first / TAMIS__GROUP_ROWS * TAMIS__GROUP_ROWS;
+        run->end = lowest(run->factors.first + run->wave, rows);
+        TAMIS_TRY(tamis__factors_compute(&run->factors, job, run->end, run->batches, err));
+        blocks.items = (run->end - run->first + run->chunk - 1) / run->chunk;
+        TAMIS_TRY(tamis__pool_run(job->context->pool, &blocks, err));
+        run->first = run->end;
+    }
+    return tamis_store_writer_commit(&run->writer, err);
+}
+
+static tamis_status write_store(const tamis__gradient_job *job, const tamis_gradient_params *params,
+                                tamis_error *err)
+{
+    tamis_store_spec spec = {
+        .path = params->path,
+        .dtype = job->dtype,
+        .rows = job->data->rows,
+        .layer = job->layer,
+        .layers = job->layers.items,
+        .checkpoint = job->checkpoint,
+        .checkpoints = job->checkpoints.items,
+        .classes = job->classes,
+        .outputs = true,
+        .shard_rows = params->shard_rows,
+        .force = params->force,
+        .resume = params->resume,
+        .provenance = params->provenance,
+    };
+    gradient_run run = {.job = job, .threads = tamis_context_threads(job->context)};
+    TAMIS_TRY(tamis_store_writer_open(&run.writer, job->context, &spec, err));
+    run.chunk = tamis__store_writer_chunk_rows(run.writer);
+    tamis__blas_begin();
+    tamis_status status = run_init(&run, err);
+    if (status == TAMIS_OK) status = write_waves(&run, err);
+    tamis__blas_end();
+    run_fini(&run);
+    return status;
+}
+
+/* The chosen layers side by side, and the chosen checkpoints. */
+static tamis_status choose(tamis__gradient_job *job, const tamis_gradient_params *params,
+                           tamis_error *err)
+{
+    const tamis_model_info *info = tamis_model_info_get(job->model);
+    TAMIS_TRY(tamis__choose_layers(&job->layers, info, params->layers, err));
+    TAMIS_TRY(tamis__choose_checkpoints(&job->checkpoints, info, params->checkpoints, err));
+    job->layer = tamis__calloc(job->layers.items, sizeof *job->layer);
+    job->checkpoint = tamis__calloc(job->checkpoints.items, sizeof *job->checkpoint);
+    if (!job->layer || !job->checkpoint)
+        return tamis__fail_memory(err, "a list of layers", job->layers.items * sizeof *job->layer);
+    for (uint32_t i = 0; i < job->layers.items; i++) {
+        job->layer[i] = info->layer[job->layers.item[i]];
+        job->layer[i].first_column = job->columns;
+        job->columns += tamis_layer_columns(&job->layer[i]);
+    }
+    for (uint32_t k = 0; k < job->checkpoints.items; k++)
+        job->checkpoint[k] = info->checkpoint[job->checkpoints.item[k]];
+    return TAMIS_OK;
+}
+
+tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
+                             const tamis_data *data, const tamis_gradient_params *params,
+                             tamis_error *err)
+{
+    tamis__gradient_job job = {
+        .model = model,
+        .data = data,
+        .context = context,
+        .dtype = params->dtype,
+        .classes = model->info.classes,
+    };
+    if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
+    TAMIS_TRY(tamis__model_data_check(model, data, err));
+    tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
+    tamis_status status = choose(&job, params, err);
+    if (status == TAMIS_OK) status = write_store(&job, params, err);
+    tamis__choice_fini(&job.layers);
+    tamis__choice_fini(&job.checkpoints);
+    free(job.layer);
+    free(job.checkpoint);
+    return status;
+}

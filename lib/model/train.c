@@ -1,0 +1,339 @@
+/* Training.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "model/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "linalg/blas.h"
+#include "model/object.h"
+
+/* More than any perceptron needs; the bits of `no_bias` reach as far. */
+#define MAX_LAYERS 64u
+
+/* Rows between two calls of the progress function inside an epoch, so that a long epoch can be
+ * stopped. */
+#define PROGRESS_ROWS 8192u
+
+void tamis_train_defaults(tamis_train_params *params)
+{
+    *params = (tamis_train_params){
+        .activation = TAMIS_RELU,
+        .optimizer = TAMIS_SGD,
+        .epochs = 40,
+        .batch = 64,
+        .learning_rate = 0.1,
+        .momentum = 0.9,
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .epsilon = 1e-8,
+        .standardise = true,
+    };
+}
+
+typedef struct training {
+    tamis_context *context;
+    const tamis_train_params *params;
+    const tamis_data *data;
+    tamis__model_file file; /* the model being made */
+    uint64_t parameters;
+    float *weights; /* [parameters] being trained */
+    const float *weight[MAX_LAYERS];
+    tamis__network network;
+    tamis__optimiser optimiser;
+    tamis__stepper stepper;
+    gsl_rng *rng;
+    uint64_t *order; /* [rows] */
+    uint32_t kept;   /* checkpoints filled in */
+} training;
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+static tamis_status check_number(const char *name, double value, bool good, const char *range,
+                                 tamis_error *err)
+{
+    if (good && isfinite(value)) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG, "%s %g is out of range: it must be %s", name, value,
+                       range);
+}
+
+static tamis_status check_sizes(const tamis_train_params *p, tamis_error *err)
+{
+    if (p->epochs == 0) return tamis__fail(err, TAMIS_ERR_ARG, "at least one epoch is needed");
+    if (p->batch == 0) return tamis__fail(err, TAMIS_ERR_ARG, "a batch has at least one row");
+    if (p->hidden_layers >= MAX_LAYERS)
+        return tamis__fail(err, TAMIS_ERR_ARG, "%" PRIu32 " hidden layers: at most %u",
+                           p->hidden_layers, MAX_LAYERS - 1);
+    for (uint32_t l = 0; l < p->hidden_layers; l++)
+        if (p->hidden[l] == 0)
+            return tamis__fail(err, TAMIS_ERR_ARG, "hidden layer %" PRIu32 " has width 0", l);
+    if ((unsigned)p->activation > TAMIS_GELU || (unsigned)p->optimizer > TAMIS_ADAM)
+        return tamis__fail(err, TAMIS_ERR_ARG, "no such activation or optimizer");
+    return TAMIS_OK;
+}
+
+static tamis_status check_params(const tamis_train_params *p, tamis_error *err)
+{
+    TAMIS_TRY(check_sizes(p, err));
+    TAMIS_TRY(
+        check_number("learning rate", p->learning_rate, p->learning_rate > 0, "above 0", err));
+    TAMIS_TRY(
+        check_number("weight decay", p->weight_decay, p->weight_decay >= 0, "0 or more", err));
+    if (p->optimizer == TAMIS_SGD)
+        return check_number("momentum", p->momentum, p->momentum >= 0 && p->momentum < 1,
+                            "in [0, 1)", err);
+    TAMIS_TRY(check_number("beta1", p->beta1, p->beta1 >= 0 && p->beta1 < 1, "in [0, 1)", err));
+    TAMIS_TRY(check_number("beta2", p->beta2, p->beta2 >= 0 && p->beta2 < 1, "in [0, 1)", err));
+    return check_number("epsilon", p->epsilon, p->epsilon > 0, "above 0", err);
+}
+
+/* --- building --------------------------------------------------------------------------------- */
+
+/* Epochs after which a checkpoint is kept: multiples, and the last. */
+static bool checkpoint_due(const tamis_train_params *p, uint32_t epoch)
+{
+    return epoch == p->epochs || (p->checkpoint_every && epoch % p->checkpoint_every == 0);
+}
+
+static uint32_t checkpoints_of(const tamis_train_params *p)
+{
+    uint32_t every = p->checkpoint_every;
+    return every ? p->epochs / every + (p->epochs % every != 0) : 1;
+}
+
+/* Texts in one block, as the model file keeps them. */
+static char **copy_texts(char *const *texts, uint32_t n)
+{
+    size_t bytes = n * sizeof *texts;
+    for (uint32_t i = 0; i < n; i++) bytes += strlen(texts[i]) + 1;
+    char **copy = tamis__malloc(1, bytes);
+    if (!copy) return NULL;
+    char *next = (char *)(copy + n);
+    for (uint32_t i = 0; i < n; i++) {
+        size_t size = strlen(texts[i]) + 1;
+        copy[i] = memcpy(next, texts[i], size);
+        next += size;
+    }
+    return copy;
+}
+
+static tamis_status make_layers(training *t, tamis_error *err)
+{
+    const tamis_train_params *p = t->params;
+    uint32_t layers = p->hidden_layers + 1;
+    uint64_t in = t->data->columns;
+    t->file.layer = tamis__calloc(layers, sizeof *t->file.layer);
+    if (!t->file.layer) return tamis__fail_memory(err, "layers", layers * sizeof *t->file.layer);
+    t->file.layers = layers;
+    for (uint32_t l = 0; l < layers; l++) {
+        uint64_t out = l < p->hidden_layers ? p->hidden[l] : t->data->classes, columns = 0;
+        tamis_layer *layer = &t->file.layer[l];
+        tamis__layer_init(layer, l, out, in, !(p->no_bias >> l & 1), t->parameters);
+        if (__builtin_mul_overflow(out, in + layer->bias, &columns) ||
+            columns > UINT64_MAX / 64 - t->parameters)
+            return tamis__fail(err, TAMIS_ERR_ARG, "layer %" PRIu32 " is too large", l);
+        t->parameters += columns;
+        in = out;
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status check_memory(const training *t, tamis_error *err)
+{
+    uint64_t copies = (uint64_t)checkpoints_of(t->params) + 3, batch = t->params->batch;
+    unsigned threads = tamis_context_threads(t->context);
+    if (batch > t->data->rows) batch = t->data->rows;
+    uint64_t room = t->context->memory, bytes = t->parameters * sizeof(float);
+    /* By division first: the product of both may not fit 64 bits. */
+    if (bytes <= room / copies)
+        bytes = copies * bytes + tamis__stepper_bytes(&t->network, t->parameters, threads, batch);
+    else
+        bytes = copies > UINT64_MAX / bytes ? UINT64_MAX : copies * bytes;
+    return tamis__memory_check(t->context, bytes, "training (weights, gradients and checkpoints)",
+                               err);
+}
+
+static tamis_status copy_labels(training *t, tamis_error *err)
+{
+    tamis__model_file *file = &t->file;
+    const char *provenance = t->params->provenance ? t->params->provenance : "{}";
+    file->classes = t->data->classes;
+    snprintf(file->activation, sizeof file->activation, "%s",
+             tamis__activation_name(t->params->activation));
+    file->provenance = tamis__strdup(provenance);
+    if (!file->provenance) return tamis__fail_memory(err, "provenance", strlen(provenance));
+    if (!t->data->class_name) return TAMIS_OK;
+    file->class_name = copy_texts(t->data->class_name, t->data->classes);
+    return file->class_name ? TAMIS_OK : tamis__fail_memory(err, "class names", t->data->classes);
+}
+
+/* Every array of the model, before the first step: training does not fail for memory at its end. */
+static tamis_status make_file(training *t, tamis_error *err)
+{
+    tamis__model_file *file = &t->file;
+    uint32_t checkpoints = checkpoints_of(t->params);
+    TAMIS_TRY(copy_labels(t, err));
+    file->checkpoint = tamis__calloc(checkpoints, sizeof *file->checkpoint);
+    file->weight = tamis__calloc((size_t)checkpoints * file->layers, sizeof *file->weight);
+    if (!file->checkpoint || !file->weight)
+        return tamis__fail_memory(err, "checkpoints",
+                                  (uint64_t)checkpoints * sizeof *file->checkpoint);
+    file->checkpoints = checkpoints;
+    for (size_t i = 0; i < (size_t)checkpoints * file->layers; i++) {
+        uint64_t columns = tamis_layer_columns(&file->layer[i % file->layers]);
+        file->weight[i] = tamis__malloc(columns, sizeof(float));
+        if (!file->weight[i])
+            return tamis__fail_memory(err, "checkpoints", columns * sizeof(float));
+    }
+    if (!t->params->standardise) return TAMIS_OK;
+    file->mean = tamis__calloc(t->data->columns, sizeof *file->mean);
+    file->scale = tamis__calloc(t->data->columns, sizeof *file->scale);
+    if (!file->mean || !file->scale)
+        return tamis__fail_memory(err, "means", t->data->columns * sizeof(float));
+    TAMIS_TRY(tamis__standardise(t->data, file->mean, file->scale, err));
+    t->network.mean = file->mean;
+    t->network.scale = file->scale;
+    return TAMIS_OK;
+}
+
+static tamis_status training_init(training *t, tamis_error *err)
+{
+    TAMIS_TRY(make_layers(t, err));
+    t->network = (tamis__network){
+        .layers = t->file.layers,
+        .layer = t->file.layer,
+        .activation = t->params->activation,
+        .weight = t->weight,
+    };
+    TAMIS_TRY(check_memory(t, err));
+    TAMIS_TRY(make_file(t, err));
+    t->weights = tamis__aligned(t->parameters, sizeof *t->weights);
+    t->order = tamis__malloc(t->data->rows, sizeof *t->order);
+    t->rng = tamis__rng_create();
+    if (!t->weights || !t->order || !t->rng)
+        return tamis__fail_memory(err, "weights", t->parameters * sizeof *t->weights);
+    for (uint32_t l = 0; l < t->file.layers; l++)
+        t->weight[l] = t->weights + t->file.layer[l].first_column;
+    TAMIS_TRY(tamis__initial_weights(&t->network, t->params->seed, t->weights, err));
+    TAMIS_TRY(tamis__optimiser_init(&t->optimiser, t->params, t->parameters, err));
+    uint64_t batch = t->params->batch < t->data->rows ? t->params->batch : t->data->rows;
+    return tamis__stepper_init(&t->stepper, t->context, t->data, &t->network, t->parameters, batch,
+                               err);
+}
+
+static void training_fini(training *t)
+{
+    tamis__stepper_fini(&t->stepper);
+    tamis__optimiser_fini(&t->optimiser);
+    tamis__model_file_fini(&t->file);
+    free(t->weights);
+    free(t->order);
+    if (t->rng) gsl_rng_free(t->rng);
+}
+
+/* --- epochs ----------------------------------------------------------------------------------- */
+
+static tamis_status diverged(const training *t, uint32_t epoch, const char *what, tamis_error *err)
+{
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "epoch %" PRIu32
+                       ": the %s no longer finite: lower the learning rate (it is %g)",
+                       epoch, what, t->params->learning_rate);
+}
+
+/* `epochs` are finished, and `rows` rows of the next one or, when 0, all of the last. */
+static tamis_status report(const training *t, uint32_t epochs, uint64_t rows, const tamis_fit *sum,
+                           tamis_error *err)
+{
+    char note[64];
+    double n = (double)(rows ? rows : t->data->rows);
+    snprintf(note, sizeof note, "loss %.3f  accuracy %.3f", sum->loss / n, sum->accuracy / n);
+    return tamis__progress(t->context, "training", epochs, t->params->epochs, "epochs", note, err);
+}
+
+static tamis_status train_epoch(training *t, uint32_t epoch, tamis_error *err)
+{
+    uint64_t rows = t->data->rows, batch = t->params->batch, told = 0;
+    tamis_fit sum = {0};
+    tamis__rng_key(t->rng, t->params->seed, TAMIS__STREAM_SHUFFLE, epoch);
+    tamis__rng_permutation(t->rng, t->order, rows);
+    for (uint64_t first = 0; first < rows; first += batch) {
+        uint64_t n = rows - first < batch ? rows - first : batch;
+        TAMIS_TRY(tamis__stepper_gradient(&t->stepper, t->order, first, n, err));
+        sum.loss += t->stepper.total_loss;
+        sum.accuracy += (double)t->stepper.total_correct;
+        if (!isfinite(sum.loss)) return diverged(t, epoch, "loss is", err);
+        tamis__optimiser_step(&t->optimiser, t->file.layer, t->file.layers, t->weights,
+                              t->stepper.memory);
+        if (first + n < rows && first + n - told >= PROGRESS_ROWS) {
+            told = first + n;
+            TAMIS_TRY(report(t, epoch - 1, told, &sum, err));
+        }
+    }
+    return report(t, epoch, 0, &sum, err);
+}
+
+static tamis_status keep_checkpoint(training *t, uint32_t epoch, tamis_error *err)
+{
+    for (uint64_t i = 0; i < t->parameters; i++)
+        if (!isfinite(t->weights[i])) return diverged(t, epoch, "weights are", err);
+    uint32_t layers = t->file.layers;
+    for (uint32_t l = 0; l < layers; l++)
+        memcpy(t->file.weight[(size_t)t->kept * layers + l], t->weight[l],
+               tamis_layer_columns(&t->file.layer[l]) * sizeof(float));
+    t->file.checkpoint[t->kept] = (tamis_checkpoint){
+        .step = t->optimiser.step,
+        .learning_rate = t->params->learning_rate,
+    };
+    t->kept++;
+    return TAMIS_OK;
+}
+
+static tamis_status run_epochs(training *t, tamis_error *err)
+{
+    for (uint32_t epoch = 1; epoch <= t->params->epochs; epoch++) {
+        TAMIS_TRY(train_epoch(t, epoch, err));
+        if (checkpoint_due(t->params, epoch)) TAMIS_TRY(keep_checkpoint(t, epoch, err));
+        if (epoch == UINT32_MAX) break;
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
+                         const tamis_train_params *params, const tamis_data *data,
+                         tamis_fit *ret_fit, tamis_error *err)
+{
+    TAMIS_TRY(check_params(params, err));
+    if (data->label && data->classes < 2)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "the labels have %" PRIu32 " classes: at least two are needed",
+                           data->classes);
+    TAMIS_TRY(tamis__data_check(data, data->columns, data->classes, err));
+    training t = {.context = context, .params = params, .data = data};
+    tamis_model *model = NULL;
+    tamis_fit fit = {0};
+    tamis__blas_begin();
+    tamis_status status = training_init(&t, err);
+    if (status == TAMIS_OK) status = run_epochs(&t, err);
+    if (status == TAMIS_OK) status = tamis__model_adopt(&model, &t.file, "training", err);
+    if (status == TAMIS_OK)
+        status = tamis_model_evaluate(model, context, model->info.checkpoints - 1, data, &fit, NULL,
+                                      err);
+    tamis__blas_end();
+    training_fini(&t);
+    if (status != TAMIS_OK) {
+        tamis_model_free(&model);
+        return status;
+    }
+    if (ret_fit) *ret_fit = fit;
+    *ret_model = model;
+    return TAMIS_OK;
+}

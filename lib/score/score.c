@@ -1,0 +1,222 @@
+/* From stores to a scores file.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <tamis/score.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "score/registry.h"
+
+#define SCORER_ENTRY(name) &tamis__scorer_##name,
+static const tamis__scorer_class *const scorers[] = {TAMIS__SCORERS(SCORER_ENTRY)};
+enum { N_SCORERS = sizeof scorers / sizeof *scorers, MAX_PARAMS = 16, CANONICAL_SIZE = 2048 };
+
+const tamis_scorer_info *tamis_scorer_at(size_t i)
+{
+    return i < N_SCORERS ? &scorers[i]->info : NULL;
+}
+
+/* --- the scorer's name and parameters --------------------------------------------------------- */
+
+static tamis_status find(const char *text, const tamis__scorer_class **ret_scorer, tamis_error *err)
+{
+    char name[64];
+    const char *names[N_SCORERS];
+    int size = (int)strcspn(text, ":");
+    if (size >= (int)sizeof name) size = sizeof name - 1;
+    snprintf(name, sizeof name, "%.*s", size, text);
+    for (size_t i = 0; i < N_SCORERS; i++) {
+        names[i] = scorers[i]->info.name;
+        if (strcmp(name, names[i])) continue;
+        *ret_scorer = scorers[i];
+        return TAMIS_OK;
+    }
+    const char *near = tamis_suggest(name, names, N_SCORERS);
+    if (near)
+        return tamis__fail(err, TAMIS_ERR_ARG, "there is no scorer '%s': did you mean '%s'?", name,
+                           near);
+    return tamis__fail(err, TAMIS_ERR_ARG, "there is no scorer '%s': see 'tamis list scorers'",
+                       name);
+}
+
+static void value_text(const tamis_param_desc *desc, const tamis_param_value *value,
+                       char buffer[TAMIS_PARAM_TEXT_SIZE])
+{
+    char number[TAMIS__NUMBER_SIZE];
+    const char *text = value->text;
+    if (desc->type == TAMIS_PARAM_BOOLEAN) text = value->number > 0 ? "true" : "false";
+    if (desc->type == TAMIS_PARAM_REAL || desc->type == TAMIS_PARAM_INTEGER) {
+        tamis__format_double(number, value->number);
+        text = number;
+    }
+    snprintf(buffer, TAMIS_PARAM_TEXT_SIZE, "%s", text);
+}
+
+/* "name:param=value,..." with every parameter in force. */
+static void canonical(const tamis_scorer_info *info, const tamis_param_value *values,
+                      char buffer[CANONICAL_SIZE])
+{
+    size_t used = (size_t)snprintf(buffer, CANONICAL_SIZE, "%s", info->name);
+    for (size_t i = 0; i < info->n_params && used < CANONICAL_SIZE; i++) {
+        char text[TAMIS_PARAM_TEXT_SIZE];
+        value_text(&info->params[i], &values[i], text);
+        used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, "%c%s=%s", i ? ',' : ':',
+                                 info->params[i].name, text);
+    }
+}
+
+/* --- do the stores fit together? -------------------------------------------------------------- */
+
+typedef struct pair {
+    const char *train_path, *query_path;
+    const tamis_store_info *train, *query;
+} pair;
+
+static tamis_status compare_layer(const pair *p, uint32_t i, tamis_error *err)
+{
+    const tamis_layer *a = &p->train->layer[i], *b = &p->query->layer[i];
+    if (strcmp(a->name, b->name))
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "layer %u is '%s' in '%s' and '%s' in '%s'", i,
+                           a->name, p->train_path, b->name, p->query_path);
+    if (a->out != b->out || a->in != b->in || a->bias != b->bias)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "layer '%s' is [%llu, %llu%s] in '%s' and [%llu, %llu%s] in '%s'",
+                           a->name, (unsigned long long)a->out, (unsigned long long)a->in,
+                           a->bias ? " + bias" : "", p->train_path, (unsigned long long)b->out,
+                           (unsigned long long)b->in, b->bias ? " + bias" : "", p->query_path);
+    if (a->first_column != b->first_column)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "layer '%s' begins at column %llu in '%s' and at column %llu in '%s'",
+                           a->name, (unsigned long long)a->first_column, p->train_path,
+                           (unsigned long long)b->first_column, p->query_path);
+    return TAMIS_OK;
+}
+
+static tamis_status compare_layers(const pair *p, tamis_error *err)
+{
+    if (p->train->columns != p->query->columns)
+        return tamis__fail(
+            err, TAMIS_ERR_SHAPE,
+            "rows have %llu columns in '%s' and %llu in '%s': both must come from the "
+            "same model and layers",
+            (unsigned long long)p->train->columns, p->train_path,
+            (unsigned long long)p->query->columns, p->query_path);
+    if (p->train->layers != p->query->layers)
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "there are %u layers in '%s' and %u in '%s'",
+                           p->train->layers, p->train_path, p->query->layers, p->query_path);
+    for (uint32_t i = 0; i < p->train->layers; i++) TAMIS_TRY(compare_layer(p, i, err));
+    return TAMIS_OK;
+}
+
+static tamis_status compare_projections(const pair *p, tamis_error *err)
+{
+    const char *a = p->train->projection, *b = p->query->projection;
+    if (!a && !b) return TAMIS_OK;
+    if (!a || !b)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' is projected and '%s' is not: project both alike",
+                           a ? p->train_path : p->query_path, a ? p->query_path : p->train_path);
+    if (strcmp(a, b))
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' and '%s' are projected differently: %s and %s", p->train_path,
+                           p->query_path, a, b);
+    return TAMIS_OK;
+}
+
+/* The training store's learning rates count; the query's are not looked at. */
+static tamis_status compare_stores(const tamis_score_params *params, tamis_context *context,
+                                   tamis_error *err)
+{
+    pair p = {.train_path = tamis_store_path(params->train),
+              .query_path = tamis_store_path(params->query),
+              .train = tamis_store_info_get(params->train),
+              .query = tamis_store_info_get(params->query)};
+    TAMIS_TRY(compare_layers(&p, err));
+    TAMIS_TRY(compare_projections(&p, err));
+    if (p.train->checkpoints != p.query->checkpoints)
+        return tamis__fail(
+            err, TAMIS_ERR_SHAPE,
+            "there are %u checkpoints in '%s' and %u in '%s': both must hold gradients at "
+            "the same ones",
+            p.train->checkpoints, p.train_path, p.query->checkpoints, p.query_path);
+    for (uint32_t k = 0; k < p.train->checkpoints; k++)
+        if (p.train->checkpoint[k].step != p.query->checkpoint[k].step)
+            tamis__log(context, TAMIS_LOG_WARNING,
+                       "checkpoint %u is of step %llu in '%s' and of step %llu in '%s'", k,
+                       (unsigned long long)p.train->checkpoint[k].step, p.train_path,
+                       (unsigned long long)p.query->checkpoint[k].step, p.query_path);
+    return TAMIS_OK;
+}
+
+static tamis_status check_stores(const tamis_score_params *params, const tamis_scorer_info *info,
+                                 tamis_context *context, tamis_error *err)
+{
+    if (info->flags & TAMIS_SCORER_NO_QUERY) {
+        if (!params->query) return TAMIS_OK;
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s scores each example by itself: leave out the query store",
+                           info->name);
+    }
+    if (!params->query)
+        return tamis__fail(err, TAMIS_ERR_ARG, "%s needs a query store", info->name);
+    return compare_stores(params, context, err);
+}
+
+/* --- scoring ---------------------------------------------------------------------------------- */
+
+static tamis_status run(const tamis__scorer_class *scorer, tamis__score_call *call,
+                        tamis_error *err)
+{
+    uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
+    call->weight = tamis__calloc(checkpoints, sizeof *call->weight);
+    if (!call->weight)
+        return tamis__fail_memory(err, "weights", checkpoints * sizeof *call->weight);
+    tamis_status status = scorer->run(call, err);
+    free(call->weight);
+    return status;
+}
+
+static tamis_status write_scores(tamis_context *context, const tamis_score_params *params,
+                                 const tamis__scorer_class *scorer, const tamis_param_value *values,
+                                 tamis_error *err)
+{
+    char name[CANONICAL_SIZE];
+    canonical(&scorer->info, values, name);
+    tamis_scores_spec spec = {.path = params->path,
+                              .rows = tamis_store_info_get(params->train)->rows,
+                              .queries = params->query ? tamis_store_info_get(params->query)->rows
+                                                       : 1,
+                              .scorer = name,
+                              .examples = tamis_store_examples(params->train),
+                              .query = params->query ? tamis_store_examples(params->query) : NULL,
+                              .force = params->force,
+                              .provenance = params->provenance};
+    tamis__score_call call = {
+        .context = context, .train = params->train, .query = params->query, .values = values};
+    TAMIS_TRY(tamis_scores_writer_open(&call.writer, context, &spec, err));
+    tamis_status status = run(scorer, &call, err);
+    if (status == TAMIS_OK) return tamis_scores_writer_commit(&call.writer, err);
+    tamis_scores_writer_abort(&call.writer);
+    return status;
+}
+
+tamis_status tamis_score(tamis_context *context, const tamis_score_params *params, tamis_error *err)
+{
+    const tamis__scorer_class *scorer = NULL;
+    tamis_param_value values[MAX_PARAMS];
+    if (!context || !params || !params->scorer || !params->train || !params->path)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "a scorer, a training store and an output are needed");
+    TAMIS_TRY(find(params->scorer, &scorer, err));
+    const char *colon = strchr(params->scorer, ':');
+    TAMIS_TRY(tamis_params_parse(scorer->info.params, scorer->info.n_params, scorer->info.name,
+                                 colon ? colon + 1 : NULL, values, err));
+    TAMIS_TRY(check_stores(params, &scorer->info, context, err));
+    return write_scores(context, params, scorer, values, err);
+}

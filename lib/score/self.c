@@ -1,0 +1,86 @@
+/* Self-influence: how much training on an example changes its own loss. Large for examples that
+ * stand against the rest of the data, mislabelled ones among them.
+ *
+ *     score(i) = sum_k learning_rate_k ||g_i^k||^2
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "score/registry.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "stream/engine.h"
+
+enum { BLOCK = 65536 };
+
+static const tamis_param_desc params[] = {
+    {.name = "weights",
+     .help = TAMIS__WEIGHTS_HELP,
+     .type = TAMIS_PARAM_CHOICE,
+     .choices = tamis__weights_choices},
+};
+
+/* Scores of rows first .. first + n - 1. */
+static tamis_status score_rows(const tamis__score_call *call, const float *const *norm,
+                               uint64_t first, uint64_t n, float *scores, tamis_error *err)
+{
+    uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
+    for (uint64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (uint32_t k = 0; k < checkpoints; k++)
+            sum += call->weight[k] * ((double)norm[k][first + i] * (double)norm[k][first + i]);
+        scores[i] = (float)sum;
+        if (isfinite(scores[i])) continue;
+        char id[256];
+        tamis_store_id(call->train, first + i, id, sizeof id);
+        return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                           "'%s': the self-influence of row %llu (id %s) is too large for a float",
+                           tamis_store_path(call->train), (unsigned long long)(first + i), id);
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status score_all(const tamis__score_call *call, const float **norm, float *scores,
+                              tamis_error *err)
+{
+    const tamis_store_info *info = tamis_store_info_get(call->train);
+    for (uint32_t k = 0; k < info->checkpoints; k++)
+        TAMIS_TRY(tamis__finite_norms(call->train, k, false, &norm[k], err));
+    for (uint64_t first = 0; first < info->rows; first += BLOCK) {
+        uint64_t n = info->rows - first < BLOCK ? info->rows - first : BLOCK;
+        TAMIS_TRY(score_rows(call, norm, first, n, scores, err));
+        TAMIS_TRY(tamis_scores_writer_put(call->writer, first, n, 0, 1, scores, 1, err));
+        TAMIS_TRY(
+            tamis__progress(call->context, "scoring", first + n, info->rows, "rows", NULL, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status run(const tamis__score_call *call, tamis_error *err)
+{
+    TAMIS_TRY(tamis__score_weights(call, (int)call->values[0].number, err));
+    uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
+    const float **norm = tamis__calloc(checkpoints, sizeof *norm);
+    float *scores = tamis__calloc(BLOCK, sizeof *scores);
+    tamis_status status = norm && scores
+                              ? score_all(call, norm, scores, err)
+                              : tamis__fail_memory(err, "scores", BLOCK * sizeof *scores);
+    free(norm);
+    free(scores);
+    return status;
+}
+
+const tamis__scorer_class tamis__scorer_self = {
+    .info = {.name = "self",
+             .summary = "self-influence: squared gradient norms, weighted by learning rate",
+             .citation =
+                 "Pruthi, Liu, Kale and Sundararajan, Estimating Training Data Influence by "
+                 "Tracing Gradient Descent, NeurIPS 2020: TracInCP of an example with itself",
+             .flags = TAMIS_SCORER_NO_QUERY,
+             .params = params,
+             .n_params = sizeof params / sizeof *params},
+    .run = run,
+};

@@ -1,0 +1,241 @@
+/* What a gradient store's file says of itself.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/h5_dataset.h"
+#include "store/store_file.h"
+
+/* --- the stored type -------------------------------------------------------------------------- */
+
+/* Exponent and mantissa tell the floats apart; byte order does not matter here. f64 counts as f32:
+ * rows are given out as f32. */
+static bool dtype_of(hid_t type, tamis_dtype *ret_dtype)
+{
+    size_t sign, exponent_at, exponent, mantissa_at, mantissa;
+    if (H5Tget_class(type) != H5T_FLOAT) return false;
+    size_t size = H5Tget_size(type);
+    if (H5Tget_fields(type, &sign, &exponent_at, &exponent, &mantissa_at, &mantissa) < 0)
+        return false;
+    *ret_dtype = TAMIS_F32;
+    if (size == 8) return exponent == 11 && mantissa == 52;
+    if (size == 4) return exponent == 8 && mantissa == 23;
+    *ret_dtype = exponent == 5 ? TAMIS_F16 : TAMIS_BF16;
+    return size == 2 && ((exponent == 5 && mantissa == 10) || (exponent == 8 && mantissa == 7));
+}
+
+static tamis_status read_dtype(const tamis__h5 *h5, hid_t dataset, const char *name,
+                               tamis_dtype *ret_dtype, tamis_error *err)
+{
+    hid_t type = H5Dget_type(dataset);
+    if (type < 0)
+        return tamis__h5_fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s'", h5->path, name);
+    bool known = dtype_of(type, ret_dtype), number = H5Tget_class(type) == H5T_FLOAT;
+    bool whole = H5Tget_class(type) == H5T_INTEGER;
+    H5Tclose(type);
+    if (known) return TAMIS_OK;
+    if (number || whole)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s': dataset '%s' holds %s: f16, bf16, f32 and f64 rows are read",
+                           h5->path, name, whole ? "integers" : "floats of an unknown kind");
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s' does not hold numbers", h5->path,
+                       name);
+}
+
+/* --- one checkpoint --------------------------------------------------------------------------- */
+
+static tamis_status gradient_shape(const tamis__h5 *h5, uint32_t k, uint64_t ret_shape[2],
+                                   tamis_dtype *ret_dtype, tamis_error *err)
+{
+    tamis__h5_scope scope;
+    tamis__store_name name = tamis__store_name_of(k, "gradient");
+    hid_t dataset = 0;
+    tamis__h5_enter(&scope);
+    tamis_status status = tamis__h5_dataset_open(h5, name.text, 2, ret_shape, &dataset, err);
+    if (status == TAMIS_OK) status = read_dtype(h5, dataset, name.text, ret_dtype, err);
+    tamis__h5_array_close(&dataset);
+    tamis__h5_leave(&scope);
+    return status;
+}
+
+/* Rows, columns and dtype: the first checkpoint sets them, the others must agree. */
+static tamis_status check_gradient(tamis__store_header *header, const tamis__h5 *h5, uint32_t k,
+                                   tamis_error *err)
+{
+    uint64_t shape[2];
+    tamis_dtype dtype;
+    TAMIS_TRY(gradient_shape(h5, k, shape, &dtype, err));
+    if (k == 0) {
+        header->rows = shape[0];
+        header->dtype = dtype;
+    }
+    if (shape[1] != header->columns)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s': checkpoint %u has rows of %llu columns, its layers have %llu",
+                           h5->path, (unsigned)k, (unsigned long long)shape[1],
+                           (unsigned long long)header->columns);
+    if (shape[0] != header->rows)
+        return tamis__fail(
+            err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u has %llu rows, checkpoint 0 has %llu",
+            h5->path, (unsigned)k, (unsigned long long)shape[0], (unsigned long long)header->rows);
+    if (dtype != header->dtype)
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u is %s, checkpoint 0 is %s",
+                           h5->path, (unsigned)k, tamis_dtype_name(dtype),
+                           tamis_dtype_name(header->dtype));
+    return TAMIS_OK;
+}
+
+static tamis_status read_checkpoint(tamis__store_header *header, const tamis__h5 *h5, uint32_t k,
+                                    tamis_error *err)
+{
+    tamis__store_name group = tamis__store_name_of(k, NULL);
+    tamis_checkpoint *checkpoint = &header->checkpoint[k];
+    TAMIS_TRY(tamis__h5_get_u64(h5, group.text, "step", &checkpoint->step, err));
+    TAMIS_TRY(tamis__h5_get_f64(h5, group.text, "learning_rate", &checkpoint->learning_rate, err));
+    if (!(checkpoint->learning_rate > 0) || !isfinite(checkpoint->learning_rate))
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': checkpoint %u has learning rate %g: it must be > 0", h5->path,
+                           (unsigned)k, checkpoint->learning_rate);
+    return check_gradient(header, h5, k, err);
+}
+
+static tamis_status read_checkpoints(tamis__store_header *header, const tamis__h5 *h5,
+                                     tamis_error *err)
+{
+    uint32_t n = 0;
+    while (n < UINT16_MAX && tamis__h5_has(h5, tamis__store_name_of(n, NULL).text)) n++;
+    if (n == 0)
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': group 'checkpoint/0' is missing",
+                           h5->path);
+    header->checkpoint = tamis__calloc(n, sizeof *header->checkpoint);
+    if (!header->checkpoint)
+        return tamis__fail_memory(err, "checkpoints", n * sizeof *header->checkpoint);
+    header->checkpoints = n;
+    for (uint32_t k = 0; k < n; k++) TAMIS_TRY(read_checkpoint(header, h5, k, err));
+    return TAMIS_OK;
+}
+
+static tamis_status read_classes(tamis__store_header *header, const tamis__h5 *h5, tamis_error *err)
+{
+    uint64_t shape[2];
+    tamis__store_name name = tamis__store_name_of(0, "probability");
+    header->outputs = tamis__h5_has(h5, tamis__store_name_of(0, "loss").text);
+    if (!tamis__h5_has(h5, name.text)) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_shape(h5, name.text, 2, shape, err));
+    if (shape[1] == 0 || shape[1] > UINT32_MAX)
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s' has %llu columns", h5->path,
+                           name.text, (unsigned long long)shape[1]);
+    header->classes = (uint32_t)shape[1];
+    return TAMIS_OK;
+}
+
+/* --- which rows ------------------------------------------------------------------------------- */
+
+/* A file made by other programs may leave these out: it is then the whole store. */
+static tamis_status get_or(const tamis__h5 *h5, const char *name, uint64_t absent,
+                           uint64_t *ret_value, tamis_error *err)
+{
+    *ret_value = absent;
+    if (!tamis__h5_has_attribute(h5, "/", name)) return TAMIS_OK;
+    return tamis__h5_get_u64(h5, "/", name, ret_value, err);
+}
+
+static tamis_status read_range(tamis__store_header *header, const tamis__h5 *h5, tamis_error *err)
+{
+    uint64_t said, last;
+    TAMIS_TRY(get_or(h5, "first_row", 0, &header->first_row, err));
+    TAMIS_TRY(get_or(h5, "rows", header->rows, &said, err));
+    if (header->rows == 0) return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has no rows", h5->path);
+    if (said != header->rows)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' says it has %llu rows, its gradients have %llu", h5->path,
+                           (unsigned long long)said, (unsigned long long)header->rows);
+    if (__builtin_add_overflow(header->first_row, header->rows, &last)) last = UINT64_MAX;
+    TAMIS_TRY(get_or(h5, "total_rows", last, &header->total_rows, err));
+    if (last > header->total_rows || last > (uint64_t)INT64_MAX / 256)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' says it ends at row %llu of a store of %llu rows", h5->path,
+                           (unsigned long long)last, (unsigned long long)header->total_rows);
+    header->has_digest = tamis__h5_has_attribute(h5, "/", "digest");
+    return get_or(h5, "digest", 0, &header->digest, err);
+}
+
+/* --- projection ------------------------------------------------------------------------------- */
+
+static tamis_status projection_member(json_t *object, const tamis__h5 *h5, const char *name,
+                                      tamis_error *err)
+{
+    uint64_t value;
+    char *text = NULL;
+    json_t *member = NULL;
+    if (!tamis__h5_has_attribute(h5, "projection", name)) return TAMIS_OK;
+    if (!strcmp(name, "kind")) {
+        TAMIS_TRY(tamis__h5_get_text(h5, "projection", name, &text, err));
+        member = json_string(text);
+        free(text);
+    } else {
+        TAMIS_TRY(tamis__h5_get_u64(h5, "projection", name, &value, err));
+        member = json_integer((json_int_t)value);
+    }
+    if (json_object_set_new(object, name, member) == 0) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute %s of projection is not UTF-8 text",
+                       h5->path, name);
+}
+
+static tamis_status read_projection(tamis__store_header *header, const tamis__h5 *h5,
+                                    tamis_error *err)
+{
+    static const char *const name[] = {"kind", "seed", "from", "to"};
+    if (!tamis__h5_has(h5, "projection")) return TAMIS_OK;
+    json_t *object = json_object();
+    tamis_status status = object ? TAMIS_OK : tamis__fail_memory(err, "a projection", 0);
+    for (size_t i = 0; i < sizeof name / sizeof *name && status == TAMIS_OK; i++)
+        status = projection_member(object, h5, name[i], err);
+    if (status == TAMIS_OK) {
+        header->projection = json_dumps(object, JSON_COMPACT);
+        if (!header->projection) status = tamis__fail_memory(err, "a projection", 0);
+    }
+    json_decref(object);
+    return status;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static tamis_status read_header(tamis__store_header *header, const tamis__h5 *h5, tamis_error *err)
+{
+    TAMIS_TRY(tamis__layers_read(h5, &header->layer, &header->layers, &header->columns, err));
+    TAMIS_TRY(read_checkpoints(header, h5, err));
+    TAMIS_TRY(read_classes(header, h5, err));
+    TAMIS_TRY(read_range(header, h5, err));
+    TAMIS_TRY(read_projection(header, h5, err));
+    if (tamis__h5_has_attribute(h5, "/", "provenance"))
+        return tamis__h5_get_text(h5, "/", "provenance", &header->provenance, err);
+    header->provenance = tamis__strdup("{}");
+    return header->provenance ? TAMIS_OK : tamis__fail_memory(err, "provenance", 3);
+}
+
+tamis_status tamis__store_header_read(tamis__store_header *ret_header, const tamis__h5 *h5,
+                                      tamis_error *err)
+{
+    tamis__store_header header = {0};
+    tamis_status status = read_header(&header, h5, err);
+    if (status != TAMIS_OK)
+        tamis__store_header_fini(&header);
+    else
+        *ret_header = header;
+    return status;
+}
+
+void tamis__store_header_fini(tamis__store_header *header)
+{
+    free(header->layer);
+    free(header->checkpoint);
+    free(header->provenance);
+    free(header->projection);
+    *header = (tamis__store_header){0};
+}

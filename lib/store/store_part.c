@@ -1,0 +1,215 @@
+/* One file of a gradient store, open for reading.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store_part.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "store/h5_dataset.h"
+
+/* Values converted at a time when 16-bit rows come through HDF5. */
+#define SLICE ((size_t)1 << 18)
+
+const char *tamis__store_values_name(int which)
+{
+    static const char *const name[] = {"norm", "loss", "margin", "probability"};
+    return name[which];
+}
+
+static uint64_t values_columns(const tamis__store_part *part, int which)
+{
+    return which == TAMIS__PROBABILITY ? part->header.classes : 0;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static tamis_status find_values(tamis__store_part *part, uint32_t k, int which, bool *through_hdf5,
+                                tamis_error *err)
+{
+    tamis__store_values *values = &part->values[k][which];
+    tamis__store_name name = tamis__store_name_of(k, tamis__store_values_name(which));
+    hid_t dataset = 0;
+    values->there = tamis__h5_has(&part->h5, name.text);
+    if (!values->there) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_array_open(&part->h5, name.text, TAMIS__H5_F32, part->header.rows,
+                                   values_columns(part, which), &dataset, err));
+    values->address = tamis__h5_array_address(&part->h5, dataset, TAMIS__H5_F32);
+    if (values->address == HADDR_UNDEF) *through_hdf5 = true;
+    tamis__h5_array_close(&dataset);
+    return TAMIS_OK;
+}
+
+static tamis_status find_all(tamis__store_part *part, bool *through_hdf5, tamis_error *err)
+{
+    uint32_t n = part->header.checkpoints;
+    part->rows = tamis__calloc(n, sizeof *part->rows);
+    part->values = tamis__calloc(n, sizeof *part->values);
+    if (!part->rows || !part->values)
+        return tamis__fail_memory(err, "a store", n * sizeof *part->values);
+    for (uint32_t k = 0; k < n; k++) {
+        TAMIS_TRY(
+            tamis__store_rows_find(&part->rows[k], &part->h5, &part->input, &part->header, k, err));
+        if (part->rows[k].dataset) *through_hdf5 = true;
+        for (int which = 0; which < TAMIS__VALUES; which++)
+            TAMIS_TRY(find_values(part, k, which, through_hdf5, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status open_part(tamis__store_part *part, const tamis_context *context,
+                              const char *path, tamis_error *err)
+{
+    bool through_hdf5 = false;
+    part->path = tamis__strdup(path);
+    if (!part->path) return tamis__fail_memory(err, "a file name", strlen(path));
+    TAMIS_TRY(tamis__h5_open(&part->h5, path, TAMIS__STORE_KIND, TAMIS__STORE_VERSION, err));
+    TAMIS_TRY(tamis__input_open(&part->input, context, path, err));
+    if (part->input.size < part->h5.size)
+        return tamis__fail(err, TAMIS_ERR_IO, "'%s' changed while it was opened", path);
+    TAMIS_TRY(tamis__store_header_read(&part->header, &part->h5, err));
+    TAMIS_TRY(find_all(part, &through_hdf5, err));
+    TAMIS_TRY(tamis__examples_read(&part->h5, "example", part->header.rows, &part->examples, err));
+    if (!through_hdf5) tamis__h5_close(&part->h5);
+    tamis__input_sequential(&part->input);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__store_part_open(tamis__store_part *ret_part, const tamis_context *context,
+                                    const char *path, tamis_error *err)
+{
+    tamis__store_part part = {0};
+    tamis_status status = open_part(&part, context, path, err);
+    if (status != TAMIS_OK)
+        tamis__store_part_fini(&part);
+    else
+        *ret_part = part;
+    return status;
+}
+
+void tamis__store_part_fini(tamis__store_part *part)
+{
+    for (uint32_t k = 0; part->rows && k < part->header.checkpoints; k++)
+        tamis__store_rows_fini(&part->rows[k]);
+    if (part->h5.path) tamis__h5_close(&part->h5);
+    tamis__input_close(&part->input);
+    tamis__examples_fini(&part->examples);
+    tamis__store_header_fini(&part->header);
+    free(part->rows);
+    free(part->values);
+    free(part->path);
+    *part = (tamis__store_part){0};
+}
+
+/* --- rows in place ---------------------------------------------------------------------------- */
+
+const void *tamis__store_part_map(const tamis__store_part *part, uint32_t checkpoint, uint64_t row,
+                                  uint64_t *ret_rows)
+{
+    const tamis__store_rows *rows = &part->rows[checkpoint];
+    if (rows->dataset) return NULL;
+    uint64_t span = row / rows->span, within = row % rows->span;
+    uint64_t end = (span + rows->run[span]) * rows->span;
+    if (end > part->header.rows) end = part->header.rows;
+    *ret_rows = end - row;
+    size_t row_bytes = part->header.columns * tamis_dtype_size(part->header.dtype);
+    return part->input.data + rows->address[span] + within * row_bytes;
+}
+
+static void widen_rows(const tamis__store_part *part, const tamis__kernels *kernels,
+                       const unsigned char *from, uint64_t rows, const tamis__h5_part *where,
+                       float *out)
+{
+    tamis_dtype dtype = part->header.dtype;
+    size_t size = tamis_dtype_size(dtype), row_bytes = part->header.columns * size;
+    if (where->columns == part->header.columns && where->stride == where->columns) {
+        tamis__widen(kernels, dtype, out, from, rows * where->columns);
+        return;
+    }
+    for (uint64_t i = 0; i < rows; i++)
+        tamis__widen(kernels, dtype, out + i * where->stride,
+                     from + i * row_bytes + where->first_column * size, where->columns);
+}
+
+/* --- rows through HDF5 ------------------------------------------------------------------------ */
+
+static tamis_status slice_halves(const tamis__store_part *part, const tamis__kernels *kernels,
+                                 uint32_t k, const tamis__h5_part *where, uint16_t *buffer,
+                                 hid_t type, float *out, tamis_error *err)
+{
+    uint64_t at_once = SLICE / where->columns ? SLICE / where->columns : 1;
+    for (uint64_t done = 0; done < where->rows; done += at_once) {
+        tamis__h5_part some = *where;
+        some.first_row += done;
+        some.rows = where->rows - done < at_once ? where->rows - done : at_once;
+        some.stride = where->columns;
+        TAMIS_TRY(
+            tamis__h5_dataset_read(&part->h5, part->rows[k].dataset, type, &some, buffer, err));
+        for (uint64_t i = 0; i < some.rows; i++)
+            tamis__widen(kernels, part->header.dtype, out + (done + i) * where->stride,
+                         buffer + i * where->columns, where->columns);
+    }
+    return TAMIS_OK;
+}
+
+/* 16-bit floats are fetched as they are and widened here: HDF5 converts them a thousand times
+ * slower. */
+static tamis_status read_halves(const tamis__store_part *part, const tamis__kernels *kernels,
+                                uint32_t k, const tamis__h5_part *where, float *out,
+                                tamis_error *err)
+{
+    tamis__h5_scope scope;
+    size_t room = where->columns > SLICE ? where->columns : SLICE;
+    uint16_t *buffer = tamis__malloc(room, sizeof *buffer);
+    if (!buffer) return tamis__fail_memory(err, "rows", room * sizeof *buffer);
+    tamis__h5_enter(&scope);
+    hid_t type = tamis__store_type(part->header.dtype);
+    tamis_status status = type < 0
+                              ? tamis__h5_fail(err, TAMIS_ERR_NOMEM, "cannot read '%s'", part->path)
+                              : slice_halves(part, kernels, k, where, buffer, type, out, err);
+    if (type >= 0) H5Tclose(type);
+    tamis__h5_leave(&scope);
+    free(buffer);
+    return status;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+tamis_status tamis__store_part_read(const tamis__store_part *part, const tamis__kernels *kernels,
+                                    uint32_t checkpoint, const tamis__h5_part *where, float *out,
+                                    tamis_error *err)
+{
+    hid_t dataset = part->rows[checkpoint].dataset;
+    if (where->rows == 0 || where->columns == 0) return TAMIS_OK;
+    if (dataset && part->header.dtype != TAMIS_F32)
+        return read_halves(part, kernels, checkpoint, where, out, err);
+    if (dataset) return tamis__h5_array_read(&part->h5, dataset, TAMIS__H5_F32, where, out, err);
+    for (uint64_t done = 0; done < where->rows;) {
+        uint64_t run = 0, left = where->rows - done;
+        const void *from = tamis__store_part_map(part, checkpoint, where->first_row + done, &run);
+        if (run > left) run = left;
+        widen_rows(part, kernels, from, run, where, out + done * where->stride);
+        done += run;
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__store_part_values(const tamis__store_part *part, uint32_t checkpoint, int which,
+                                      float *out, tamis_error *err)
+{
+    const tamis__store_values *values = &part->values[checkpoint][which];
+    uint64_t columns = values_columns(part, which), n = part->header.rows * (columns ? columns : 1);
+    if (values->address != HADDR_UNDEF) {
+        memcpy(out, part->input.data + values->address, n * sizeof *out);
+        return TAMIS_OK;
+    }
+    void *read = NULL;
+    tamis__store_name name = tamis__store_name_of(checkpoint, tamis__store_values_name(which));
+    TAMIS_TRY(tamis__h5_read(&part->h5, name.text, TAMIS__H5_F32, part->header.rows, columns, &read,
+                             err));
+    memcpy(out, read, n * sizeof *out);
+    free(read);
+    return TAMIS_OK;
+}

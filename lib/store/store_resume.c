@@ -1,0 +1,213 @@
+/* What is there already when a store is to be written: refused, removed, or gone on from.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store_resume.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+/* --- does a file match the plan? -------------------------------------------------------------- */
+
+static tamis_status differs(tamis_error *err, const char *path, const char *what, uint64_t there,
+                            uint64_t wanted)
+{
+    return tamis__fail(
+        err, TAMIS_ERR_SHAPE,
+        "cannot resume: '%s' has %s %llu, now it is %llu: use -f without --resume to start anew",
+        path, what, (unsigned long long)there, (unsigned long long)wanted);
+}
+
+static tamis_status match_layers(const tamis__store_header *header, const tamis__store_plan *plan,
+                                 const char *path, tamis_error *err)
+{
+    if (header->layers != plan->layers)
+        return differs(err, path, "layers:", header->layers, plan->layers);
+    for (uint32_t i = 0; i < plan->layers; i++) {
+        const tamis_layer *there = &header->layer[i], *wanted = &plan->layer[i];
+        if (strcmp(there->name, wanted->name) != 0 || there->out != wanted->out ||
+            there->in != wanted->in || there->bias != wanted->bias)
+            return tamis__fail(
+                err, TAMIS_ERR_SHAPE,
+                "cannot resume: '%s' has layer '%s' (%llu x %llu), now it is '%s' (%llu x "
+                "%llu): use -f without --resume to start anew",
+                path, there->name, (unsigned long long)there->out,
+                (unsigned long long)(there->in + there->bias), wanted->name,
+                (unsigned long long)wanted->out, (unsigned long long)(wanted->in + wanted->bias));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status match_checkpoints(const tamis__store_header *header,
+                                      const tamis__store_plan *plan, const char *path,
+                                      tamis_error *err)
+{
+    if (header->checkpoints != plan->checkpoints)
+        return differs(err, path, "checkpoints:", header->checkpoints, plan->checkpoints);
+    for (uint32_t k = 0; k < plan->checkpoints; k++) {
+        const tamis_checkpoint *there = &header->checkpoint[k], *wanted = &plan->checkpoint[k];
+        if (there->step != wanted->step)
+            return differs(err, path, "a checkpoint at step", there->step, wanted->step);
+        if (there->learning_rate < wanted->learning_rate ||
+            there->learning_rate > wanted->learning_rate)
+            return tamis__fail(
+                err, TAMIS_ERR_SHAPE,
+                "cannot resume: '%s' has learning rate %.9g at checkpoint %u, now it is %.9g: use "
+                "-f without --resume to start anew",
+                path, there->learning_rate, (unsigned)k, wanted->learning_rate);
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status match(const tamis__store_header *header, const tamis__store_plan *plan,
+                          uint64_t first, uint64_t rows, const char *path, tamis_error *err)
+{
+    if (header->total_rows != plan->rows)
+        return differs(err, path, "rows in all:", header->total_rows, plan->rows);
+    if (header->first_row != first)
+        return differs(err, path, "first row", header->first_row, first);
+    if (header->rows != rows) return differs(err, path, "rows in a file:", header->rows, rows);
+    if (header->dtype != plan->dtype)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "cannot resume: '%s' holds %s rows, now it is %s: use -f without "
+                           "--resume to start anew",
+                           path, tamis_dtype_name(header->dtype), tamis_dtype_name(plan->dtype));
+    TAMIS_TRY(match_layers(header, plan, path, err));
+    TAMIS_TRY(match_checkpoints(header, plan, path, err));
+    if (header->classes != plan->classes)
+        return differs(err, path, "classes:", header->classes, plan->classes);
+    if (header->outputs != plan->outputs)
+        return differs(err, path, "outputs recorded:", header->outputs, plan->outputs);
+    if (strcmp(header->provenance, plan->provenance) != 0)
+        return tamis__fail(
+            err, TAMIS_ERR_SHAPE,
+            "cannot resume: '%s' was made by another command or from other inputs: its "
+            "provenance differs; use -f without --resume to start anew",
+            path);
+    return TAMIS_OK;
+}
+
+static tamis_status match_file(const char *path, const tamis__store_plan *plan, uint64_t first,
+                               uint64_t rows, tamis_error *err)
+{
+    tamis__h5 h5;
+    tamis__store_header header = {0};
+    TAMIS_TRY(tamis__h5_open(&h5, path, TAMIS__STORE_KIND, TAMIS__STORE_VERSION, err));
+    tamis_status status = tamis__store_header_read(&header, &h5, err);
+    if (status == TAMIS_OK) status = match(&header, plan, first, rows, path, err);
+    tamis__store_header_fini(&header);
+    tamis__h5_close(&h5);
+    return status;
+}
+
+/* --- one file --------------------------------------------------------------------------------- */
+
+static tamis_status prepare_file(const tamis__store_plan *plan, bool force, bool resume,
+                                 uint64_t *ret_next, tamis_error *err)
+{
+    struct stat st;
+    *ret_next = 0;
+    if (!resume || stat(plan->path, &st)) return tamis__output_check(plan->path, force, false, err);
+    TAMIS_TRY(match_file(plan->path, plan, 0, plan->rows, err));
+    *ret_next = plan->rows;
+    return TAMIS_OK;
+}
+
+/* --- a directory ------------------------------------------------------------------------------ */
+
+static tamis_status remove_shard(const char *directory, uint32_t number, bool part,
+                                 tamis_error *err)
+{
+    char *path = tamis__shard_path(directory, number);
+    char *victim = path && part ? tamis__part_path(path) : path;
+    tamis_status status = victim ? TAMIS_OK
+                                 : tamis__fail_memory(err, "a file name", strlen(directory));
+    if (victim && (tamis__fault_io() || (unlink(victim) && errno != ENOENT)))
+        status = tamis__fail_errno(err, "cannot remove '%s'", victim);
+    if (victim != path) free(victim);
+    free(path);
+    return status;
+}
+
+static tamis_status remove_all(const char *directory, const tamis__shard_list *list, bool whole,
+                               tamis_error *err)
+{
+    for (uint32_t i = 0; i < list->parts; i++)
+        TAMIS_TRY(remove_shard(directory, list->part[i], true, err));
+    for (uint32_t i = 0; whole && i < list->shards; i++)
+        TAMIS_TRY(remove_shard(directory, list->number[i], false, err));
+    return TAMIS_OK;
+}
+
+/* Shards 0, 1, 2 ... as far as they are there; each must be what this run would write. */
+static tamis_status whole_shards(const tamis__store_plan *plan, const tamis__shard_list *list,
+                                 uint64_t *ret_next, tamis_error *err)
+{
+    uint64_t next = 0;
+    for (uint32_t i = 0; i < list->shards && list->number[i] == i && next < plan->rows; i++) {
+        uint64_t left = plan->rows - next, rows = left < plan->shard_rows ? left : plan->shard_rows;
+        char *path = tamis__shard_path(plan->path, i);
+        if (!path) return tamis__fail_memory(err, "a file name", strlen(plan->path));
+        tamis_status status = match_file(path, plan, next, rows, err);
+        free(path);
+        TAMIS_TRY(status);
+        next += rows;
+    }
+    *ret_next = next;
+    return TAMIS_OK;
+}
+
+static tamis_status prepare_listed(const tamis__store_plan *plan, const tamis__shard_list *list,
+                                   bool force, bool resume, uint64_t *ret_next, tamis_error *err)
+{
+    bool empty = list->shards == 0 && list->parts == 0 && !list->stranger[0];
+    *ret_next = 0;
+    if (empty) return TAMIS_OK;
+    if (!force && !resume)
+        return tamis__fail(
+            err, TAMIS_ERR_IO,
+            "'%s' exists: use --resume to go on, -f to overwrite it, or another name", plan->path);
+    if (list->stranger[0])
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "'%s' holds '%s', which is no part of a store: name another directory",
+                           plan->path, list->stranger);
+    if (resume) TAMIS_TRY(whole_shards(plan, list, ret_next, err));
+    return remove_all(plan->path, list, !resume, err);
+}
+
+static tamis_status prepare_directory(const tamis__store_plan *plan, bool force, bool resume,
+                                      uint64_t *ret_next, bool *ret_made, tamis_error *err)
+{
+    tamis__shard_list list;
+    struct stat st;
+    if (stat(plan->path, &st)) {
+        if (tamis__fault_io() || mkdir(plan->path, 0777))
+            return tamis__fail_errno(err, "cannot make the directory '%s'", plan->path);
+        *ret_next = 0;
+        *ret_made = true;
+        return TAMIS_OK;
+    }
+    if (!S_ISDIR(st.st_mode))
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "'%s' is a file, and a store in shards is a directory: use another name",
+                           plan->path);
+    TAMIS_TRY(tamis__shard_list_read(&list, plan->path, err));
+    tamis_status status = prepare_listed(plan, &list, force, resume, ret_next, err);
+    tamis__shard_list_fini(&list);
+    return status;
+}
+
+tamis_status tamis__store_prepare(const tamis__store_plan *plan, bool force, bool resume,
+                                  uint64_t *ret_next, bool *ret_made, tamis_error *err)
+{
+    *ret_made = false;
+    if (!*plan->path) return tamis__fail(err, TAMIS_ERR_ARG, "the output store has an empty name");
+    if (plan->shard_rows) return prepare_directory(plan, force, resume, ret_next, ret_made, err);
+    return prepare_file(plan, force, resume, ret_next, err);
+}

@@ -1,0 +1,254 @@
+/* Writing a gradient store, in one file or in shards.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store_writer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "store/store_resume.h"
+#include "store/store_shard.h"
+
+struct tamis_store_writer {
+    tamis__store_plan plan;
+    tamis__kernels kernels;
+    tamis__shard shard;
+    uint64_t next;
+    bool made_directory;
+};
+
+/* --- the plan --------------------------------------------------------------------------------- */
+
+static tamis_status check_spec(const tamis_store_spec *spec, tamis_error *err)
+{
+    if (!spec->path) return tamis__fail(err, TAMIS_ERR_ARG, "the output store has no name");
+    if (spec->rows == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': a store needs at least one row",
+                           spec->path);
+    if (spec->rows > (uint64_t)INT64_MAX / 256)
+        return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': too many rows", spec->path);
+    if (spec->layers == 0 || !spec->layer)
+        return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': a store needs a layer",
+                           spec->path);
+    if (spec->checkpoints == 0 || !spec->checkpoint)
+        return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': a store needs a checkpoint",
+                           spec->path);
+    for (uint32_t k = 0; k < spec->checkpoints; k++)
+        if (!(spec->checkpoint[k].learning_rate > 0) ||
+            !isfinite(spec->checkpoint[k].learning_rate))
+            return tamis__fail(
+                err, TAMIS_ERR_ARG,
+                "cannot write '%s': checkpoint %u has learning rate %g: it must be > 0", spec->path,
+                (unsigned)k, spec->checkpoint[k].learning_rate);
+    return TAMIS_OK;
+}
+
+static void plan_fini(tamis__store_plan *plan)
+{
+    free(plan->path);
+    free(plan->provenance);
+    free(plan->layer);
+    free(plan->checkpoint);
+    *plan = (tamis__store_plan){0};
+}
+
+static tamis_status copy_spec(tamis__store_plan *plan, const tamis_store_spec *spec,
+                              tamis_error *err)
+{
+    plan->path = tamis__strdup(spec->path);
+    plan->provenance = tamis__strdup(spec->provenance ? spec->provenance : "{}");
+    plan->layer = tamis__calloc(spec->layers, sizeof *plan->layer);
+    plan->checkpoint = tamis__calloc(spec->checkpoints, sizeof *plan->checkpoint);
+    if (!plan->path || !plan->provenance || !plan->layer || !plan->checkpoint)
+        return tamis__fail_memory(err, "the plan of a store", spec->layers * sizeof *plan->layer);
+    memcpy(plan->layer, spec->layer, spec->layers * sizeof *plan->layer);
+    memcpy(plan->checkpoint, spec->checkpoint, spec->checkpoints * sizeof *plan->checkpoint);
+    plan->layers = spec->layers;
+    plan->checkpoints = spec->checkpoints;
+    plan->dtype = spec->dtype;
+    plan->rows = spec->rows;
+    plan->classes = spec->classes;
+    plan->outputs = spec->outputs;
+    plan->replace = spec->force || spec->resume;
+    return TAMIS_OK;
+}
+
+/* Widths of chunks and shards. */
+static tamis_status measure(tamis__store_plan *plan, uint64_t shard_rows, tamis_error *err)
+{
+    TAMIS_TRY(tamis__layers_check(plan->layer, plan->layers, &plan->columns, err));
+    if (plan->columns >= (UINT64_C(1) << 32) / tamis_dtype_size(plan->dtype))
+        return tamis__fail(
+            err, TAMIS_ERR_UNSUPPORTED,
+            "cannot write '%s': a row has %llu columns, and HDF5 takes at most 4 GiB a row",
+            plan->path, (unsigned long long)plan->columns);
+    uint64_t rows = shard_rows && shard_rows < plan->rows ? shard_rows : plan->rows;
+    plan->chunk_rows = tamis__store_chunk_rows(rows, plan->columns, plan->dtype);
+    if (shard_rows == 0) return TAMIS_OK;
+    plan->shard_rows = (rows + plan->chunk_rows - 1) / plan->chunk_rows * plan->chunk_rows;
+    if ((plan->rows - 1) / plan->shard_rows >= TAMIS__SHARDS_MAX)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "cannot write '%s': shards of %llu rows would make more than %u files",
+                           plan->path, (unsigned long long)plan->shard_rows, TAMIS__SHARDS_MAX);
+    return TAMIS_OK;
+}
+
+static tamis_status start(tamis_store_writer *writer, const tamis_store_spec *spec,
+                          tamis_error *err)
+{
+    TAMIS_TRY(copy_spec(&writer->plan, spec, err));
+    TAMIS_TRY(measure(&writer->plan, spec->shard_rows, err));
+    return tamis__store_prepare(&writer->plan, spec->force, spec->resume, &writer->next,
+                                &writer->made_directory, err);
+}
+
+tamis_status tamis_store_writer_open(tamis_store_writer **ret_writer, tamis_context *context,
+                                     const tamis_store_spec *spec, tamis_error *err)
+{
+    TAMIS_TRY(check_spec(spec, err));
+    tamis_store_writer *writer = tamis__calloc(1, sizeof *writer);
+    if (!writer) return tamis__fail_memory(err, "a store writer", sizeof *writer);
+    writer->plan.context = context;
+    tamis__kernels_init(&writer->kernels, context ? tamis_context_cpu(context) : 0);
+    tamis_status status = start(writer, spec, err);
+    if (status != TAMIS_OK)
+        tamis_store_writer_abort(&writer);
+    else
+        *ret_writer = writer;
+    return status;
+}
+
+uint64_t tamis_store_writer_next(const tamis_store_writer *writer)
+{
+    return writer->next;
+}
+
+uint64_t tamis__store_writer_chunk_rows(const tamis_store_writer *writer)
+{
+    return writer->plan.chunk_rows;
+}
+
+/* --- shards ----------------------------------------------------------------------------------- */
+
+static tamis_status open_shard(tamis_store_writer *writer, tamis_error *err)
+{
+    const tamis__store_plan *plan = &writer->plan;
+    if (writer->shard.plan) return TAMIS_OK;
+    if (!plan->shard_rows)
+        return tamis__shard_open(&writer->shard, plan, plan->path, 0, plan->rows, err);
+    uint64_t left = plan->rows - writer->next,
+             rows = left < plan->shard_rows ? left : plan->shard_rows;
+    char *path = tamis__shard_path(plan->path, (uint32_t)(writer->next / plan->shard_rows));
+    if (!path) return tamis__fail_memory(err, "a file name", strlen(plan->path));
+    tamis_status status = tamis__shard_open(&writer->shard, plan, path, writer->next, rows, err);
+    free(path);
+    return status;
+}
+
+/* A full shard is committed at once; the last one waits for _commit(). */
+static tamis_status close_shard(tamis_store_writer *writer, tamis_error *err)
+{
+    const tamis__shard *shard = &writer->shard;
+    if (shard->filled < shard->rows || writer->next == writer->plan.rows) return TAMIS_OK;
+    return tamis__shard_finish(&writer->shard, err);
+}
+
+static tamis_status check_room(const tamis_store_writer *writer, uint64_t rows, tamis_error *err)
+{
+    if (rows <= writer->plan.rows - writer->next) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG, "'%s' was announced with %llu rows, and there are more",
+                       writer->plan.path, (unsigned long long)writer->plan.rows);
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+tamis_status tamis_store_writer_append(tamis_store_writer *writer, uint64_t rows,
+                                       const float *const *gradient, const tamis_examples *examples,
+                                       const float *const *loss, const float *const *margin,
+                                       const float *const *probability, tamis_error *err)
+{
+    tamis__store_block block = {
+        .rows = rows, .loss = loss, .margin = margin, .probability = probability};
+    if (examples) block.examples = *examples;
+    TAMIS_TRY(check_room(writer, rows, err));
+    for (uint64_t done = 0; done < rows;) {
+        TAMIS_TRY(open_shard(writer, err));
+        uint64_t room = writer->shard.rows - writer->shard.filled,
+                 n = rows - done < room ? rows - done : room;
+        TAMIS_TRY(
+            tamis__shard_append(&writer->shard, &writer->kernels, gradient, &block, done, n, err));
+        done += n;
+        writer->next += n;
+        TAMIS_TRY(close_shard(writer, err));
+    }
+    return TAMIS_OK;
+}
+
+/* The digest of some rows of a block: only needed when a block goes on into the next shard. */
+static uint64_t part_digest(const tamis_store_writer *writer, const tamis__store_block *block,
+                            uint64_t offset, uint64_t n)
+{
+    const tamis__store_plan *plan = &writer->plan;
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < plan->checkpoints; k++) {
+        const unsigned char *rows = block->gradient[k];
+        sum += tamis__store_rows_digest(rows +
+                                            offset * plan->columns * tamis_dtype_size(plan->dtype),
+                                        n, writer->next, plan->columns, plan->dtype, k);
+    }
+    return sum;
+}
+
+tamis_status tamis__store_writer_put_block(tamis_store_writer *writer,
+                                           const tamis__store_block *block, tamis_error *err)
+{
+    uint64_t chunk = writer->plan.chunk_rows, end = writer->next + block->rows;
+    TAMIS_TRY(check_room(writer, block->rows, err));
+    if (writer->next % chunk || (end % chunk && end != writer->plan.rows))
+        return tamis__fail(
+            err, TAMIS_ERR_ARG, "rows %llu to %llu are not whole chunks of %llu rows",
+            (unsigned long long)writer->next, (unsigned long long)end, (unsigned long long)chunk);
+    for (uint64_t done = 0; done < block->rows;) {
+        TAMIS_TRY(open_shard(writer, err));
+        uint64_t left = block->rows - done, room = writer->shard.rows - writer->shard.filled;
+        uint64_t n = left < room ? left : room;
+        writer->shard.digest += n == block->rows ? block->digest
+                                                 : part_digest(writer, block, done, n);
+        TAMIS_TRY(tamis__shard_put(&writer->shard, block, done, n, err));
+        done += n;
+        writer->next += n;
+        TAMIS_TRY(close_shard(writer, err));
+    }
+    return TAMIS_OK;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+tamis_status tamis_store_writer_commit(tamis_store_writer **writer, tamis_error *err)
+{
+    tamis_store_writer *w = *writer;
+    tamis_status status = TAMIS_OK;
+    if (w->next < w->plan.rows)
+        status = tamis__fail(
+            err, TAMIS_ERR_ARG, "'%s' was announced with %llu rows, and there are only %llu",
+            w->plan.path, (unsigned long long)w->plan.rows, (unsigned long long)w->next);
+    else if (w->shard.plan)
+        status = tamis__shard_finish(&w->shard, err);
+    tamis_store_writer_abort(writer);
+    return status;
+}
+
+void tamis_store_writer_abort(tamis_store_writer **writer)
+{
+    if (!writer || !*writer) return;
+    tamis_store_writer *w = *writer;
+    if (w->shard.plan) tamis__shard_abort(&w->shard);
+    if (w->made_directory) (void)rmdir(w->plan.path); /* succeeds only when nothing was committed */
+    plan_fini(&w->plan);
+    free(w);
+    *writer = NULL;
+}
