@@ -84,11 +84,12 @@ static tamis_status make(session *s, const grad_args *args, tamis_model **model,
         .force = args->common.force,
         .resume = args->store.resume,
     };
-    TRY(session_provenance(s, &params.provenance, err));
     const char *activation = args->activation < 0 ? NULL : activation_names[args->activation];
     TRY(tamis_model_load(model, s->context, args->model, activation, err));
     const tamis_model_info *info = tamis_model_info_get(*model);
     TRY(data_read(s, &from, info->classes, info->class_name, data, err));
+    TRY(data_check_columns(&from, *data, args->model, info->layer[0].in, err));
+    TRY(session_provenance(s, &params.provenance, err));
     return tamis_gradients(*model, s->context, *data, &params, err);
 }
 

@@ -35,11 +35,18 @@ static const operand operands[] = {
      .file = true},
 };
 
+/* Lines for people that JSON has in its "provenance", where an input may come more than once. */
+static bool from_provenance(const char *key)
+{
+    return !strcmp(key, "command") || !strncmp(key, "option_", 7) || !strncmp(key, "input_", 6);
+}
+
 static void json_facts(json *j, const tamis_inspection *in)
 {
     json_object(j, "facts");
     for (size_t i = 0; i < in->facts; i++) {
         const tamis_fact *fact = &in->fact[i];
+        if (from_provenance(fact->key)) continue;
         if (fact->is_number)
             json_raw(j, fact->key, fact->value);
         else
@@ -68,6 +75,8 @@ static void report_inspection(const session *s, const inspect_args *args,
 {
     report r;
     report_begin(&r, s);
+    for (size_t i = 0; i < in->facts; i++)
+        if ((int)strlen(in->fact[i].key) + 2 > r.width) r.width = (int)strlen(in->fact[i].key) + 2;
     report_text(&r, "file", args->path);
     report_text(&r, "kind", in->kind);
     if (r.machine) {

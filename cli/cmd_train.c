@@ -232,6 +232,15 @@ static tamis_status fill_params(const train_args *args, tamis_train_params *para
     return TAMIS_OK;
 }
 
+/* What an option that was not given came to. */
+static tamis_status note_defaults(session *s, const train_args *args,
+                                  const tamis_train_params *params, tamis_error *err)
+{
+    if (params->hidden_layers && !args->hidden_layers)
+        TRY(session_note_text(s, "hidden", "64", err));
+    return session_note_number(s, "learning-rate", params->learning_rate, err);
+}
+
 typedef struct trained {
     tamis_data *data, *test;
     tamis_model *model;
@@ -254,8 +263,9 @@ static tamis_status read_test(session *s, const train_args *args, trained *t, ta
     data_args test = args->data;
     test.path = args->test;
     test.labels = args->test_labels;
-    return data_read(s, &test, t->data->classes, (const char *const *)t->data->class_name, &t->test,
-                     err);
+    TRY(data_read(s, &test, t->data->classes, (const char *const *)t->data->class_name, &t->test,
+                  err));
+    return data_check_columns(&test, t->test, args->data.path, t->data->columns, err);
 }
 
 static tamis_status train(session *s, const train_args *args, trained *t, tamis_error *err)
@@ -267,9 +277,10 @@ static tamis_status train(session *s, const train_args *args, trained *t, tamis_
     TRY(session_add_input(s, "test", args->test, err));
     TRY(session_add_input(s, "test-labels", args->test_labels, err));
     TRY(session_add_output(s, args->common.output, 0, err));
-    TRY(session_provenance(s, &params.provenance, err));
+    TRY(note_defaults(s, args, &params, err));
     TRY(data_read(s, &args->data, 0, NULL, &t->data, err));
     TRY(read_test(s, args, t, err));
+    TRY(session_provenance(s, &params.provenance, err));
     TRY(tamis_train(&t->model, s->context, &params, t->data, &t->fit, err));
     if (t->test) {
         uint32_t last = tamis_model_info_get(t->model)->checkpoints - 1;

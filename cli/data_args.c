@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "data_args.h"
 
+#include <inttypes.h>
+
 tamis_status data_check_labels(const data_args *args, tamis_error *err)
 {
     if (args->label || args->labels) return TAMIS_OK;
@@ -32,4 +34,14 @@ tamis_status data_read(session *s, const data_args *args, uint32_t classes,
         .class_name = class_name,
     };
     return tamis_data_read(ret_data, s->context, &options, err);
+}
+
+tamis_status data_check_columns(const data_args *args, const tamis_data *data, const char *whose,
+                                uint64_t wanted, tamis_error *err)
+{
+    if (data->columns == wanted) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_SHAPE,
+                "'%s' has %" PRIu64 " features a row, '%s' has %" PRIu64
+                ": choose the same with --features or --ignore",
+                args->path, data->columns, whose, wanted);
 }

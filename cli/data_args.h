@@ -66,4 +66,8 @@ tamis_status data_add_inputs(session *s, const data_args *args, tamis_error *err
 tamis_status data_read(session *s, const data_args *args, uint32_t classes,
                        const char *const *class_name, tamis_data **ret_data, tamis_error *err);
 
+/* Refuse rows that do not have the `wanted` features of what they are for, `whose`. Errors: SHAPE. */
+tamis_status data_check_columns(const data_args *args, const tamis_data *data, const char *whose,
+                                uint64_t wanted, tamis_error *err);
+
 #endif

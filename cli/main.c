@@ -48,8 +48,9 @@ static int dispatch(int argc, char **argv)
         printf("tamis %s\n", tamis_version());
         return EXIT_DONE;
     }
-    fprintf(stderr, "tamis: unknown option '%s': a command comes first (try 'tamis --help')\n",
-            word);
+    tamis_error err;
+    fail(&err, TAMIS_ERR_ARG, "unknown option '%s': a command comes first", word);
+    fprintf(stderr, "tamis: %s (try 'tamis --help')\n", err.message);
     return EXIT_USAGE;
 }
 

@@ -1,6 +1,7 @@
 /* What the user wrote, as provenance.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -121,11 +122,27 @@ static tamis_status record_option(const invocation *inv, const opt *option,
     return record_repeated(inv, option, provenance, err);
 }
 
+/* Single operands, under their name in lower case ("scorer"); inputs are recorded as inputs. */
+static tamis_status record_operands(const invocation *inv, tamis_provenance *provenance,
+                                    tamis_error *err)
+{
+    for (size_t i = 0; i < inv->cmd->n_operands && i < inv->n_operands; i++) {
+        const operand *o = &inv->cmd->operands[i];
+        char name[32] = "";
+        if (o->file || o->max != 1) continue;
+        for (size_t k = 0; o->name[k] && k + 1 < sizeof name; k++)
+            name[k] = (char)tolower((unsigned char)o->name[k]);
+        TRY(tamis_provenance_text(provenance, name, inv->operand[i], err));
+    }
+    return TAMIS_OK;
+}
+
 tamis_status invocation_record(const invocation *inv, tamis_provenance *provenance,
                                tamis_error *err)
 {
     const opt *option;
     TRY(record_command(inv, provenance, err));
+    TRY(record_operands(inv, provenance, err));
     for (size_t i = 0; (option = command_option(inv->cmd, i)); i++)
         if (!(option->flags & OPT_NEUTRAL)) TRY(record_option(inv, option, provenance, err));
     return TAMIS_OK;

@@ -16,7 +16,7 @@ enum { SCHEMA = 1 };
 
 void report_begin(report *r, const session *s)
 {
-    *r = (report){.machine = s->common->json, .human = session_speaks(s)};
+    *r = (report){.machine = s->common->json, .human = session_speaks(s), .width = LABEL_WIDTH};
     if (!r->machine) return;
     json_begin(&r->j, stdout);
     json_object(&r->j, NULL);
@@ -31,18 +31,18 @@ void report_end(report *r)
     json_end(&r->j);
 }
 
-static void label(const char *key)
+static void label(const report *r, const char *key)
 {
-    int width = 0;
-    for (; *key; key++, width++) putchar(*key == '_' ? ' ' : *key);
-    printf("%*s", width < LABEL_WIDTH ? LABEL_WIDTH - width : 1, "");
+    int used = 0;
+    for (; *key; key++, used++) putchar(*key == '_' ? ' ' : *key);
+    printf("%*s", used < r->width ? r->width - used : 1, "");
 }
 
 void report_labelled(report *r, const char *key, const char *format, ...)
 {
     if (!r->human) return;
     va_list args;
-    label(key);
+    label(r, key);
     va_start(args, format);
     vprintf(format, args);
     va_end(args);

@@ -12,6 +12,7 @@ typedef struct report {
     json j;       /* for parts that are not lines; only when `machine` */
     bool machine; /* --json */
     bool human;   /* neither --json nor -q */
+    int width;    /* of the column of labels */
 } report;
 
 void report_begin(report *r, const session *s);

@@ -55,6 +55,10 @@ bool session_streams(const session *s);
 /* A usage error when it does and --json would go there too. */
 tamis_status session_check_stream(const session *s, tamis_error *err);
 
+/* Record the value of an option whose default depends on others. */
+tamis_status session_note_text(session *s, const char *name, const char *value, tamis_error *err);
+tamis_status session_note_number(session *s, const char *name, double value, tamis_error *err);
+
 /* Digest the inputs and give the provenance as JSON text, valid until the session closes. */
 tamis_status session_provenance(session *s, const char **ret_json, tamis_error *err);
 

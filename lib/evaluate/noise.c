@@ -9,9 +9,10 @@
 #include "base/error.h"
 #include "select/values.h"
 
-/* The Mann-Whitney statistic by one walk over the sorted rows: each run of equal values wins half against
- * itself and whole against what comes after. Counted in halves, so that it is exact. */
-static double auc(const double *value, const uint64_t *order, uint64_t rows, const uint8_t *bad, uint64_t n_bad)
+/* The Mann-Whitney statistic by one walk over the sorted rows: each run of equal values wins half
+ * against itself and whole against what comes after. Counted in halves, so that it is exact. */
+static double auc(const double *value, const uint64_t *order, uint64_t rows, const uint8_t *bad,
+                  uint64_t n_bad)
 {
     uint64_t n_good = rows - n_bad, good_after = n_good, half_wins = 0;
     for (uint64_t i = 0; i < rows;) {
@@ -27,21 +28,27 @@ static double auc(const double *value, const uint64_t *order, uint64_t rows, con
     return (double)half_wins / 2.0 / ((double)n_bad * (double)n_good);
 }
 
-static tamis_status count_bad(const uint8_t *bad, uint64_t rows, uint64_t *ret_count, tamis_error *err)
+static tamis_status count_bad(const uint8_t *bad, uint64_t rows, uint64_t *ret_count,
+                              tamis_error *err)
 {
     uint64_t count = 0;
     for (uint64_t i = 0; i < rows; i++) count += bad[i] != 0;
     if (count == 0)
-        return tamis__fail(err, TAMIS_ERR_SHAPE, "none of the %" PRIu64 " rows is known to be bad: there is "
-                                                 "nothing to find", rows);
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "none of the %" PRIu64 " rows is known to be bad: there is "
+                           "nothing to find",
+                           rows);
     if (count == rows)
-        return tamis__fail(err, TAMIS_ERR_SHAPE, "all %" PRIu64 " rows are known to be bad: there is nothing to "
-                                                 "tell them from", rows);
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "all %" PRIu64 " rows are known to be bad: there is nothing to "
+                           "tell them from",
+                           rows);
     *ret_count = count;
     return TAMIS_OK;
 }
 
-static void measure(const double *value, const uint64_t *order, const uint8_t *bad, tamis_noise *noise)
+static void measure(const double *value, const uint64_t *order, const uint8_t *bad,
+                    tamis_noise *noise)
 {
     noise->auc = auc(value, order, noise->rows, bad, noise->bad);
     noise->found = 0;
@@ -50,8 +57,9 @@ static void measure(const double *value, const uint64_t *order, const uint8_t *b
     noise->recall = (double)noise->found / (double)noise->bad;
 }
 
-tamis_status tamis_evaluate_noise(tamis_context *context, const tamis_scores *scores, tamis_aggregate by, bool low,
-                                  const uint8_t *bad, const char *budget, tamis_noise *ret_noise, tamis_error *err)
+tamis_status tamis_evaluate_noise(tamis_context *context, const tamis_scores *scores,
+                                  tamis_aggregate by, bool low, const uint8_t *bad,
+                                  const char *budget, tamis_noise *ret_noise, tamis_error *err)
 {
     tamis_noise noise = {.rows = tamis_scores_info_get(scores)->rows};
     double *value = NULL;

@@ -31,10 +31,12 @@ static tamis_status format_by_name(const char *name, export_format *ret_format, 
             *ret_format = (export_format)i;
             return TAMIS_OK;
         }
-    return tamis__fail(err, TAMIS_ERR_ARG, "there is no export format '%s': it is npy, csv or jsonl", name);
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "there is no export format '%s': it is npy, csv or jsonl", name);
 }
 
-static tamis_status format_of(const tamis_export_params *params, export_format *ret_format, tamis_error *err)
+static tamis_status format_of(const tamis_export_params *params, export_format *ret_format,
+                              tamis_error *err)
 {
     const char *output = params->output;
     if (params->format)
@@ -46,10 +48,13 @@ static tamis_status format_of(const tamis_export_params *params, export_format *
     else if (ends_with(output, ".jsonl") || ends_with(output, ".ndjson"))
         *ret_format = FORMAT_JSONL;
     else
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "the format of '%s' cannot be told by its name: say --format npy, csv or jsonl", output);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "the format of '%s' cannot be told by its name: say --format npy, csv or jsonl",
+            output);
     if (*ret_format == FORMAT_NPY && !strcmp(output, "-"))
-        return tamis__fail(err, TAMIS_ERR_ARG, "npy is not written to standard output: name a file");
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "npy is not written to standard output: name a file");
     return TAMIS_OK;
 }
 
@@ -69,7 +74,8 @@ static const char *descr_of(tamis__field_type type)
     }
 }
 
-static tamis_status npy_header(const tamis__export_source *source, tamis__output *output, tamis_error *err)
+static tamis_status npy_header(const tamis__export_source *source, tamis__output *output,
+                               tamis_error *err)
 {
     const tamis__field *field = &source->field[source->main];
     bool matrix = field->type == TAMIS__FIELD_MATRIX && !source->one_column;
@@ -77,24 +83,27 @@ static tamis_status npy_header(const tamis__export_source *source, tamis__output
     return tamis__npy_write_header(output, descr_of(field->type), matrix ? 2 : 1, shape, err);
 }
 
-static tamis_status npy_ids(const tamis_examples *examples, uint64_t first, uint64_t rows, tamis__output *output,
-                            tamis_error *err)
+static tamis_status npy_ids(const tamis_examples *examples, uint64_t first, uint64_t rows,
+                            tamis__output *output, tamis_error *err)
 {
     if (examples->id_number)
-        return tamis__output_write(output, examples->id_number + first, (size_t)rows * sizeof(uint64_t), err);
-    for (uint64_t row = first; row < first + rows; row++) TAMIS_TRY(tamis__output_write(output, &row, sizeof row, err));
+        return tamis__output_write(output, examples->id_number + first,
+                                   (size_t)rows * sizeof(uint64_t), err);
+    for (uint64_t row = first; row < first + rows; row++)
+        TAMIS_TRY(tamis__output_write(output, &row, sizeof row, err));
     return TAMIS_OK;
 }
 
-static tamis_status npy_block(const tamis__export_source *source, uint64_t first, uint64_t rows, const float *matrix,
-                              tamis__output *output, tamis_error *err)
+static tamis_status npy_block(const tamis__export_source *source, uint64_t first, uint64_t rows,
+                              const float *matrix, tamis__output *output, tamis_error *err)
 {
     const tamis__field *field = &source->field[source->main];
     const char *values = field->values;
     size_t size = 8;
     switch (field->type) {
     case TAMIS__FIELD_MATRIX:
-        return tamis__output_write(output, matrix, (size_t)(rows * source->columns) * sizeof *matrix, err);
+        return tamis__output_write(output, matrix,
+                                   (size_t)(rows * source->columns) * sizeof *matrix, err);
     case TAMIS__FIELD_ID: return npy_ids(source->examples, first, rows, output, err);
     case TAMIS__FIELD_BOOL: size = 1; break;
     case TAMIS__FIELD_GROUP:
@@ -107,8 +116,9 @@ static tamis_status npy_block(const tamis__export_source *source, uint64_t first
 
 /* --- all formats ------------------------------------------------------------------------------ */
 
-static tamis_status write_block(const tamis__export_source *source, export_format format, uint64_t first, uint64_t rows,
-                                const float *matrix, tamis__output *output, tamis_error *err)
+static tamis_status write_block(const tamis__export_source *source, export_format format,
+                                uint64_t first, uint64_t rows, const float *matrix,
+                                tamis__output *output, tamis_error *err)
 {
     if (format == FORMAT_NPY) return npy_block(source, first, rows, matrix, output, err);
     for (uint64_t i = 0; i < rows; i++) {
@@ -119,8 +129,9 @@ static tamis_status write_block(const tamis__export_source *source, export_forma
     return TAMIS_OK;
 }
 
-static tamis_status write_blocks(const tamis__export_source *source, tamis_context *context, export_format format,
-                                 float *matrix, tamis__output *output, tamis_error *err)
+static tamis_status write_blocks(const tamis__export_source *source, tamis_context *context,
+                                 export_format format, float *matrix, tamis__output *output,
+                                 tamis_error *err)
 {
     uint64_t step = tamis__column_source_block_rows(source);
     if (format == FORMAT_NPY) TAMIS_TRY(npy_header(source, output, err));
@@ -129,13 +140,15 @@ static tamis_status write_blocks(const tamis__export_source *source, tamis_conte
         uint64_t rows = source->rows - first < step ? source->rows - first : step;
         if (matrix) TAMIS_TRY(tamis__column_source_block(source, first, rows, matrix, err));
         TAMIS_TRY(write_block(source, format, first, rows, matrix, output, err));
-        TAMIS_TRY(tamis__progress(context, "exporting", first + rows, source->rows, "rows", NULL, err));
+        TAMIS_TRY(
+            tamis__progress(context, "exporting", first + rows, source->rows, "rows", NULL, err));
     }
     return TAMIS_OK;
 }
 
 static tamis_status write_file(const tamis__export_source *source, tamis_context *context,
-                               const tamis_export_params *params, export_format format, tamis_error *err)
+                               const tamis_export_params *params, export_format format,
+                               tamis_error *err)
 {
     tamis__output output;
     float *matrix = NULL;
@@ -157,7 +170,8 @@ static tamis_status write_file(const tamis__export_source *source, tamis_context
     return status;
 }
 
-tamis_status tamis_export(tamis_context *context, const tamis_export_params *params, tamis_error *err)
+tamis_status tamis_export(tamis_context *context, const tamis_export_params *params,
+                          tamis_error *err)
 {
     export_format format = FORMAT_CSV;
     tamis__export_source source;
@@ -167,7 +181,8 @@ tamis_status tamis_export(tamis_context *context, const tamis_export_params *par
     TAMIS_TRY(tamis__column_source_open(&source, context, params, err));
     tamis_status status;
     if (format == FORMAT_NPY && source.text_only)
-        status = tamis__fail(err, TAMIS_ERR_ARG, "'%s': %s is text, which npy does not hold: use csv or jsonl",
+        status = tamis__fail(err, TAMIS_ERR_ARG,
+                             "'%s': %s is text, which npy does not hold: use csv or jsonl",
                              params->input, params->what ? params->what : "the table");
     else
         status = write_file(&source, context, params, format, err);

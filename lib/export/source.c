@@ -15,10 +15,11 @@
 #define BLOCK_FLOATS ((uint64_t)1 << 18)
 
 /* The first of each is what is exported when nothing is asked for. */
-static const char *const store_parts[] = {"gradient", "norm", "loss",   "margin", "probability",
-                                          "label",    "group", "id", "digest", NULL};
+static const char *const store_parts[] = {"gradient", "norm",  "loss", "margin", "probability",
+                                          "label",    "group", "id",   "digest", NULL};
 static const char *const scores_parts[] = {"score", NULL};
-static const char *const selection_parts[] = {"table", "row", "picks", "keep", "rank", "score", "weight", NULL};
+static const char *const selection_parts[] = {"table", "row",   "picks",  "keep",
+                                              "rank",  "score", "weight", NULL};
 
 static const char *const *parts_of(const char *kind)
 {
@@ -36,13 +37,15 @@ const char *tamis_export_what_at(const char *kind, size_t i)
     return parts ? parts[i] : NULL;
 }
 
-static void add(tamis__export_source *s, const char *name, tamis__field_type type, const void *values)
+static void add(tamis__export_source *s, const char *name, tamis__field_type type,
+                const void *values)
 {
     s->field[s->fields++] = (tamis__field){name, type, values};
 }
 
 /* A single thing beside the row's number and id. */
-static void add_main(tamis__export_source *s, const char *name, tamis__field_type type, const void *values)
+static void add_main(tamis__export_source *s, const char *name, tamis__field_type type,
+                     const void *values)
 {
     add(s, "row", TAMIS__FIELD_ROW, NULL);
     if (type != TAMIS__FIELD_ID) add(s, "id", TAMIS__FIELD_ID, NULL);
@@ -57,8 +60,8 @@ static tamis_status missing(const tamis__export_source *s, const char *what, tam
     return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has no %s recorded", s->path, what);
 }
 
-static tamis_status add_column(tamis__export_source *s, const char *what, tamis__field_type type, const void *values,
-                               tamis_error *err)
+static tamis_status add_column(tamis__export_source *s, const char *what, tamis__field_type type,
+                               const void *values, tamis_error *err)
 {
     if (!values) return missing(s, what, err);
     add_main(s, what, type, values);
@@ -69,7 +72,8 @@ static tamis_status add_output(tamis__export_source *s, const char *what, tamis_
 {
     TAMIS_TRY(tamis_store_outputs(s->store, s->checkpoint, what, &s->outputs, err));
     if (!s->outputs) return missing(s, what, err);
-    if (strcmp(what, "probability") != 0) return add_column(s, what, TAMIS__FIELD_FLOAT, s->outputs, err);
+    if (strcmp(what, "probability") != 0)
+        return add_column(s, what, TAMIS__FIELD_FLOAT, s->outputs, err);
     s->columns = tamis_store_info_get(s->store)->classes;
     add_main(s, what, TAMIS__FIELD_MATRIX, NULL);
     return TAMIS_OK;
@@ -82,8 +86,8 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
     s->rows = info->rows;
     if (s->checkpoint >= info->checkpoints)
         return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s' has no checkpoint %" PRIu32 ": it has %" PRIu32 ", counted from 0", s->path,
-                           s->checkpoint, info->checkpoints);
+                           "'%s' has no checkpoint %" PRIu32 ": it has %" PRIu32 ", counted from 0",
+                           s->path, s->checkpoint, info->checkpoints);
     if (!strcmp(what, "gradient")) {
         s->columns = info->columns;
         add_main(s, what, TAMIS__FIELD_MATRIX, NULL);
@@ -94,9 +98,12 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
         TAMIS_TRY(tamis_store_norms(s->store, s->checkpoint, &norms, err));
         return add_column(s, what, TAMIS__FIELD_FLOAT, norms, err);
     }
-    if (!strcmp(what, "label")) return add_column(s, what, TAMIS__FIELD_INT, s->examples->label, err);
-    if (!strcmp(what, "group")) return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
-    if (!strcmp(what, "digest")) return add_column(s, what, TAMIS__FIELD_DIGEST, s->examples->digest, err);
+    if (!strcmp(what, "label"))
+        return add_column(s, what, TAMIS__FIELD_INT, s->examples->label, err);
+    if (!strcmp(what, "group"))
+        return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
+    if (!strcmp(what, "digest"))
+        return add_column(s, what, TAMIS__FIELD_DIGEST, s->examples->digest, err);
     if (strcmp(what, "id") != 0) return add_output(s, what, err);
     add_main(s, what, TAMIS__FIELD_ID, NULL);
     s->text_only = s->examples->id_text != NULL;
@@ -115,14 +122,15 @@ static void lay_out_scores(tamis__export_source *s)
     add_main(s, "score", TAMIS__FIELD_MATRIX, NULL);
 }
 
-/* Kept rows, ascending or in the order they were chosen in. A damaged file may give one rank twice: rows are
- * therefore placed among the kept, never by the rank itself. */
+/* Kept rows, ascending or in the order they were chosen in. A damaged file may give one rank twice:
+ * rows are therefore placed among the kept, never by the rank itself. */
 static tamis_status lay_out_kept(tamis__export_source *s, bool by_rank, tamis_error *err)
 {
     const tamis_selection *selection = s->selection;
     uint64_t n = 0;
     s->picked = tamis__malloc((size_t)selection->rows, sizeof *s->picked);
-    if (!s->picked) return tamis__fail_memory(err, "kept rows", selection->rows * sizeof *s->picked);
+    if (!s->picked)
+        return tamis__fail_memory(err, "kept rows", selection->rows * sizeof *s->picked);
     if (by_rank) {
         for (uint64_t i = 0; i < selection->rows; i++) s->picked[i] = UINT64_MAX;
         for (uint64_t row = 0; row < selection->rows; row++)
@@ -130,7 +138,8 @@ static tamis_status lay_out_kept(tamis__export_source *s, bool by_rank, tamis_er
         for (uint64_t i = 0; i < selection->rows; i++)
             if (s->picked[i] != UINT64_MAX) s->picked[n++] = s->picked[i];
         if (n != selection->kept)
-            return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': two kept rows have the same rank: make it again", s->path);
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s': two kept rows have the same rank: make it again", s->path);
     } else {
         for (uint64_t row = 0; row < selection->rows; row++)
             if (selection->keep[row]) s->picked[n++] = row;
@@ -175,13 +184,14 @@ static tamis_status lay_out_selection(tamis__export_source *s, const char *what,
 
 /* --- open ------------------------------------------------------------------------------------- */
 
-static tamis_status find_part(const char *path, const char *kind, const char *what, const char **ret_part,
-                              tamis_error *err)
+static tamis_status find_part(const char *path, const char *kind, const char *what,
+                              const char **ret_part, tamis_error *err)
 {
     const char *const *parts = parts_of(kind);
     size_t n = 0;
     if (!parts)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s' is a %s file: gradient stores, scores and selections are exported",
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' is a %s file: gradient stores, scores and selections are exported",
                            path, kind);
     if (!what) {
         *ret_part = parts[0];
@@ -193,12 +203,13 @@ static tamis_status find_part(const char *path, const char *kind, const char *wh
             return TAMIS_OK;
         }
     const char *near = tamis_suggest(what, parts, n);
-    return tamis__fail(err, TAMIS_ERR_ARG, "'%s' is a %s file, which has no part '%s': %s'%s'", path, kind, what,
-                       near ? "did you mean " : "the main one is ", near ? near : parts[0]);
+    return tamis__fail(err, TAMIS_ERR_ARG, "'%s' is a %s file, which has no part '%s': %s'%s'",
+                       path, kind, what, near ? "did you mean " : "the main one is ",
+                       near ? near : parts[0]);
 }
 
-static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *context, const char *kind,
-                                     const char *part, tamis_error *err)
+static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *context,
+                                     const char *kind, const char *part, tamis_error *err)
 {
     if (!strcmp(kind, "gradient-store")) {
         TAMIS_TRY(tamis_store_open(&s->store, context, s->path, err));
@@ -214,7 +225,7 @@ static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *con
 }
 
 tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_context *context,
-                                const tamis_export_params *params, tamis_error *err)
+                                       const tamis_export_params *params, tamis_error *err)
 {
     char kind[32];
     const char *part = NULL;
@@ -239,16 +250,18 @@ void tamis__column_source_close(tamis__export_source *source)
     *source = (tamis__export_source){0};
 }
 
-tamis_status tamis__column_source_block(const tamis__export_source *source, uint64_t first_row, uint64_t rows, float *out,
-                                 tamis_error *err)
+tamis_status tamis__column_source_block(const tamis__export_source *source, uint64_t first_row,
+                                        uint64_t rows, float *out, tamis_error *err)
 {
     size_t columns = (size_t)source->columns;
     if (source->outputs) {
         memcpy(out, source->outputs + first_row * columns, rows * columns * sizeof *out);
         return TAMIS_OK;
     }
-    if (source->scores) return tamis_scores_read(source->scores, first_row, rows, 0, columns, out, columns, err);
-    return tamis_store_read(source->store, source->checkpoint, first_row, rows, 0, columns, out, columns, err);
+    if (source->scores)
+        return tamis_scores_read(source->scores, first_row, rows, 0, columns, out, columns, err);
+    return tamis_store_read(source->store, source->checkpoint, first_row, rows, 0, columns, out,
+                            columns, err);
 }
 
 uint64_t tamis__column_source_block_rows(const tamis__export_source *source)

@@ -42,30 +42,31 @@ typedef struct tamis__export_source {
     uint64_t rows;
     tamis__field field[TAMIS__FIELDS]; /* in text, these one after another */
     size_t fields;
-    size_t main;        /* the field that npy holds; text has it with the ones that identify the row */
-    bool text_only;     /* a table: no npy */
-    uint64_t columns;   /* of the matrix, if there is one */
-    bool one_column;    /* a matrix of one column counts as a vector */
+    size_t main;    /* the field that npy holds; text has it with the ones that identify the row */
+    bool text_only; /* a table: no npy */
+    uint64_t columns; /* of the matrix, if there is one */
+    bool one_column;  /* a matrix of one column counts as a vector */
     uint32_t checkpoint;
-    float *outputs;     /* loss, margin or probability; owned */
-    uint64_t *picked;   /* row numbers; owned */
+    float *outputs;   /* loss, margin or probability; owned */
+    uint64_t *picked; /* row numbers; owned */
 } tamis__export_source;
 
 /* Open the file and lay out what is asked for. */
 tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_context *context,
-                                const tamis_export_params *params, tamis_error *err);
+                                       const tamis_export_params *params, tamis_error *err);
 void tamis__column_source_close(tamis__export_source *source);
 
 /* Rows of the matrix into `out`, packed. */
-tamis_status tamis__column_source_block(const tamis__export_source *source, uint64_t first_row, uint64_t rows, float *out,
-                                 tamis_error *err);
+tamis_status tamis__column_source_block(const tamis__export_source *source, uint64_t first_row,
+                                        uint64_t rows, float *out, tamis_error *err);
 
 /* Rows of a block whose matrix part takes about 1 MiB. */
 uint64_t tamis__column_source_block_rows(const tamis__export_source *source);
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-tamis_status tamis__csv_header(const tamis__export_source *source, tamis__output *output, tamis_error *err);
+tamis_status tamis__csv_header(const tamis__export_source *source, tamis__output *output,
+                               tamis_error *err);
 
 /* One row; `matrix` is its part of the matrix, NULL when there is none. */
 tamis_status tamis__csv_row(const tamis__export_source *source, uint64_t row, const float *matrix,

@@ -16,18 +16,22 @@ static tamis_status put(tamis__output *output, const char *text, tamis_error *er
     return tamis__output_write(output, text, strlen(text), err);
 }
 
+/* snprintf would be most of the time a table takes. */
 static tamis_status put_count(tamis__output *output, uint64_t value, tamis_error *err)
 {
     char text[TAMIS__NUMBER_SIZE];
-    int n = snprintf(text, sizeof text, "%" PRIu64, value);
-    return tamis__output_write(output, text, (size_t)n, err);
+    size_t at = sizeof text;
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return tamis__output_write(output, text + at, sizeof text - at, err);
 }
 
 static tamis_status put_int(tamis__output *output, int32_t value, tamis_error *err)
 {
-    char text[TAMIS__NUMBER_SIZE];
-    int n = snprintf(text, sizeof text, "%" PRId32, value);
-    return tamis__output_write(output, text, (size_t)n, err);
+    if (value < 0) TAMIS_TRY(put(output, "-", err));
+    return put_count(output, (uint64_t)(value < 0 ? -(int64_t)value : value), err);
 }
 
 /* The text of a field that is one, or NULL. */
@@ -45,11 +49,12 @@ static const char *text_of(const tamis__export_source *s, const tamis__field *fi
 }
 
 /* Whole numbers, written alike in both formats. */
-static tamis_status put_number(const tamis__export_source *s, const tamis__field *field, uint64_t row,
-                               tamis__output *output, tamis_error *err)
+static tamis_status put_number(const tamis__export_source *s, const tamis__field *field,
+                               uint64_t row, tamis__output *output, tamis_error *err)
 {
     switch (field->type) {
-    case TAMIS__FIELD_ID: return put_count(output, s->examples->id_number ? s->examples->id_number[row] : row, err);
+    case TAMIS__FIELD_ID:
+        return put_count(output, s->examples->id_number ? s->examples->id_number[row] : row, err);
     case TAMIS__FIELD_COUNT: return put_count(output, ((const uint64_t *)field->values)[row], err);
     case TAMIS__FIELD_INT:
     case TAMIS__FIELD_GROUP: return put_int(output, ((const int32_t *)field->values)[row], err);
@@ -57,8 +62,8 @@ static tamis_status put_number(const tamis__export_source *s, const tamis__field
     }
 }
 
-static tamis_status put_digest(const tamis__field *field, uint64_t row, const char *quote, tamis__output *output,
-                               tamis_error *err)
+static tamis_status put_digest(const tamis__field *field, uint64_t row, const char *quote,
+                               tamis__output *output, tamis_error *err)
 {
     uint64_t digest = ((const uint64_t *)field->values)[row];
     return tamis__output_printf(output, err, "%s%016" PRIx64 "%s", quote, digest, quote);
@@ -86,13 +91,16 @@ static tamis_status csv_text(const char *text, tamis__output *output, tamis_erro
 static tamis_status csv_float(float value, tamis__output *output, tamis_error *err)
 {
     char text[TAMIS__NUMBER_SIZE];
+    /* Weights and flags: the digits are the shortest text, without a search for it. */
+    if (value >= 1.0f && value < 1e5f && value == floorf(value))
+        return put_count(output, (uint64_t)value, err);
     size_t size = tamis__format_float(text, value);
     return tamis__output_write(output, text, size, err);
 }
 
 /* A matrix's columns are called by the ids of the queries, or numbered. */
-static tamis_status csv_matrix_header(const tamis__export_source *s, const char *name, tamis__output *output,
-                                      tamis_error *err)
+static tamis_status csv_matrix_header(const tamis__export_source *s, const char *name,
+                                      tamis__output *output, tamis_error *err)
 {
     const tamis_examples *query = s->scores ? &tamis_scores_info_get(s->scores)->query : NULL;
     if (s->one_column) return put(output, name, err);
@@ -108,18 +116,21 @@ static tamis_status csv_matrix_header(const tamis__export_source *s, const char 
     return TAMIS_OK;
 }
 
-tamis_status tamis__csv_header(const tamis__export_source *source, tamis__output *output, tamis_error *err)
+tamis_status tamis__csv_header(const tamis__export_source *source, tamis__output *output,
+                               tamis_error *err)
 {
     for (size_t f = 0; f < source->fields; f++) {
         const tamis__field *field = &source->field[f];
         if (f) TAMIS_TRY(put(output, ",", err));
-        TAMIS_TRY(field->type == TAMIS__FIELD_MATRIX ? csv_matrix_header(source, field->name, output, err)
-                                                     : put(output, field->name, err));
+        TAMIS_TRY(field->type == TAMIS__FIELD_MATRIX
+                      ? csv_matrix_header(source, field->name, output, err)
+                      : put(output, field->name, err));
     }
     return put(output, "\n", err);
 }
 
-static tamis_status csv_matrix(const float *matrix, uint64_t columns, tamis__output *output, tamis_error *err)
+static tamis_status csv_matrix(const float *matrix, uint64_t columns, tamis__output *output,
+                               tamis_error *err)
 {
     for (uint64_t j = 0; j < columns; j++) {
         if (j) TAMIS_TRY(put(output, ",", err));
@@ -128,8 +139,9 @@ static tamis_status csv_matrix(const float *matrix, uint64_t columns, tamis__out
     return TAMIS_OK;
 }
 
-static tamis_status csv_field(const tamis__export_source *s, const tamis__field *field, uint64_t row,
-                              const float *matrix, tamis__output *output, tamis_error *err)
+static tamis_status csv_field(const tamis__export_source *s, const tamis__field *field,
+                              uint64_t row, const float *matrix, tamis__output *output,
+                              tamis_error *err)
 {
     const char *text = text_of(s, field, row);
     if (text) return csv_text(text, output, err);
@@ -137,7 +149,8 @@ static tamis_status csv_field(const tamis__export_source *s, const tamis__field 
     switch (field->type) {
     case TAMIS__FIELD_MATRIX: return csv_matrix(matrix, s->columns, output, err);
     case TAMIS__FIELD_FLOAT: return csv_float(((const float *)field->values)[row], output, err);
-    case TAMIS__FIELD_BOOL: return put(output, ((const uint8_t *)field->values)[row] ? "1" : "0", err);
+    case TAMIS__FIELD_BOOL:
+        return put(output, ((const uint8_t *)field->values)[row] ? "1" : "0", err);
     case TAMIS__FIELD_DIGEST: return put_digest(field, row, "", output, err);
     default: return put_number(s, field, row, output, err);
     }
@@ -167,22 +180,36 @@ static tamis_status json_escape(unsigned char c, tamis__output *output, tamis_er
     }
 }
 
-/* Ids are what their source made them: bytes that are no UTF-8 become U+FFFD, so that the line is JSON. */
+/* Bytes at the start of `text` that JSON takes as they are. */
+static size_t plain_run(const char *text, size_t size)
+{
+    size_t run = 0;
+    while (run < size) {
+        unsigned char c = (unsigned char)text[run];
+        size_t length = tamis__utf8_sequence(text + run, size - run);
+        if (c < 0x20 || c == '"' || c == '\\' || length == 0) break;
+        run += length;
+    }
+    return run;
+}
+
+/* Ids are what their source made them: bytes that are no UTF-8 become U+FFFD, so that the line is
+ * JSON. */
 static tamis_status json_text(const char *text, tamis__output *output, tamis_error *err)
 {
     size_t size = strlen(text);
     TAMIS_TRY(put(output, "\"", err));
     while (size > 0) {
-        unsigned char c = (unsigned char)*text;
-        size_t length = tamis__utf8_sequence(text, size);
-        if (c < 0x20 || c == '"' || c == '\\')
-            TAMIS_TRY(json_escape(c, output, err));
-        else if (length == 0)
-            TAMIS_TRY(put(output, "\xef\xbf\xbd", err));
-        else
-            TAMIS_TRY(tamis__output_write(output, text, length, err));
-        text += length ? length : 1;
-        size -= length ? length : 1;
+        size_t run = plain_run(text, size);
+        if (run > 0) {
+            TAMIS_TRY(tamis__output_write(output, text, run, err));
+        } else {
+            unsigned char c = (unsigned char)*text;
+            TAMIS_TRY(c < 0x80 ? json_escape(c, output, err) : put(output, "\xef\xbf\xbd", err));
+            run = 1;
+        }
+        text += run;
+        size -= run;
     }
     return put(output, "\"", err);
 }
@@ -192,8 +219,8 @@ static tamis_status json_float(float value, tamis__output *output, tamis_error *
     return isfinite(value) ? csv_float(value, output, err) : put(output, "null", err);
 }
 
-static tamis_status json_matrix(const tamis__export_source *s, const float *matrix, tamis__output *output,
-                                tamis_error *err)
+static tamis_status json_matrix(const tamis__export_source *s, const float *matrix,
+                                tamis__output *output, tamis_error *err)
 {
     if (s->one_column) return json_float(matrix[0], output, err);
     TAMIS_TRY(put(output, "[", err));
@@ -204,8 +231,9 @@ static tamis_status json_matrix(const tamis__export_source *s, const float *matr
     return put(output, "]", err);
 }
 
-static tamis_status json_field(const tamis__export_source *s, const tamis__field *field, uint64_t row,
-                               const float *matrix, tamis__output *output, tamis_error *err)
+static tamis_status json_field(const tamis__export_source *s, const tamis__field *field,
+                               uint64_t row, const float *matrix, tamis__output *output,
+                               tamis_error *err)
 {
     const char *text = text_of(s, field, row);
     if (text) return json_text(text, output, err);
@@ -213,7 +241,8 @@ static tamis_status json_field(const tamis__export_source *s, const tamis__field
     switch (field->type) {
     case TAMIS__FIELD_MATRIX: return json_matrix(s, matrix, output, err);
     case TAMIS__FIELD_FLOAT: return json_float(((const float *)field->values)[row], output, err);
-    case TAMIS__FIELD_BOOL: return put(output, ((const uint8_t *)field->values)[row] ? "true" : "false", err);
+    case TAMIS__FIELD_BOOL:
+        return put(output, ((const uint8_t *)field->values)[row] ? "true" : "false", err);
     case TAMIS__FIELD_DIGEST: return put_digest(field, row, "\"", output, err);
     default: return put_number(s, field, row, output, err);
     }

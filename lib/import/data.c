@@ -49,7 +49,7 @@ static const tamis__reader_class *find_by_path(const char *path)
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
     size_t size = strlen(file);
     if (size > 3 && strcasecmp(file + size - 3, ".gz") == 0) size -= 3;
-    size_t dot = size;
+    size_t dot = size ? size - 1 : 0;
     while (dot > 0 && file[dot] != '.') dot--;
     for (size_t i = 0; i < READERS; i++)
         if (has_extension(readers[i]->extensions, file + dot, size - dot)) return readers[i];

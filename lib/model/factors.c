@@ -80,7 +80,7 @@ void tamis__factors_fini(tamis__factors *factors)
 typedef struct compute {
     tamis__factors *factors;
     const tamis__gradient_job *job;
-    uint64_t end;
+    uint64_t end, written;
     tamis__batch *batches;
 } compute;
 
@@ -123,12 +123,25 @@ static tamis_status compute_group(void *arg, uint64_t item, unsigned slot, unsig
     return TAMIS_OK;
 }
 
-tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
-                                    uint64_t end, tamis__batch *batches, tamis_error *err)
+/* Nothing is written yet, but here too the caller may ask to stop. */
+static tamis_status report(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
-    compute c = {.factors = factors, .job = job, .end = end, .batches = batches};
+    (void)item, (void)slot;
+    const compute *c = arg;
+    return tamis__progress(c->job->context, "writing gradients", c->written, c->job->data->rows,
+                           "rows", NULL, err);
+}
+
+tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
+                                    uint64_t end, tamis__batch *batches, uint64_t written,
+                                    tamis_error *err)
+{
+    compute c = {
+        .factors = factors, .job = job, .end = end, .written = written, .batches = batches};
     uint64_t groups = (end - factors->first + TAMIS__GROUP_ROWS - 1) / TAMIS__GROUP_ROWS;
-    tamis__pipeline pipeline = {
-        .arg = &c, .items = groups * job->checkpoints.items, .work = compute_group};
+    tamis__pipeline pipeline = {.arg = &c,
+                                .items = groups * job->checkpoints.items,
+                                .work = compute_group,
+                                .consume = report};
     return tamis__pool_run(job->context->pool, &pipeline, err);
 }

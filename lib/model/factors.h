@@ -40,10 +40,12 @@ tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis__gradi
 /* Accepts a zeroed struct. */
 void tamis__factors_fini(tamis__factors *factors);
 
-/* Fill in rows factors->first .. end - 1, group by group on the pool. `first` is a multiple of
+/* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows are
+ * written so far. `first` is a multiple of
  * TAMIS__GROUP_ROWS, `end` is too or is the last row's end. `batches` has one for each thread. */
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
-                                    uint64_t end, tamis__batch *batches, tamis_error *err);
+                                    uint64_t end, tamis__batch *batches, uint64_t written,
+                                    tamis_error *err);
 
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with their
  * norms before rounding. NUMERIC naming checkpoint and example when a value is not finite or does

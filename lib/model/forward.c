@@ -33,7 +33,7 @@ static double row_loss(const float *logit, size_t classes, size_t label, float r
         if (c != label) sum += exp((double)logit[c] - top);
     double margin = (double)logit[label] - (top + log(sum));
     /* An infinite logit is no certainty but an overflow: it must not pass for a loss of 0. */
-    if (!isfinite(margin)) margin = NAN;
+    if (!isfinite(margin)) margin = (double)NAN;
     double others = 1.0 / (1.0 + exp(margin)); /* the probability of all other classes together */
     for (size_t c = 0; c < classes; c++) {
         double p = c == label ? 1.0 / (1.0 + exp(-margin))

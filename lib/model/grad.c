@@ -221,7 +221,8 @@ static tamis_status write_waves(gradient_run *run, tamis_error *err)
         /* A resumed run may start inside a group: the group is computed whole all the same. */
         run->factors.first = run->first / TAMIS__GROUP_ROWS * TAMIS__GROUP_ROWS;
         run->end = lowest(run->factors.first + run->wave, rows);
-        TAMIS_TRY(tamis__factors_compute(&run->factors, job, run->end, run->batches, err));
+        TAMIS_TRY(
+            tamis__factors_compute(&run->factors, job, run->end, run->batches, run->first, err));
         blocks.items = (run->end - run->first + run->chunk - 1) / run->chunk;
         TAMIS_TRY(tamis__pool_run(job->context->pool, &blocks, err));
         run->first = run->end;

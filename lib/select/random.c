@@ -29,7 +29,8 @@ static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_
     return TAMIS_OK;
 }
 
-static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection, tamis_error *err)
+static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
+                           tamis_error *err)
 {
     (void)state;
     char kept[256], dropped[256];
@@ -39,10 +40,12 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     tamis_status status = tamis__order(value, c->rows, true, &order, err);
     if (status == TAMIS_OK) {
         for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
-        snprintf(kept, sizeof kept, "drawn at random (%" PRIu64 " of %" PRIu64 ", seed %" PRIu64 ")", c->budget,
+        snprintf(kept, sizeof kept,
+                 "drawn at random (%" PRIu64 " of %" PRIu64 ", seed %" PRIu64 ")", c->budget,
                  c->rows, c->seed);
-        snprintf(dropped, sizeof dropped, "not drawn (%" PRIu64 " of %" PRIu64 " at random, seed %" PRIu64 ")",
-                 c->budget, c->rows, c->seed);
+        snprintf(dropped, sizeof dropped,
+                 "not drawn (%" PRIu64 " of %" PRIu64 " at random, seed %" PRIu64 ")", c->budget,
+                 c->rows, c->seed);
         status = tamis__take(selection, order, c->budget, kept, dropped, err);
     }
     free(order);

@@ -1,7 +1,7 @@
 /* The selectors of this build, and what each of them is.
  *
- * A new selector is one file that defines `const tamis__selector_class tamis__selector_<name>`, its name
- * in the list below (alphabetical) and its file in meson.build.
+ * A new selector is one file that defines `const tamis__selector_class tamis__selector_<name>`, its
+ * name in the list below (alphabetical) and its file in meson.build.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_SELECT_REGISTRY_H
@@ -23,7 +23,8 @@ typedef struct tamis__candidates {
     uint64_t budget;         /* rows to keep, in [1, rows]; 0 for TAMIS_SELECTOR_NO_BUDGET */
     const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
     uint64_t seed;
-    const tamis_select_params *source; /* scores or store, for selectors that look at more than a value */
+    const tamis_select_params
+        *source; /* scores or store, for selectors that look at more than a value */
 } tamis__candidates;
 
 typedef struct tamis__selector_class {
@@ -32,10 +33,10 @@ typedef struct tamis__selector_class {
     size_t state_size; /* zeroed memory for the three calls below; may be 0 */
     /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
-    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE (otherwise it
-     * holds the value already) and `weight` where it is not 1 for kept and 0 for dropped. */
-    tamis_status (*select)(void *state, const tamis__candidates *candidates, tamis_selection *selection,
-                           tamis_error *err);
+    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE (otherwise
+     * it holds the value already) and `weight` where it is not 1 for kept and 0 for dropped. */
+    tamis_status (*select)(void *state, const tamis__candidates *candidates,
+                           tamis_selection *selection, tamis_error *err);
     void (*fini)(void *state); /* accepts a half-initialised state; NULL = nothing to free */
 } tamis__selector_class;
 

@@ -26,13 +26,14 @@ const tamis_selector_info *tamis_selector_at(size_t i)
 }
 
 /* The class of "name[:params]", and where its parameters start (NULL = none). */
-static tamis_status find(const char *selector, const tamis__selector_class **ret_class, const char **ret_params,
-                         tamis_error *err)
+static tamis_status find(const char *selector, const tamis__selector_class **ret_class,
+                         const char **ret_params, tamis_error *err)
 {
     const char *names[TABLE_SIZE];
     char name[64], list[256] = "";
     size_t size = strcspn(selector, ":");
-    snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), selector);
+    snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1),
+             selector);
     for (size_t i = 0; i < TABLE_SIZE; i++) {
         names[i] = table[i]->info.name;
         size_t used = strlen(list);
@@ -43,25 +44,30 @@ static tamis_status find(const char *selector, const tamis__selector_class **ret
         return TAMIS_OK;
     }
     const char *near = tamis_suggest(name, names, TABLE_SIZE);
-    if (near) return tamis__fail(err, TAMIS_ERR_ARG, "there is no selector '%s': did you mean '%s'?", name, near);
+    if (near)
+        return tamis__fail(err, TAMIS_ERR_ARG, "there is no selector '%s': did you mean '%s'?",
+                           name, near);
     return tamis__fail(err, TAMIS_ERR_ARG, "there is no selector '%s': there is %s", name, list);
 }
 
-static tamis_status check_source(const tamis__selector_class *class, const tamis_select_params *params,
-                                 tamis_error *err)
+static tamis_status check_source(const tamis__selector_class *class,
+                                 const tamis_select_params *params, tamis_error *err)
 {
     if (!params->scores == !params->store)
-        return tamis__fail(err, TAMIS_ERR_ARG, "%s needs either a scores file or a gradient store%s",
-                           class->info.name, params->scores ? ", not both" : "");
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s needs either a scores file or a gradient store%s", class->info.name,
+                           params->scores ? ", not both" : "");
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) return TAMIS_OK;
     if (params->scores && params->column)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "column '%s' is of a gradient store, but a scores file was given: leave one out",
-                           params->column);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "column '%s' is of a gradient store, but a scores file was given: leave one out",
+            params->column);
     if (params->store && !params->column)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s' is a gradient store: say which column to select by: loss, margin, norm or self",
-                           tamis_store_path(params->store));
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "'%s' is a gradient store: say which column to select by: loss, margin, norm or self",
+            tamis_store_path(params->store));
     return TAMIS_OK;
 }
 
@@ -70,11 +76,13 @@ static tamis_status budget_of(const tamis__selector_class *class, const tamis_se
 {
     bool none = class->info.flags & TAMIS_SELECTOR_NO_BUDGET;
     if (none && params->budget)
-        return tamis__fail(err, TAMIS_ERR_ARG, "%s decides by itself how many rows to keep: leave the budget out",
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s decides by itself how many rows to keep: leave the budget out",
                            class->info.name);
     if (none) return TAMIS_OK;
     if (!params->budget)
-        return tamis__fail(err, TAMIS_ERR_ARG, "%s needs a budget: a number of rows (1000) or a percentage (5%%)",
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s needs a budget: a number of rows (1000) or a percentage (5%%)",
                            class->info.name);
     candidates->budget_text = params->budget;
     return tamis_budget_parse(params->budget, candidates->rows, &candidates->budget, err);
@@ -87,7 +95,8 @@ static float narrow(double value)
     return (float)value;
 }
 
-static tamis_status complete(tamis_selection *selection, const tamis_select_params *params, tamis_error *err)
+static tamis_status complete(tamis_selection *selection, const tamis_select_params *params,
+                             tamis_error *err)
 {
     selection->kept = 0;
     for (uint64_t row = 0; row < selection->rows; row++) selection->kept += selection->keep[row];
@@ -105,17 +114,20 @@ static void default_weights(tamis_selection *selection)
 {
     for (uint64_t row = 0; row < selection->rows; row++)
         if (selection->weight[row] != 0.0f) return;
-    for (uint64_t row = 0; row < selection->rows; row++) selection->weight[row] = selection->keep[row] ? 1.0f : 0.0f;
+    for (uint64_t row = 0; row < selection->rows; row++)
+        selection->weight[row] = selection->keep[row] ? 1.0f : 0.0f;
 }
 
-static tamis_status run(const tamis__selector_class *class, void *state, const tamis__candidates *candidates,
-                        const tamis_examples *examples, tamis_selection **ret_selection, tamis_error *err)
+static tamis_status run(const tamis__selector_class *class, void *state,
+                        const tamis__candidates *candidates, const tamis_examples *examples,
+                        tamis_selection **ret_selection, tamis_error *err)
 {
     tamis_selection *selection = NULL;
     tamis_status status = tamis_selection_create(&selection, candidates->rows, examples, err);
     if (status != TAMIS_OK) return status;
     if (candidates->value)
-        for (uint64_t row = 0; row < candidates->rows; row++) selection->score[row] = narrow(candidates->value[row]);
+        for (uint64_t row = 0; row < candidates->rows; row++)
+            selection->score[row] = narrow(candidates->value[row]);
     status = class->select(state, candidates, selection, err);
     if (status == TAMIS_OK) {
         default_weights(selection);
@@ -128,9 +140,9 @@ static tamis_status run(const tamis__selector_class *class, void *state, const t
     return status;
 }
 
-static tamis_status gather_and_run(const tamis__selector_class *class, void *state, tamis_context *context,
-                                   const tamis_select_params *params, tamis_selection **ret_selection,
-                                   tamis_error *err)
+static tamis_status gather_and_run(const tamis__selector_class *class, void *state,
+                                   tamis_context *context, const tamis_select_params *params,
+                                   tamis_selection **ret_selection, tamis_error *err)
 {
     char name[64];
     double *value = NULL;
@@ -141,7 +153,10 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
     if (scores && scores->queries > 1)
         snprintf(name, sizeof name, "%s score", tamis__aggregate_name(params->by));
     else
-        snprintf(name, sizeof name, "%s", scores ? "score" : params->column ? params->column : "chance");
+        snprintf(name, sizeof name, "%s",
+                 scores           ? "score"
+                 : params->column ? params->column
+                                  : "chance");
     candidates.value_name = name;
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE)
         ; /* nothing to gather */
@@ -151,7 +166,8 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
         TAMIS_TRY(tamis__column(params->store, params->column, &value, err));
     candidates.value = value;
     tamis_status status = run(class, state, &candidates,
-                              scores ? &scores->examples : tamis_store_examples(params->store), ret_selection, err);
+                              scores ? &scores->examples : tamis_store_examples(params->store),
+                              ret_selection, err);
     free(value);
     return status;
 }
@@ -165,7 +181,8 @@ tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *contex
     if (!params->selector || !*params->selector)
         return tamis__fail(err, TAMIS_ERR_ARG, "no selector is named: see 'tamis list selectors'");
     TAMIS_TRY(find(params->selector, &class, &text, err));
-    TAMIS_TRY(tamis_params_parse(class->info.params, class->info.n_params, class->info.name, text, value, err));
+    TAMIS_TRY(tamis_params_parse(class->info.params, class->info.n_params, class->info.name, text,
+                                 value, err));
     TAMIS_TRY(check_source(class, params, err));
     void *state = tamis__calloc(1, class->state_size);
     if (!state) return tamis__fail_memory(err, class->info.name, class->state_size);
@@ -176,7 +193,8 @@ tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *contex
     free(state);
     if (status != TAMIS_OK) return status;
     if (selection->kept == 0)
-        tamis__log(context, TAMIS_LOG_WARNING, "%s keeps none of the rows: the bounds leave nothing", params->selector);
+        tamis__log(context, TAMIS_LOG_WARNING,
+                   "%s keeps none of the rows: the bounds leave nothing", params->selector);
     *ret_selection = selection;
     return TAMIS_OK;
 }

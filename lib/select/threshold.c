@@ -34,11 +34,13 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     threshold *t = state;
     *t = (threshold){param[0].number, param[1].number, param[0].given != 0, param[1].given != 0};
     if (!t->has_min && !t->has_max)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "threshold needs a bound: threshold:min=0 keeps values of at least 0, threshold:max=2 "
-                           "those of at most 2");
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "threshold needs a bound: threshold:min=0 keeps values of at least 0, threshold:max=2 "
+            "those of at most 2");
     if (t->has_min && t->has_max && t->min > t->max)
-        return tamis__fail(err, TAMIS_ERR_ARG, "threshold: min=%g is above max=%g, nothing could be kept", t->min,
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "threshold: min=%g is above max=%g, nothing could be kept", t->min,
                            t->max);
     return TAMIS_OK;
 }
@@ -54,8 +56,8 @@ static bool above(const threshold *t, double value)
 }
 
 /* Rows inside the bounds first, each part in its order. */
-static uint64_t inside_first(const threshold *t, const double *value, uint64_t rows, uint64_t *order,
-                             uint64_t *scratch)
+static uint64_t inside_first(const threshold *t, const double *value, uint64_t rows,
+                             uint64_t *order, uint64_t *scratch)
 {
     uint64_t kept = 0, dropped = 0;
     for (uint64_t i = 0; i < rows; i++) {
@@ -70,8 +72,8 @@ static uint64_t inside_first(const threshold *t, const double *value, uint64_t r
 }
 
 /* Of the two ways to be dropped, each row is told its own. */
-static tamis_status explain(const threshold *t, const tamis__candidates *c, tamis_selection *selection,
-                            tamis_error *err)
+static tamis_status explain(const threshold *t, const tamis__candidates *c,
+                            tamis_selection *selection, tamis_error *err)
 {
     char text[256], number[TAMIS__NUMBER_SIZE];
     uint16_t high;
@@ -92,17 +94,21 @@ static void describe(const threshold *t, const char *name, char kept[256], char 
     if (t->has_min && t->has_max)
         snprintf(kept, 256, "%s from %s to %s", name, min, max);
     else
-        snprintf(kept, 256, "%s of at %s %s", name, t->has_min ? "least" : "most", t->has_min ? min : max);
-    snprintf(dropped, 256, "%s %s %s", name, t->has_min ? "below" : "above", t->has_min ? min : max);
+        snprintf(kept, 256, "%s of at %s %s", name, t->has_min ? "least" : "most",
+                 t->has_min ? min : max);
+    snprintf(dropped, 256, "%s %s %s", name, t->has_min ? "below" : "above",
+             t->has_min ? min : max);
 }
 
-static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection, tamis_error *err)
+static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
+                           tamis_error *err)
 {
     const threshold *t = state;
     char kept_reason[256], dropped_reason[256];
     uint64_t *order = NULL;
     uint64_t *scratch = tamis__malloc((size_t)c->rows, sizeof *scratch);
-    if (!scratch) return tamis__fail_memory(err, "the order of the rows", c->rows * sizeof *scratch);
+    if (!scratch)
+        return tamis__fail_memory(err, "the order of the rows", c->rows * sizeof *scratch);
     /* Who gives only an upper bound wants low values: the lowest is chosen first. */
     tamis_status status = tamis__order(c->value, c->rows, t->has_min, &order, err);
     if (status == TAMIS_OK) {

@@ -72,7 +72,8 @@ static double max_of(const float *score, uint64_t queries)
     return max;
 }
 
-static tamis_status not_a_number(const aggregation *a, uint64_t row, const float *score, tamis_error *err)
+static tamis_status not_a_number(const aggregation *a, uint64_t row, const float *score,
+                                 tamis_error *err)
 {
     const tamis_examples *examples = &tamis_scores_info_get(a->scores)->examples;
     const char *path = tamis_scores_path(a->scores);
@@ -84,23 +85,27 @@ static tamis_status not_a_number(const aggregation *a, uint64_t row, const float
     for (uint64_t q = 0; q < a->queries; q++)
         if (isnan(score[q]))
             return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                               "'%s': row %" PRIu64 " (id %s): the score of query %" PRIu64 " is not a number: "
+                               "'%s': row %" PRIu64 " (id %s): the score of query %" PRIu64
+                               " is not a number: "
                                "run 'tamis inspect' on it and on the stores it was made from",
                                path, row, id, q);
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "'%s': row %" PRIu64 " (id %s): its scores hold both infinities, so their %s is not a "
+                       "'%s': row %" PRIu64
+                       " (id %s): its scores hold both infinities, so their %s is not a "
                        "number",
                        path, row, id, tamis__aggregate_name(a->by));
 }
 
-static tamis_status reduce_block(void *arg, uint64_t item, unsigned slot, unsigned worker, tamis_error *err)
+static tamis_status reduce_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                 tamis_error *err)
 {
     (void)worker;
     const aggregation *a = arg;
     const float *score = block_of(a, slot);
     uint64_t first = item * a->block_rows, rows = rows_of(a, item);
     for (uint64_t i = 0; i < rows; i++, score += a->queries) {
-        double value = a->by == TAMIS_AGGREGATE_MAX ? max_of(score, a->queries) : sum_of(score, a->queries);
+        double value = a->by == TAMIS_AGGREGATE_MAX ? max_of(score, a->queries)
+                                                    : sum_of(score, a->queries);
         if (isnan(value)) return not_a_number(a, first + i, score, err);
         a->value[first + i] = a->by == TAMIS_AGGREGATE_MEAN ? value / (double)a->queries : value;
     }
@@ -111,28 +116,34 @@ static tamis_status report_block(void *arg, uint64_t item, unsigned slot, tamis_
 {
     (void)slot;
     const aggregation *a = arg;
-    return tamis__progress(a->context, "reading scores", item * a->block_rows + rows_of(a, item), a->rows,
-                           "rows", NULL, err);
+    return tamis__progress(a->context, "reading scores", item * a->block_rows + rows_of(a, item),
+                           a->rows, "rows", NULL, err);
 }
 
-tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores, tamis_aggregate by,
-                              double **ret_values, tamis_error *err)
+tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores,
+                              tamis_aggregate by, double **ret_values, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
-    aggregation a = {.context = context, .scores = scores, .by = by, .rows = info->rows, .queries = info->queries};
+    aggregation a = {.context = context,
+                     .scores = scores,
+                     .by = by,
+                     .rows = info->rows,
+                     .queries = info->queries};
     a.block_rows = a.queries < BLOCK_FLOATS ? BLOCK_FLOATS / a.queries : 1;
     if (a.block_rows > a.rows) a.block_rows = a.rows;
-    tamis__pipeline pipeline = {.arg = &a, .produce = read_block, .work = reduce_block, .consume = report_block};
+    tamis__pipeline pipeline = {
+        .arg = &a, .produce = read_block, .work = reduce_block, .consume = report_block};
     pipeline.items = (a.rows + a.block_rows - 1) / a.block_rows;
     unsigned slots = tamis__pool_slots(context->pool, &pipeline);
     uint64_t block = a.block_rows * a.queries * sizeof(float);
-    tamis_status status =
-        tamis__memory_check(context, slots * block + a.rows * sizeof(double), "aggregating scores", err);
+    tamis_status status = tamis__memory_check(context, slots * block + a.rows * sizeof(double),
+                                              "aggregating scores", err);
     if (status != TAMIS_OK) return status;
     a.buffer = tamis__malloc(slots, (size_t)block);
     a.value = tamis__malloc((size_t)a.rows, sizeof(double));
-    status = a.buffer && a.value ? tamis__pool_run(context->pool, &pipeline, err)
-                                 : tamis__fail_memory(err, "one value a row", slots * block + a.rows * 8);
+    status = a.buffer && a.value
+                 ? tamis__pool_run(context->pool, &pipeline, err)
+                 : tamis__fail_memory(err, "one value a row", slots * block + a.rows * 8);
     free(a.buffer);
     if (status == TAMIS_OK)
         *ret_values = a.value;
@@ -164,12 +175,14 @@ static int highest_first(const void *left, const void *right, void *values)
     return lower_row(a, b);
 }
 
-tamis_status tamis__order(const double *values, uint64_t rows, bool high, uint64_t **ret_order, tamis_error *err)
+tamis_status tamis__order(const double *values, uint64_t rows, bool high, uint64_t **ret_order,
+                          tamis_error *err)
 {
     uint64_t *order = tamis__malloc((size_t)rows, sizeof *order);
     if (!order) return tamis__fail_memory(err, "the order of the rows", rows * sizeof *order);
     for (uint64_t i = 0; i < rows; i++) order[i] = i;
-    qsort_r(order, (size_t)rows, sizeof *order, high ? highest_first : lowest_first, (void *)(uintptr_t)values);
+    qsort_r(order, (size_t)rows, sizeof *order, high ? highest_first : lowest_first,
+            (void *)(uintptr_t)values);
     *ret_order = order;
     return TAMIS_OK;
 }
@@ -179,7 +192,8 @@ tamis_status tamis__take(tamis_selection *selection, const uint64_t *order, uint
 {
     uint16_t in = 0, out = 0;
     if (kept > 0) TAMIS_TRY(tamis_selection_reason(selection, kept_reason, &in, err));
-    if (kept < selection->rows) TAMIS_TRY(tamis_selection_reason(selection, dropped_reason, &out, err));
+    if (kept < selection->rows)
+        TAMIS_TRY(tamis_selection_reason(selection, dropped_reason, &out, err));
     for (uint64_t i = 0; i < selection->rows; i++) {
         selection->rank[order[i]] = i;
         selection->keep[order[i]] = i < kept;

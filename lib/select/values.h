@@ -9,21 +9,22 @@
 /* "total", "mean" or "max". */
 const char *tamis__aggregate_name(tamis_aggregate by);
 
-/* One value a row of a scores file, accumulated in double over the queries in their order. The caller
- * frees *ret_values with free(). Errors: NUMERIC (a value is not a number: names row, id and query), IO,
- * NOMEM, CANCELLED. */
-tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores, tamis_aggregate by,
-                              double **ret_values, tamis_error *err);
+/* One value a row of a scores file, accumulated in double over the queries in their order. The
+ * caller frees *ret_values with free(). Errors: NUMERIC (a value is not a number: names row, id and
+ * query), IO, NOMEM, CANCELLED. */
+tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores,
+                              tamis_aggregate by, double **ret_values, tamis_error *err);
 
-/* One value a row of a gradient store: "loss", "margin", "norm" (of the last checkpoint) or "self". The
- * caller frees *ret_values with free(). Errors: ARG (no such column), FORMAT (the store does not have
- * it), NUMERIC, IO, NOMEM. */
-tamis_status tamis__column(tamis_store *store, const char *column, double **ret_values, tamis_error *err);
+/* One value a row of a gradient store: "loss", "margin", "norm" (of the last checkpoint) or "self".
+ * The caller frees *ret_values with free(). Errors: ARG (no such column), FORMAT (the store does
+ * not have it), NUMERIC, IO, NOMEM. */
+tamis_status tamis__column(tamis_store *store, const char *column, double **ret_values,
+                           tamis_error *err);
 
-/* Rows by value, lowest first or highest first, ties by the lower row. No value is NaN. The caller frees
- * *ret_order with free(). */
-tamis_status tamis__order(const double *values, uint64_t rows, bool highest_first, uint64_t **ret_order,
-                          tamis_error *err);
+/* Rows by value, lowest first or highest first, ties by the lower row. No value is NaN. The caller
+ * frees *ret_order with free(). */
+tamis_status tamis__order(const double *values, uint64_t rows, bool highest_first,
+                          uint64_t **ret_order, tamis_error *err);
 
 /* Take the first `kept` rows of `order`: ranks, keep flags, and the two reasons. */
 tamis_status tamis__take(tamis_selection *selection, const uint64_t *order, uint64_t kept,

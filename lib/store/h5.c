@@ -196,16 +196,6 @@ tamis_status tamis__h5_open(tamis__h5 *ret_h5, const char *path, const char *kin
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static hid_t new_file(const char *part)
-{
-    hid_t list = access_list(true), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
-    if (list >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
-        file = H5Fcreate(part, H5F_ACC_TRUNC, creation, list);
-    if (creation >= 0) H5Pclose(creation);
-    if (list >= 0) H5Pclose(list);
-    return file;
-}
-
 static tamis_status create_file(tamis__h5 *h5, tamis_error *err)
 {
     if (tamis__fault_io()) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
@@ -213,10 +203,17 @@ static tamis_status create_file(tamis__h5 *h5, tamis_error *err)
     int fd = open(h5->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
     close(fd);
-    hid_t file = new_file(h5->part);
-    if (file < 0) return tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", h5->path);
-    h5->file = file;
-    return TAMIS_OK;
+    hid_t list = access_list(true), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
+    if (list >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        file = H5Fcreate(h5->part, H5F_ACC_TRUNC, creation, list);
+    tamis_status status = TAMIS_OK;
+    if (file < 0)
+        status = tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", h5->path);
+    else
+        h5->file = file;
+    if (creation >= 0) H5Pclose(creation);
+    if (list >= 0) H5Pclose(list);
+    return status;
 }
 
 tamis_status tamis__h5_create(tamis__h5 *ret_h5, const tamis_context *context, const char *path,

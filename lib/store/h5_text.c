@@ -82,7 +82,7 @@ tamis_status tamis__h5_write_text(const tamis__h5 *h5, const char *name, const c
                                   uint64_t rows, tamis_error *err)
 {
     tamis__h5_scope scope;
-    size_t size;
+    size_t size = 0;
     hid_t dataset = 0;
     TAMIS_TRY(longest(h5, name, texts, rows, &size, err));
     tamis__h5_enter(&scope);

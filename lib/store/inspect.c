@@ -67,8 +67,9 @@ static tamis_status kind_of_directory(const char *path, char ret_kind[32], tamis
     snprintf(shard, size, "%s/00000.h5", path);
     tamis_status status;
     if (stat(shard, &st))
-        status = tamis__fail(err, TAMIS_ERR_FORMAT,
-                             "'%s' is a directory without a first shard 00000.h5: no gradient store", path);
+        status = tamis__fail(
+            err, TAMIS_ERR_FORMAT,
+            "'%s' is a directory without a first shard 00000.h5: no gradient store", path);
     else
         status = kind_of_file(shard, ret_kind, err);
     free(shard);
@@ -79,20 +80,23 @@ tamis_status tamis_file_kind(const char *path, char ret_kind[32], tamis_error *e
 {
     struct stat st;
     if (stat(path, &st)) return tamis__fail_errno(err, "cannot open '%s'", path);
-    return S_ISDIR(st.st_mode) ? kind_of_directory(path, ret_kind, err) : kind_of_file(path, ret_kind, err);
+    return S_ISDIR(st.st_mode) ? kind_of_directory(path, ret_kind, err)
+                               : kind_of_file(path, ret_kind, err);
 }
 
 /* --- provenance ------------------------------------------------------------------------------- */
 
-static tamis_status tell_value(tamis_inspection *inspection, const char *prefix, const char *name, json_t *value,
-                               tamis_error *err)
+static tamis_status tell_value(tamis_inspection *inspection, const char *prefix, const char *name,
+                               json_t *value, tamis_error *err)
 {
     char key[160];
     snprintf(key, sizeof key, "%s_%.120s", prefix, name);
     if (json_is_integer(value) && json_integer_value(value) >= 0)
         return tamis__fact_count(inspection, key, (uint64_t)json_integer_value(value), err);
-    if (json_is_number(value)) return tamis__fact_real(inspection, key, json_number_value(value), err);
-    if (json_is_string(value)) return tamis__fact_text(inspection, key, err, "%s", json_string_value(value));
+    if (json_is_number(value))
+        return tamis__fact_real(inspection, key, json_number_value(value), err);
+    if (json_is_string(value))
+        return tamis__fact_text(inspection, key, err, "%s", json_string_value(value));
     return TAMIS_OK;
 }
 
@@ -109,7 +113,8 @@ static tamis_status tell_provenance(tamis_inspection *inspection, json_t *root, 
     json_array_foreach(json_object_get(root, "inputs"), i, value)
     {
         const char *role = json_string_value(json_object_get(value, "role"));
-        if (role) TAMIS_TRY(tell_value(inspection, "input", role, json_object_get(value, "path"), err));
+        if (role)
+            TAMIS_TRY(tell_value(inspection, "input", role, json_object_get(value, "path"), err));
     }
     return TAMIS_OK;
 }
@@ -119,7 +124,8 @@ static tamis_status describe_provenance(tamis_inspection *inspection, tamis_erro
     json_t *root = inspection->provenance ? json_loads(inspection->provenance, 0, NULL) : NULL;
     if (!json_is_object(root)) {
         json_decref(root);
-        return tamis__finding(inspection, false, "no_provenance", 0, err, "how the file was made is not recorded");
+        return tamis__finding(inspection, false, "no_provenance", 0, err,
+                              "how the file was made is not recorded");
     }
     tamis_status status = tell_provenance(inspection, root, err);
     json_decref(root);
@@ -128,7 +134,8 @@ static tamis_status describe_provenance(tamis_inspection *inspection, tamis_erro
 
 /* --- models ----------------------------------------------------------------------------------- */
 
-static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_file *file, tamis_error *err)
+static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_file *file,
+                               tamis_error *err)
 {
     uint64_t parameters = 0;
     for (uint32_t l = 0; l < file->layers; l++) parameters += tamis_layer_columns(&file->layer[l]);
@@ -141,15 +148,16 @@ static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_
     return tamis__fact_checkpoints(inspection, file->checkpoint, file->checkpoints, err);
 }
 
-tamis_status tamis__inspect_model(tamis_inspection *inspection, tamis_context *context, const char *path, bool quick,
-                                  tamis_error *err)
+tamis_status tamis__inspect_model(tamis_inspection *inspection, tamis_context *context,
+                                  const char *path, bool quick, tamis_error *err)
 {
     (void)context;
     (void)quick;
     tamis_error why = {TAMIS_OK, 0, ""};
     tamis__model_file file;
     tamis_status status = tamis__model_file_read(&file, path, &why);
-    if (status == TAMIS_ERR_NUMERIC) return tamis__finding(inspection, true, "not_finite", 1, err, "%.255s", why.message);
+    if (status == TAMIS_ERR_NUMERIC)
+        return tamis__finding(inspection, true, "not_finite", 1, err, "%.255s", why.message);
     if (status != TAMIS_OK) {
         if (err) *err = why;
         return status;
@@ -175,8 +183,8 @@ static const kind_entry kinds[] = {
     {"model", tamis__inspect_model},
 };
 
-static tamis_status inspect(tamis_inspection *inspection, tamis_context *context, const char *path, bool quick,
-                            tamis_error *err)
+static tamis_status inspect(tamis_inspection *inspection, tamis_context *context, const char *path,
+                            bool quick, tamis_error *err)
 {
     uint64_t bytes;
     TAMIS_TRY(tamis_file_kind(path, inspection->kind, err));
@@ -191,12 +199,13 @@ static tamis_status inspect(tamis_inspection *inspection, tamis_context *context
             if (inspection->finding[j].severe) inspection->healthy = 0;
         return TAMIS_OK;
     }
-    return tamis__fail(err, TAMIS_ERR_UNSUPPORTED, "'%s' is a %s file, which this program does not inspect", path,
+    return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                       "'%s' is a %s file, which this program does not inspect", path,
                        inspection->kind);
 }
 
-tamis_status tamis_inspect(tamis_inspection **ret_inspection, tamis_context *context, const char *path, int quick,
-                           tamis_error *err)
+tamis_status tamis_inspect(tamis_inspection **ret_inspection, tamis_context *context,
+                           const char *path, int quick, tamis_error *err)
 {
     tamis_inspection *inspection = tamis__calloc(1, sizeof *inspection);
     if (!inspection) return tamis__fail_memory(err, "an inspection", sizeof *inspection);

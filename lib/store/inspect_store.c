@@ -29,13 +29,13 @@ typedef struct row_check {
     tamis__kernels kernels;
     uint64_t block_rows;
     uint32_t checkpoint;
-    const float *norm;  /* [rows] of this checkpoint, as stored */
-    float *wide;        /* [threads][columns] a row as floats */
-    uint32_t *narrow;   /* [threads][columns] a row in its stored type, when it is not mapped */
-    uint64_t *hash;     /* [rows] of the row's bytes in all checkpoints, whatever its number */
-    uint8_t *seen;      /* [rows] flags above */
-    uint64_t *part;     /* [slots] digest of a block */
-    uint64_t digest;    /* of what was read so far */
+    const float *norm; /* [rows] of this checkpoint, as stored */
+    float *wide;       /* [threads][columns] a row as floats */
+    uint32_t *narrow;  /* [threads][columns] a row in its stored type, when it is not mapped */
+    uint64_t *hash;    /* [rows] of the row's bytes in all checkpoints, whatever its number */
+    uint8_t *seen;     /* [rows] flags above */
+    uint64_t *part;    /* [slots] digest of a block */
+    uint64_t digest;   /* of what was read so far */
 } row_check;
 
 static uint64_t rows_of(const row_check *c, uint64_t item)
@@ -48,7 +48,7 @@ static uint64_t rows_of(const row_check *c, uint64_t item)
 static bool norm_agrees(const row_check *c, double stored, double found)
 {
     double columns = (double)c->info->columns, share = 1e-5, least = 0;
-    if (c->info->dtype == TAMIS_BF16) share += 0x1p-9;
+    if (c->info->dtype == TAMIS_BF16) share += 0x1p-8;
     if (c->info->dtype == TAMIS_F16) {
         share += 0x1p-11;
         least = sqrt(columns) * 0x1p-25; /* half of the smallest subnormal, in every column */
@@ -65,9 +65,10 @@ static uint8_t judge(const row_check *c, double squares, double norm)
     return seen;
 }
 
-/* The row as it is stored, mapped or made again from its floats (widening is exact, so narrowing is too). */
-static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker, const void **ret_stored,
-                               tamis_error *err)
+/* The row as it is stored, mapped or made again from its floats (widening is exact, so narrowing is
+ * too). */
+static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker,
+                               const void **ret_stored, tamis_error *err)
 {
     uint64_t follow, columns = c->info->columns;
     float *wide = c->wide + (size_t)(worker * columns);
@@ -75,7 +76,8 @@ static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker
     if (stored) {
         tamis__widen(&c->kernels, c->info->dtype, wide, stored, (size_t)columns);
     } else {
-        TAMIS_TRY(tamis_store_read(c->store, c->checkpoint, row, 1, 0, columns, wide, (size_t)columns, err));
+        TAMIS_TRY(tamis_store_read(c->store, c->checkpoint, row, 1, 0, columns, wide,
+                                   (size_t)columns, err));
         void *narrow = c->narrow + (size_t)(worker * columns);
         tamis__narrow(&c->kernels, c->info->dtype, narrow, wide, (size_t)columns);
         stored = narrow;
@@ -84,17 +86,20 @@ static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker
     return TAMIS_OK;
 }
 
-static tamis_status check_block(void *arg, uint64_t item, unsigned slot, unsigned worker, tamis_error *err)
+static tamis_status check_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                tamis_error *err)
 {
     const row_check *c = arg;
-    uint64_t first = item * c->block_rows, rows = rows_of(c, item), columns = c->info->columns, digest = 0;
+    uint64_t first = item * c->block_rows, rows = rows_of(c, item), columns = c->info->columns,
+             digest = 0;
     size_t size = (size_t)columns * tamis_dtype_size(c->info->dtype);
     for (uint64_t row = first; row < first + rows; row++) {
         const void *stored;
         TAMIS_TRY(stored_row(c, row, worker, &stored, err));
         digest += tamis__digest_seeded(stored, size, row * 256 + c->checkpoint);
         c->hash[row] = tamis__digest_seeded(stored, size, c->hash[row]);
-        double squares = c->kernels.sum_squares(c->wide + (size_t)(worker * columns), (size_t)columns);
+        double squares = c->kernels.sum_squares(c->wide + (size_t)(worker * columns),
+                                                (size_t)columns);
         c->seen[row] |= judge(c, squares, (double)c->norm[row]);
     }
     c->part[slot] = digest;
@@ -106,7 +111,8 @@ static tamis_status add_block(void *arg, uint64_t item, unsigned slot, tamis_err
     row_check *c = arg;
     c->digest += c->part[slot];
     uint64_t done = c->checkpoint * c->info->rows + item * c->block_rows + rows_of(c, item);
-    return tamis__progress(c->context, "checking rows", done, c->info->rows * c->info->checkpoints, "rows", NULL, err);
+    return tamis__progress(c->context, "checking rows", done, c->info->rows * c->info->checkpoints,
+                           "rows", NULL, err);
 }
 
 /* --- what was found --------------------------------------------------------------------------- */
@@ -115,15 +121,18 @@ static tamis_status tell_digest(tamis_inspection *inspection, const row_check *c
 {
     if (c->digest == c->info->digest) return TAMIS_OK;
     if (c->info->digest == 0)
-        return tamis__finding(inspection, false, "no_digest", 0, err, "no digest was stored to check the rows against");
+        return tamis__finding(inspection, false, "no_digest", 0, err,
+                              "no digest was stored to check the rows against");
     return tamis__finding(inspection, true, "digest_mismatch", c->info->rows, err,
-                          "the rows are not those that were written (digest %016" PRIx64 ", written %016" PRIx64
+                          "the rows are not those that were written (digest %016" PRIx64
+                          ", written %016" PRIx64
                           "): the file was damaged or changed, make it again",
                           c->digest, c->info->digest);
 }
 
-static tamis_status tell_flag(tamis_inspection *inspection, const row_check *c, bool severe, uint8_t mask,
-                              uint8_t wanted, const char *key, const char *what, tamis_error *err)
+static tamis_status tell_flag(tamis_inspection *inspection, const row_check *c, bool severe,
+                              uint8_t mask, uint8_t wanted, const char *key, const char *what,
+                              tamis_error *err)
 {
     tamis__culprits culprits = {0};
     for (uint64_t row = 0; row < c->info->rows; row++)
@@ -136,8 +145,9 @@ static tamis_status tell_repeats(tamis_inspection *inspection, const row_check *
     bool *zero = tamis__malloc((size_t)c->info->rows, sizeof *zero);
     if (!zero) return tamis__fail_memory(err, "looking for repeats", c->info->rows);
     for (uint64_t row = 0; row < c->info->rows; row++) zero[row] = !(c->seen[row] & NOT_ZERO);
-    tamis_status status = tamis__finding_repeats(inspection, false, "duplicate_rows", c->hash, zero, c->info->rows, "row",
-                                                 "are the same, bit for bit, as an earlier one", err);
+    tamis_status status = tamis__finding_repeats(inspection, false, "duplicate_rows", c->hash, zero,
+                                                 c->info->rows, "row",
+                                                 "the same, bit for bit, as an earlier one", err);
     free(zero);
     return status;
 }
@@ -145,15 +155,17 @@ static tamis_status tell_repeats(tamis_inspection *inspection, const row_check *
 static tamis_status tell_rows(tamis_inspection *inspection, const row_check *c, tamis_error *err)
 {
     TAMIS_TRY(tell_digest(inspection, c, err));
-    TAMIS_TRY(tell_flag(inspection, c, true, NOT_FINITE, NOT_FINITE, "not_finite", "hold values that are not finite", err));
+    TAMIS_TRY(tell_flag(inspection, c, true, NOT_FINITE, NOT_FINITE, "not_finite",
+                        "values that are not finite", err));
     TAMIS_TRY(tell_flag(inspection, c, true, NOT_ZERO | ROUNDED_AWAY, 0, "zero_norm",
-                        "are all zero (unwritten, or every label masked)", err));
+                        "all zero, so unwritten or with every label masked", err));
     TAMIS_TRY(tell_flag(inspection, c, true, ROUNDED_AWAY, ROUNDED_AWAY, "rounded_to_zero",
-                        "became all zero when rounded to 16 bits: store them as bf16 or f32", err));
-    TAMIS_TRY(tell_flag(inspection, c, false, NOT_ZERO | ZERO_SOMEWHERE | ROUNDED_AWAY, NOT_ZERO | ZERO_SOMEWHERE,
-                        "zero_norm_at_checkpoint", "are all zero at some checkpoints, not at others", err));
+                        "all zero once rounded to 16 bits, store them as bf16 or f32", err));
+    TAMIS_TRY(tell_flag(inspection, c, false, NOT_ZERO | ZERO_SOMEWHERE | ROUNDED_AWAY,
+                        NOT_ZERO | ZERO_SOMEWHERE, "zero_norm_at_checkpoint",
+                        "all zero at some checkpoints, not at others", err));
     TAMIS_TRY(tell_flag(inspection, c, true, BAD_NORM, BAD_NORM, "norm_mismatch",
-                        "have a stored norm that is not the row's", err));
+                        "a stored norm that is not the row's", err));
     return tell_repeats(inspection, c, err);
 }
 
@@ -163,8 +175,9 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static tamis_status tell_sorted_norms(tamis_inspection *inspection, const float *norm, uint64_t rows,
-                                      const float *sorted, uint64_t n, tamis_error *err)
+static tamis_status tell_sorted_norms(tamis_inspection *inspection, const float *norm,
+                                      uint64_t rows, const float *sorted, uint64_t n,
+                                      tamis_error *err)
 {
     tamis__culprits outliers = {0};
     if (n == 0) return TAMIS_OK;
@@ -175,7 +188,7 @@ static tamis_status tell_sorted_norms(tamis_inspection *inspection, const float 
     for (uint64_t row = 0; row < rows && median > 0; row++)
         if ((double)norm[row] > OUTLIER * median) tamis__culprit(&outliers, row);
     return tamis__finding_rows(inspection, false, "norm_outliers", &outliers, "row",
-                               "have a norm more than 100 times the median", err);
+                               "a norm more than 100 times the median", err);
 }
 
 /* Of the last checkpoint. */
@@ -217,8 +230,8 @@ static tamis_status check_rows(row_check *c, const tamis__pipeline *pipeline, ta
     return TAMIS_OK;
 }
 
-static tamis_status full_check(tamis_inspection *inspection, tamis_context *context, tamis_store *store,
-                               tamis_error *err)
+static tamis_status full_check(tamis_inspection *inspection, tamis_context *context,
+                               tamis_store *store, tamis_error *err)
 {
     row_check c = {.context = context, .store = store, .info = tamis_store_info_get(store)};
     uint64_t row_bytes = c.info->columns * tamis_dtype_size(c.info->dtype);
@@ -240,8 +253,8 @@ static tamis_status full_check(tamis_inspection *inspection, tamis_context *cont
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
-static tamis_status describe_examples(tamis_inspection *inspection, const tamis_examples *e, uint64_t rows,
-                                      tamis_error *err)
+static tamis_status describe_examples(tamis_inspection *inspection, const tamis_examples *e,
+                                      uint64_t rows, tamis_error *err)
 {
     uint64_t known = 0;
     for (uint64_t row = 0; e->digest && row < rows; row++) known += e->digest[row] != 0;
@@ -254,7 +267,8 @@ static tamis_status describe_examples(tamis_inspection *inspection, const tamis_
     return tamis__fact_count(inspection, "record_digests", known, err);
 }
 
-static tamis_status describe(tamis_inspection *inspection, const tamis_store *store, tamis_error *err)
+static tamis_status describe(tamis_inspection *inspection, const tamis_store *store,
+                             tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(store);
     TAMIS_TRY(tamis__fact_count(inspection, "rows", info->rows, err));
@@ -262,25 +276,28 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_store *st
     TAMIS_TRY(tamis__fact_text(inspection, "dtype", err, "%s", tamis_dtype_name(info->dtype)));
     TAMIS_TRY(tamis__fact_count(inspection, "shards", info->shards, err));
     TAMIS_TRY(tamis__fact_count(inspection, "classes", info->classes, err));
-    TAMIS_TRY(tamis__fact_text(inspection, "projection", err, "%s", info->projection ? info->projection : "none"));
-    TAMIS_TRY(tamis__fact_text(inspection, "digest", err, "rows-xxh3-64:%016" PRIx64, info->digest));
+    TAMIS_TRY(tamis__fact_text(inspection, "projection", err, "%s",
+                               info->projection ? info->projection : "none"));
+    TAMIS_TRY(
+        tamis__fact_text(inspection, "digest", err, "rows-xxh3-64:%016" PRIx64, info->digest));
     TAMIS_TRY(describe_examples(inspection, tamis_store_examples(store), info->rows, err));
     TAMIS_TRY(tamis__fact_layers(inspection, info->layer, info->layers, err));
     TAMIS_TRY(tamis__fact_checkpoints(inspection, info->checkpoint, info->checkpoints, err));
     inspection->provenance = tamis__strdup(info->provenance);
-    return inspection->provenance ? TAMIS_OK : tamis__fail_memory(err, "provenance", strlen(info->provenance));
+    return inspection->provenance ? TAMIS_OK
+                                  : tamis__fail_memory(err, "provenance", strlen(info->provenance));
 }
 
-tamis_status tamis__inspect_store(tamis_inspection *inspection, tamis_context *context, const char *path, bool quick,
-                                  tamis_error *err)
+tamis_status tamis__inspect_store(tamis_inspection *inspection, tamis_context *context,
+                                  const char *path, bool quick, tamis_error *err)
 {
     tamis_store *store;
     TAMIS_TRY(tamis_store_open(&store, context, path, err));
     tamis_status status = describe(inspection, store, err);
     if (status == TAMIS_OK && !quick) status = full_check(inspection, context, store, err);
     if (status == TAMIS_OK && !quick)
-        status = tamis__finding_ids(inspection, tamis_store_examples(store), tamis_store_info_get(store)->rows, "row",
-                                    err);
+        status = tamis__finding_ids(inspection, tamis_store_examples(store),
+                                    tamis_store_info_get(store)->rows, "row", err);
     tamis_store_close(&store);
     return status;
 }

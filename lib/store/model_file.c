@@ -24,26 +24,30 @@ static void weight_name(char name[64], uint32_t checkpoint, uint32_t layer)
     snprintf(name, 64, "checkpoint/%" PRIu32 "/weight_%" PRIu32, checkpoint, layer);
 }
 
-static tamis_status check_finite(const char *path, const char *name, const float *value, uint64_t n, tamis_error *err)
+static tamis_status check_finite(const char *path, const char *name, const float *value, uint64_t n,
+                                 tamis_error *err)
 {
     for (uint64_t i = 0; i < n; i++)
         if (!isfinite(value[i]))
             return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                               "'%s': dataset '%s', element %" PRIu64 " is not finite: the training diverged, lower "
+                               "'%s': dataset '%s', element %" PRIu64
+                               " is not finite: the training diverged, lower "
                                "its learning rate",
                                path, name, i);
     return TAMIS_OK;
 }
 
-static tamis_status check_standardisation(const char *path, const float *mean, const float *scale, uint64_t n,
-                                          tamis_error *err)
+static tamis_status check_standardisation(const char *path, const float *mean, const float *scale,
+                                          uint64_t n, tamis_error *err)
 {
     TAMIS_TRY(check_finite(path, "standardisation/mean", mean, n, err));
     TAMIS_TRY(check_finite(path, "standardisation/scale", scale, n, err));
     for (uint64_t i = 0; i < n; i++)
         if (!(scale[i] > 0))
             return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                               "'%s': dataset 'standardisation/scale', element %" PRIu64 " is not above zero", path, i);
+                               "'%s': dataset 'standardisation/scale', element %" PRIu64
+                               " is not above zero",
+                               path, i);
     return TAMIS_OK;
 }
 
@@ -63,7 +67,8 @@ void tamis__model_file_fini(tamis__model_file *file)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static tamis_status read_checkpoint(const tamis__h5 *h5, tamis__model_file *file, uint32_t k, tamis_error *err)
+static tamis_status read_checkpoint(const tamis__h5 *h5, tamis__model_file *file, uint32_t k,
+                                    tamis_error *err)
 {
     char group[32], name[64];
     tamis_checkpoint *checkpoint = &file->checkpoint[k];
@@ -71,13 +76,16 @@ static tamis_status read_checkpoint(const tamis__h5 *h5, tamis__model_file *file
     TAMIS_TRY(tamis__h5_get_u64(h5, group, "step", &checkpoint->step, err));
     TAMIS_TRY(tamis__h5_get_f64(h5, group, "learning_rate", &checkpoint->learning_rate, err));
     if (!(checkpoint->learning_rate > 0) || !isfinite(checkpoint->learning_rate))
-        return tamis__fail(err, TAMIS_ERR_NUMERIC, "'%s': checkpoint %" PRIu32 ": its learning rate is not above "
-                                                   "zero", h5->path, k);
+        return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                           "'%s': checkpoint %" PRIu32 ": its learning rate is not above "
+                           "zero",
+                           h5->path, k);
     for (uint32_t l = 0; l < file->layers; l++) {
         const tamis_layer *layer = &file->layer[l];
         void *values = NULL;
         weight_name(name, k, l);
-        TAMIS_TRY(tamis__h5_read(h5, name, TAMIS__H5_F32, layer->out, layer->in + layer->bias, &values, err));
+        TAMIS_TRY(tamis__h5_read(h5, name, TAMIS__H5_F32, layer->out, layer->in + layer->bias,
+                                 &values, err));
         file->weight[(size_t)k * file->layers + l] = values;
         TAMIS_TRY(check_finite(h5->path, name, values, tamis_layer_columns(layer), err));
     }
@@ -93,35 +101,44 @@ static tamis_status read_checkpoints(const tamis__h5 *h5, tamis__model_file *fil
         if (!tamis__h5_has(h5, group)) break;
     }
     if (n == 0 || n > MAX_CHECKPOINTS)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has %s checkpoints", h5->path, n ? "too many" : "no");
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has %s checkpoints", h5->path,
+                           n ? "too many" : "no");
     file->checkpoint = tamis__calloc(n, sizeof *file->checkpoint);
     file->weight = tamis__calloc((size_t)n * file->layers, sizeof *file->weight);
-    if (!file->checkpoint || !file->weight) return tamis__fail_memory(err, "a model's checkpoints", n);
+    if (!file->checkpoint || !file->weight)
+        return tamis__fail_memory(err, "a model's checkpoints", n);
     file->checkpoints = n;
     for (uint32_t k = 0; k < n; k++) TAMIS_TRY(read_checkpoint(h5, file, k, err));
     return TAMIS_OK;
 }
 
-static tamis_status read_standardisation(const tamis__h5 *h5, tamis__model_file *file, tamis_error *err)
+static tamis_status read_standardisation(const tamis__h5 *h5, tamis__model_file *file,
+                                         tamis_error *err)
 {
     uint64_t inputs = file->layer[0].in;
     void *mean = NULL, *scale = NULL;
-    TAMIS_TRY(tamis__h5_read_optional(h5, "standardisation/mean", TAMIS__H5_F32, inputs, 0, &mean, err));
+    TAMIS_TRY(
+        tamis__h5_read_optional(h5, "standardisation/mean", TAMIS__H5_F32, inputs, 0, &mean, err));
     file->mean = mean;
-    TAMIS_TRY(tamis__h5_read_optional(h5, "standardisation/scale", TAMIS__H5_F32, inputs, 0, &scale, err));
+    TAMIS_TRY(tamis__h5_read_optional(h5, "standardisation/scale", TAMIS__H5_F32, inputs, 0, &scale,
+                                      err));
     file->scale = scale;
     if (!mean != !scale)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': of standardisation/mean and /scale one is missing", h5->path);
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': of standardisation/mean and /scale one is missing", h5->path);
     return mean ? check_standardisation(h5->path, mean, scale, inputs, err) : TAMIS_OK;
 }
 
 static tamis_status read_classes(const tamis__h5 *h5, tamis__model_file *file, tamis_error *err)
 {
     uint64_t classes = file->layer[file->layers - 1].out;
-    if (tamis__h5_has_attribute(h5, "/", "classes")) TAMIS_TRY(tamis__h5_get_u64(h5, "/", "classes", &classes, err));
+    if (tamis__h5_has_attribute(h5, "/", "classes"))
+        TAMIS_TRY(tamis__h5_get_u64(h5, "/", "classes", &classes, err));
     if (classes == 0 || classes > file->layer[file->layers - 1].out || classes > INT32_MAX)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': %" PRIu64 " classes do not fit the last layer's %" PRIu64
-                                                  " outputs", h5->path, classes, file->layer[file->layers - 1].out);
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': %" PRIu64 " classes do not fit the last layer's %" PRIu64
+                           " outputs",
+                           h5->path, classes, file->layer[file->layers - 1].out);
     file->classes = (uint32_t)classes;
     if (!tamis__h5_has(h5, "class/name")) return TAMIS_OK;
     return tamis__h5_read_text(h5, "class/name", classes, &file->class_name, err);
@@ -133,7 +150,8 @@ static tamis_status read_activation(const tamis__h5 *h5, tamis__model_file *file
     TAMIS_TRY(tamis__h5_get_text(h5, "/", "activation", &text, err));
     tamis_status status = TAMIS_OK;
     if (strlen(text) >= sizeof file->activation)
-        status = tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': there is no activation '%.40s'", h5->path, text);
+        status = tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': there is no activation '%.40s'",
+                             h5->path, text);
     else
         strcpy(file->activation, text);
     free(text);
@@ -167,30 +185,35 @@ tamis_status tamis__model_file_read(tamis__model_file *ret_file, const char *pat
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static tamis_status write_checkpoint(const tamis__h5 *h5, const tamis__model_file *file, uint32_t k, tamis_error *err)
+static tamis_status write_checkpoint(const tamis__h5 *h5, const tamis__model_file *file, uint32_t k,
+                                     tamis_error *err)
 {
     char group[32], name[64];
     snprintf(group, sizeof group, "checkpoint/%" PRIu32, k);
     TAMIS_TRY(tamis__h5_group(h5, group, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "step", file->checkpoint[k].step, err));
-    TAMIS_TRY(tamis__h5_put_f64(h5, group, "learning_rate", file->checkpoint[k].learning_rate, err));
+    TAMIS_TRY(
+        tamis__h5_put_f64(h5, group, "learning_rate", file->checkpoint[k].learning_rate, err));
     for (uint32_t l = 0; l < file->layers; l++) {
         const tamis_layer *layer = &file->layer[l];
         const float *weight = file->weight[(size_t)k * file->layers + l];
         weight_name(name, k, l);
         TAMIS_TRY(check_finite(h5->path, name, weight, tamis_layer_columns(layer), err));
-        TAMIS_TRY(tamis__h5_write(h5, name, TAMIS__H5_F32, weight, layer->out, layer->in + layer->bias, err));
+        TAMIS_TRY(tamis__h5_write(h5, name, TAMIS__H5_F32, weight, layer->out,
+                                  layer->in + layer->bias, err));
     }
     return TAMIS_OK;
 }
 
-static tamis_status write_standardisation(const tamis__h5 *h5, const tamis__model_file *file, tamis_error *err)
+static tamis_status write_standardisation(const tamis__h5 *h5, const tamis__model_file *file,
+                                          tamis_error *err)
 {
     uint64_t inputs = file->layer[0].in;
     if (!file->mean || !file->scale) return TAMIS_OK;
     TAMIS_TRY(check_standardisation(h5->path, file->mean, file->scale, inputs, err));
     TAMIS_TRY(tamis__h5_group(h5, "standardisation", err));
-    TAMIS_TRY(tamis__h5_write(h5, "standardisation/mean", TAMIS__H5_F32, file->mean, inputs, 0, err));
+    TAMIS_TRY(
+        tamis__h5_write(h5, "standardisation/mean", TAMIS__H5_F32, file->mean, inputs, 0, err));
     return tamis__h5_write(h5, "standardisation/scale", TAMIS__H5_F32, file->scale, inputs, 0, err);
 }
 
@@ -204,20 +227,24 @@ static tamis_status write_all(const tamis__h5 *h5, const tamis__model_file *file
     TAMIS_TRY(write_standardisation(h5, file, err));
     if (!file->class_name) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_group(h5, "class", err));
-    return tamis__h5_write_text(h5, "class/name", (const char *const *)file->class_name, file->classes, err);
+    return tamis__h5_write_text(h5, "class/name", (const char *const *)file->class_name,
+                                file->classes, err);
 }
 
-tamis_status tamis__model_file_write(const tamis__model_file *file, tamis_context *context, const char *path,
-                                     bool force, tamis_error *err)
+tamis_status tamis__model_file_write(const tamis__model_file *file, tamis_context *context,
+                                     const char *path, bool force, tamis_error *err)
 {
     tamis__h5 h5;
     if (file->layers == 0 || file->checkpoints == 0)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': a model has at least one layer and one checkpoint", path);
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s': a model has at least one layer and one checkpoint", path);
     if (file->classes == 0 || file->classes > file->layer[file->layers - 1].out)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': %" PRIu32 " classes do not fit the last layer", path,
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s': %" PRIu32 " classes do not fit the last layer", path,
                            file->classes);
     TAMIS_TRY(tamis__output_check(path, force, false, err));
-    TAMIS_TRY(tamis__h5_create(&h5, context, path, "model", TAMIS_FORMAT_VERSION, file->provenance, err));
+    TAMIS_TRY(
+        tamis__h5_create(&h5, context, path, "model", TAMIS_FORMAT_VERSION, file->provenance, err));
     tamis_status status = write_all(&h5, file, err);
     if (status == TAMIS_OK) return tamis__h5_commit(&h5, force, err);
     tamis__h5_close(&h5);

@@ -55,7 +55,8 @@ static json_t *text_of(const char *text)
 static json_t *number_of(double value)
 {
     if (!isfinite(value)) return json_string(isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-    if (value == floor(value) && fabs(value) <= 9007199254740992.0) return json_integer((json_int_t)value);
+    if (value == floor(value) && fabs(value) <= 9007199254740992.0)
+        return json_integer((json_int_t)value);
     return json_real(value);
 }
 
@@ -65,7 +66,8 @@ tamis_status tamis_provenance_create(tamis_provenance **ret_provenance, tamis_er
     if (!provenance) return no_memory(err);
     provenance->root = json_object();
     tamis_status status = put(provenance->root, "program", json_string("tamis"), err);
-    if (status == TAMIS_OK) status = put(provenance->root, "version", json_string(TAMIS_VERSION), err);
+    if (status == TAMIS_OK)
+        status = put(provenance->root, "version", json_string(TAMIS_VERSION), err);
     if (status == TAMIS_OK) status = put(provenance->root, "command", json_string(""), err);
     if (status == TAMIS_OK) status = put(provenance->root, "options", json_object(), err);
     if (status == TAMIS_OK) status = put(provenance->root, "inputs", json_array(), err);
@@ -85,18 +87,20 @@ void tamis_provenance_destroy(tamis_provenance **provenance)
     *provenance = NULL;
 }
 
-tamis_status tamis_provenance_command(tamis_provenance *provenance, const char *command, tamis_error *err)
+tamis_status tamis_provenance_command(tamis_provenance *provenance, const char *command,
+                                      tamis_error *err)
 {
     return put(provenance->root, "command", text_of(command), err);
 }
 
-tamis_status tamis_provenance_text(tamis_provenance *provenance, const char *name, const char *value,
-                                   tamis_error *err)
+tamis_status tamis_provenance_text(tamis_provenance *provenance, const char *name,
+                                   const char *value, tamis_error *err)
 {
     return put(json_object_get(provenance->root, "options"), name, text_of(value), err);
 }
 
-tamis_status tamis_provenance_number(tamis_provenance *provenance, const char *name, double value, tamis_error *err)
+tamis_status tamis_provenance_number(tamis_provenance *provenance, const char *name, double value,
+                                     tamis_error *err)
 {
     return put(json_object_get(provenance->root, "options"), name, number_of(value), err);
 }
@@ -110,22 +114,26 @@ typedef struct input_facts {
     char digest[40];
 } input_facts;
 
-static tamis_status store_facts(tamis_context *context, const char *path, input_facts *facts, tamis_error *err)
+static tamis_status store_facts(tamis_context *context, const char *path, input_facts *facts,
+                                tamis_error *err)
 {
     tamis_store *store;
     TAMIS_TRY(tamis_store_open(&store, context, path, err));
-    snprintf(facts->digest, sizeof facts->digest, "rows-xxh3-64:%016" PRIx64, tamis_store_info_get(store)->digest);
+    snprintf(facts->digest, sizeof facts->digest, "rows-xxh3-64:%016" PRIx64,
+             tamis_store_info_get(store)->digest);
     tamis_store_close(&store);
     return TAMIS_OK;
 }
 
-static tamis_status file_facts(tamis_context *context, const char *path, input_facts *facts, tamis_error *err)
+static tamis_status file_facts(tamis_context *context, const char *path, input_facts *facts,
+                               tamis_error *err)
 {
     tamis__input input;
     TAMIS_TRY(tamis__input_open(&input, context, path, err));
     tamis__input_sequential(&input);
     facts->size = input.size;
-    snprintf(facts->digest, sizeof facts->digest, "xxh3-64:%016" PRIx64, tamis__digest(input.data, input.size));
+    snprintf(facts->digest, sizeof facts->digest, "xxh3-64:%016" PRIx64,
+             tamis__digest(input.data, input.size));
     tamis__input_close(&input);
     return TAMIS_OK;
 }
@@ -136,7 +144,8 @@ static bool is_store(const char *path)
     return tamis_file_kind(path, kind, NULL) == TAMIS_OK && !strcmp(kind, "gradient-store");
 }
 
-static tamis_status look_at(tamis_context *context, const char *path, input_facts *facts, tamis_error *err)
+static tamis_status look_at(tamis_context *context, const char *path, input_facts *facts,
+                            tamis_error *err)
 {
     struct stat st;
     *facts = (input_facts){.known = false};
@@ -149,20 +158,22 @@ static tamis_status look_at(tamis_context *context, const char *path, input_fact
         TAMIS_TRY(tamis__path_size(path, &facts->size, err));
         return store_facts(context, path, facts, err);
     }
-    return is_store(path) ? store_facts(context, path, facts, err) : file_facts(context, path, facts, err);
+    return is_store(path) ? store_facts(context, path, facts, err)
+                          : file_facts(context, path, facts, err);
 }
 
-static tamis_status describe(json_t *entry, const char *role, const char *path, const input_facts *facts,
-                             tamis_error *err)
+static tamis_status describe(json_t *entry, const char *role, const char *path,
+                             const input_facts *facts, tamis_error *err)
 {
     TAMIS_TRY(put(entry, "role", text_of(role), err));
     TAMIS_TRY(put(entry, "path", text_of(path), err));
-    TAMIS_TRY(put(entry, "size", facts->known ? json_integer((json_int_t)facts->size) : json_null(), err));
+    TAMIS_TRY(put(entry, "size", facts->known ? json_integer((json_int_t)facts->size) : json_null(),
+                  err));
     return put(entry, "digest", facts->known ? json_string(facts->digest) : json_null(), err);
 }
 
-tamis_status tamis_provenance_input(tamis_provenance *provenance, tamis_context *context, const char *role,
-                                    const char *path, tamis_error *err)
+tamis_status tamis_provenance_input(tamis_provenance *provenance, tamis_context *context,
+                                    const char *role, const char *path, tamis_error *err)
 {
     input_facts facts;
     TAMIS_TRY(look_at(context, path, &facts, err));
@@ -172,7 +183,8 @@ tamis_status tamis_provenance_input(tamis_provenance *provenance, tamis_context 
         json_decref(entry);
         return status;
     }
-    if (json_array_append_new(json_object_get(provenance->root, "inputs"), entry)) return no_memory(err);
+    if (json_array_append_new(json_object_get(provenance->root, "inputs"), entry))
+        return no_memory(err);
     return TAMIS_OK;
 }
 

@@ -21,15 +21,17 @@ static bool allocate(tamis_selection *s, uint64_t rows)
     return s->keep && s->rank && s->score && s->weight && s->reason;
 }
 
-tamis_status tamis_selection_create(tamis_selection **ret_selection, uint64_t rows, const tamis_examples *examples,
-                                    tamis_error *err)
+tamis_status tamis_selection_create(tamis_selection **ret_selection, uint64_t rows,
+                                    const tamis_examples *examples, tamis_error *err)
 {
-    if (rows == 0) return tamis__fail(err, TAMIS_ERR_ARG, "a selection of no rows: at least one is needed");
+    if (rows == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG, "a selection of no rows: at least one is needed");
     tamis_selection *selection = tamis__calloc(1, sizeof *selection);
     if (!selection) return tamis__fail_memory(err, "a selection", sizeof *selection);
     selection->rows = rows;
-    tamis_status status = allocate(selection, rows) ? tamis__examples_copy(&selection->examples, examples, rows, err)
-                                                    : tamis__fail_memory(err, "a selection", rows * 19);
+    tamis_status status = allocate(selection, rows)
+                              ? tamis__examples_copy(&selection->examples, examples, rows, err)
+                              : tamis__fail_memory(err, "a selection", rows * 19);
     if (status == TAMIS_OK)
         *ret_selection = selection;
     else
@@ -65,11 +67,12 @@ static bool grow(tamis_selection *selection)
     return grown != NULL;
 }
 
-tamis_status tamis_selection_reason(tamis_selection *selection, const char *text, uint16_t *ret_index,
-                                    tamis_error *err)
+tamis_status tamis_selection_reason(tamis_selection *selection, const char *text,
+                                    uint16_t *ret_index, tamis_error *err)
 {
     if (selection->reasons >= UINT16_MAX)
-        return tamis__fail(err, TAMIS_ERR_ARG, "a selection holds at most 65,535 different reasons");
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "a selection holds at most 65,535 different reasons");
     char *copy = grow(selection) ? tamis__strdup(text) : NULL;
     if (!copy) return tamis__fail_memory(err, "a reason", strlen(text));
     selection->reason_text[selection->reasons] = copy;

@@ -1,5 +1,5 @@
-/* Selections in HDF5: a flat table whose columns all have one value a row and all lie in the root, so that
- * any loader of HDF5 takes it as it is. Everything else is in attributes.
+/* Selections in HDF5: a flat table whose columns all have one value a row and all lie in the root,
+ * so that any loader of HDF5 takes it as it is. Everything else is in attributes.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/selection.h>
@@ -25,7 +25,8 @@
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static tamis_status write_row_numbers(const tamis__h5 *h5, const tamis_selection *s, tamis_error *err)
+static tamis_status write_row_numbers(const tamis__h5 *h5, const tamis_selection *s,
+                                      tamis_error *err)
 {
     const tamis_examples *e = &s->examples;
     uint64_t *row = tamis__malloc((size_t)s->rows, sizeof *row);
@@ -34,15 +35,16 @@ static tamis_status write_row_numbers(const tamis__h5 *h5, const tamis_selection
     tamis_status status = tamis__h5_write(h5, "row", TAMIS__H5_U64, row, s->rows, 0, err);
     if (status == TAMIS_OK)
         status = e->id_text ? tamis__h5_write_text(h5, "id", e->id_text, s->rows, err)
-                            : tamis__h5_write(h5, "id", TAMIS__H5_U64, e->id_number ? e->id_number : row, s->rows, 0,
-                                              err);
+                            : tamis__h5_write(h5, "id", TAMIS__H5_U64,
+                                              e->id_number ? e->id_number : row, s->rows, 0, err);
     free(row);
     return status;
 }
 
 static tamis_status write_digests(const tamis__h5 *h5, const tamis_selection *s, tamis_error *err)
 {
-    if (s->examples.digest) return tamis__h5_write(h5, "digest", TAMIS__H5_U64, s->examples.digest, s->rows, 0, err);
+    if (s->examples.digest)
+        return tamis__h5_write(h5, "digest", TAMIS__H5_U64, s->examples.digest, s->rows, 0, err);
     uint64_t *unknown = tamis__calloc((size_t)s->rows, sizeof *unknown);
     if (!unknown) return tamis__fail_memory(err, "digests", s->rows * sizeof *unknown);
     tamis_status status = tamis__h5_write(h5, "digest", TAMIS__H5_U64, unknown, s->rows, 0, err);
@@ -52,7 +54,8 @@ static tamis_status write_digests(const tamis__h5 *h5, const tamis_selection *s,
 
 static tamis_status write_groups(const tamis__h5 *h5, const tamis_selection *s, tamis_error *err)
 {
-    if (s->examples.group) return tamis__h5_write(h5, "group", TAMIS__H5_I32, s->examples.group, s->rows, 0, err);
+    if (s->examples.group)
+        return tamis__h5_write(h5, "group", TAMIS__H5_I32, s->examples.group, s->rows, 0, err);
     int32_t *none = tamis__malloc((size_t)s->rows, sizeof *none);
     if (!none) return tamis__fail_memory(err, "groups", s->rows * sizeof *none);
     for (uint64_t i = 0; i < s->rows; i++) none[i] = -1;
@@ -62,7 +65,8 @@ static tamis_status write_groups(const tamis__h5 *h5, const tamis_selection *s, 
 }
 
 /* Group names are not one a row: they go into an attribute, as a JSON array. */
-static tamis_status write_group_names(const tamis__h5 *h5, const tamis_examples *e, tamis_error *err)
+static tamis_status write_group_names(const tamis__h5 *h5, const tamis_examples *e,
+                                      tamis_error *err)
 {
     if (e->groups == 0) return TAMIS_OK;
     json_t *names = json_array();
@@ -96,7 +100,8 @@ static tamis_status write_table(const tamis__h5 *h5, const tamis_selection *s, t
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "selector", s->selector ? s->selector : "unknown", err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "kept", s->kept, err));
     /* A score may be a loss or a norm as well: what is said of the sign holds for influences. */
-    TAMIS_TRY(tamis__h5_put_text(h5, "/", "orientation", "of a score that is an influence, " TAMIS_ORIENTATION, err));
+    TAMIS_TRY(tamis__h5_put_text(h5, "/", "orientation",
+                                 "of a score that is an influence, " TAMIS_ORIENTATION, err));
     TAMIS_TRY(write_group_names(h5, &s->examples, err));
     TAMIS_TRY(write_row_numbers(h5, s, err));
     TAMIS_TRY(tamis__h5_write(h5, "keep", TAMIS__H5_U8, s->keep, s->rows, 0, err));
@@ -110,12 +115,13 @@ static tamis_status write_table(const tamis__h5 *h5, const tamis_selection *s, t
     return write_digests(h5, s, err);
 }
 
-tamis_status tamis_selection_save(const tamis_selection *selection, tamis_context *context, const char *path,
-                                  bool force, tamis_error *err)
+tamis_status tamis_selection_save(const tamis_selection *selection, tamis_context *context,
+                                  const char *path, bool force, tamis_error *err)
 {
     tamis__h5 h5;
     TAMIS_TRY(tamis__output_check(path, force, false, err));
-    TAMIS_TRY(tamis__h5_create(&h5, context, path, "selection", TAMIS_FORMAT_VERSION, selection->provenance, err));
+    TAMIS_TRY(tamis__h5_create(&h5, context, path, "selection", TAMIS_FORMAT_VERSION,
+                               selection->provenance, err));
     tamis_status status = write_table(&h5, selection, err);
     if (status == TAMIS_OK) return tamis__h5_commit(&h5, force, err);
     tamis__h5_close(&h5);
@@ -124,10 +130,11 @@ tamis_status tamis_selection_save(const tamis_selection *selection, tamis_contex
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static tamis_status corrupt(const tamis__h5 *h5, const char *dataset, uint64_t row, const char *wrong,
-                            tamis_error *err)
+static tamis_status corrupt(const tamis__h5 *h5, const char *dataset, uint64_t row,
+                            const char *wrong, tamis_error *err)
 {
-    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s', row %" PRIu64 ": %s: make the selection again",
+    return tamis__fail(err, TAMIS_ERR_FORMAT,
+                       "'%s': dataset '%s', row %" PRIu64 ": %s: make the selection again",
                        h5->path, dataset, row, wrong);
 }
 
@@ -148,7 +155,8 @@ static tamis_status check_values(const tamis__h5 *h5, tamis_selection *s, tamis_
     s->kept = 0;
     for (uint64_t i = 0; i < s->rows; i++) {
         if (s->keep[i] > 1) return corrupt(h5, "keep", i, "it is neither 0 nor 1", err);
-        if (s->rank[i] >= s->rows) return corrupt(h5, "rank", i, "the rank is not below the number of rows", err);
+        if (s->rank[i] >= s->rows)
+            return corrupt(h5, "rank", i, "the rank is not below the number of rows", err);
         s->kept += s->keep[i];
     }
     return TAMIS_OK;
@@ -186,7 +194,8 @@ static tamis_status read_group_names(const tamis__h5 *h5, tamis_examples *e, tam
     for (size_t i = 0; i < n && status == TAMIS_OK; i++) {
         list[i] = json_string_value(json_array_get(names, i));
         if (!list[i])
-            status = tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute 'group_name' is no list of names", h5->path);
+            status = tamis__fail(err, TAMIS_ERR_FORMAT,
+                                 "'%s': attribute 'group_name' is no list of names", h5->path);
     }
     if (status == TAMIS_OK && n > 0) {
         e->group_name = (const char *const *)tamis__texts_copy(list, n);
@@ -203,7 +212,8 @@ static tamis_status read_groups(const tamis__h5 *h5, tamis_selection *s, tamis_e
     int32_t *group = NULL;
     bool any = false;
     TAMIS_TRY(read_group_names(h5, &s->examples, err));
-    TAMIS_TRY(tamis__h5_read_optional(h5, "group", TAMIS__H5_I32, s->rows, 0, (void **)&group, err));
+    TAMIS_TRY(
+        tamis__h5_read_optional(h5, "group", TAMIS__H5_I32, s->rows, 0, (void **)&group, err));
     tamis_status status = TAMIS_OK;
     for (uint64_t i = 0; group && i < s->rows && status == TAMIS_OK; i++) {
         any = any || group[i] != -1;
@@ -221,7 +231,8 @@ static tamis_status read_digests(const tamis__h5 *h5, tamis_selection *s, tamis_
 {
     uint64_t *digest = NULL;
     bool any = false;
-    TAMIS_TRY(tamis__h5_read_optional(h5, "digest", TAMIS__H5_U64, s->rows, 0, (void **)&digest, err));
+    TAMIS_TRY(
+        tamis__h5_read_optional(h5, "digest", TAMIS__H5_U64, s->rows, 0, (void **)&digest, err));
     for (uint64_t i = 0; digest && i < s->rows && !any; i++) any = digest[i] != 0;
     if (any)
         s->examples.digest = digest;
@@ -233,8 +244,8 @@ static tamis_status read_digests(const tamis__h5 *h5, tamis_selection *s, tamis_
 /* Slots of the table that finds a reason again; a power of two, twice the reasons there can be. */
 #define REASON_SLOTS ((size_t)1 << 17)
 
-static tamis_status index_reason(tamis_selection *s, uint32_t *slots, const char *text, uint16_t *ret_index,
-                                 tamis_error *err)
+static tamis_status index_reason(tamis_selection *s, uint32_t *slots, const char *text,
+                                 uint16_t *ret_index, tamis_error *err)
 {
     size_t at = (size_t)tamis__digest(text, strlen(text)) & (REASON_SLOTS - 1);
     for (; slots[at]; at = (at + 1) & (REASON_SLOTS - 1))
@@ -252,19 +263,21 @@ static tamis_status read_reasons(const tamis__h5 *h5, tamis_selection *s, tamis_
     char **text = NULL;
     TAMIS_TRY(tamis__h5_read_text(h5, "reason", s->rows, &text, err));
     uint32_t *slots = tamis__calloc(REASON_SLOTS, sizeof *slots);
-    tamis_status status = slots ? TAMIS_OK : tamis__fail_memory(err, "reasons", REASON_SLOTS * sizeof *slots);
+    tamis_status status = slots ? TAMIS_OK
+                                : tamis__fail_memory(err, "reasons", REASON_SLOTS * sizeof *slots);
     for (uint64_t i = 0; i < s->rows && status == TAMIS_OK; i++)
         status = index_reason(s, slots, text[i], &s->reason[i], err);
     if (status == TAMIS_ERR_ARG)
-        status = tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset 'reason' holds more than 65,535 different texts",
+        status = tamis__fail(err, TAMIS_ERR_FORMAT,
+                             "'%s': dataset 'reason' holds more than 65,535 different texts",
                              h5->path);
     free(slots);
     free(text);
     return status;
 }
 
-static tamis_status read_column(const tamis__h5 *h5, const char *name, tamis__h5_type type, uint64_t rows,
-                                void *column, tamis_error *err)
+static tamis_status read_column(const tamis__h5 *h5, const char *name, tamis__h5_type type,
+                                uint64_t rows, void *column, tamis_error *err)
 {
     void *values = NULL;
     TAMIS_TRY(tamis__h5_read(h5, name, type, rows, 0, &values, err));
@@ -285,23 +298,27 @@ static tamis_status read_table(const tamis__h5 *h5, tamis_selection *s, tamis_er
     TAMIS_TRY(read_groups(h5, s, err));
     TAMIS_TRY(read_digests(h5, s, err));
     int32_t *label = NULL;
-    TAMIS_TRY(tamis__h5_read_optional(h5, "label", TAMIS__H5_I32, s->rows, 0, (void **)&label, err));
+    TAMIS_TRY(
+        tamis__h5_read_optional(h5, "label", TAMIS__H5_I32, s->rows, 0, (void **)&label, err));
     s->examples.label = label;
     TAMIS_TRY(read_reasons(h5, s, err));
     TAMIS_TRY(tamis__h5_get_text(h5, "/", "selector", &s->selector, err));
     return tamis__h5_get_text(h5, "/", "provenance", &s->provenance, err);
 }
 
-static tamis_status load(const tamis__h5 *h5, tamis_context *context, tamis_selection **ret_selection,
-                         tamis_error *err)
+static tamis_status load(const tamis__h5 *h5, tamis_context *context,
+                         tamis_selection **ret_selection, tamis_error *err)
 {
     uint64_t shape[2];
     tamis_selection *selection = NULL;
     TAMIS_TRY(tamis__h5_shape(h5, "row", 1, shape, err));
-    if (shape[0] == 0) return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': the selection has no rows", h5->path);
+    if (shape[0] == 0)
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': the selection has no rows", h5->path);
     if (shape[0] > h5->size)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset 'row' claims %" PRIu64 " rows, the file has %" PRIu64
-                                                  " bytes", h5->path, shape[0], h5->size);
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': dataset 'row' claims %" PRIu64 " rows, the file has %" PRIu64
+                           " bytes",
+                           h5->path, shape[0], h5->size);
     TAMIS_TRY(tamis__memory_check(context, shape[0] * ROW_SIZE, "reading a selection", err));
     TAMIS_TRY(tamis_selection_create(&selection, shape[0], NULL, err));
     tamis_status status = read_table(h5, selection, err);
@@ -312,8 +329,8 @@ static tamis_status load(const tamis__h5 *h5, tamis_context *context, tamis_sele
     return status;
 }
 
-tamis_status tamis_selection_load(tamis_selection **ret_selection, tamis_context *context, const char *path,
-                                  tamis_error *err)
+tamis_status tamis_selection_load(tamis_selection **ret_selection, tamis_context *context,
+                                  const char *path, tamis_error *err)
 {
     tamis__h5 h5;
     TAMIS_TRY(tamis__h5_open(&h5, path, "selection", TAMIS_FORMAT_VERSION, err));

@@ -112,7 +112,7 @@ static tamis_status sort_entry(tamis__shard_list *list, const char *name, tamis_
     else if (shard_number(name, ".h5.part", &number))
         kept = push(&list->part, &list->parts, number);
     else if (!list->stranger[0])
-        snprintf(list->stranger, sizeof list->stranger, "%s", name);
+        memcpy(list->stranger, name, strnlen(name, sizeof list->stranger - 1));
     return kept ? TAMIS_OK
                 : tamis__fail_memory(err, "a list of shards", list->shards * sizeof number);
 }

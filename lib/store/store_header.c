@@ -68,7 +68,7 @@ static tamis_status check_gradient(tamis__store_header *header, const tamis__h5 
                                    tamis_error *err)
 {
     uint64_t shape[2];
-    tamis_dtype dtype;
+    tamis_dtype dtype = TAMIS_F32;
     TAMIS_TRY(gradient_shape(h5, k, shape, &dtype, err));
     if (k == 0) {
         header->rows = shape[0];

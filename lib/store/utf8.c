@@ -28,7 +28,10 @@ size_t tamis__utf8_sequence(const char *text, size_t size)
 {
     const unsigned char *c = (const unsigned char *)text;
     if (c[0] < 0x80) return 1;
-    size_t length = c[0] >= 0xc2 && c[0] <= 0xdf ? 2 : (c[0] & 0xf0) == 0xe0 ? 3 : c[0] >= 0xf0 && c[0] <= 0xf4 ? 4 : 0;
+    size_t length = c[0] >= 0xc2 && c[0] <= 0xdf   ? 2
+                    : (c[0] & 0xf0) == 0xe0        ? 3
+                    : c[0] >= 0xf0 && c[0] <= 0xf4 ? 4
+                                                   : 0;
     if (length == 0 || length > size || !second_fits(c[0], c[1])) return 0;
     for (size_t i = 2; i < length; i++)
         if (!continues(c[i])) return 0;

@@ -11,7 +11,8 @@
  * (overlong forms, surrogates and values above U+10FFFF are not well formed). */
 size_t tamis__utf8_sequence(const char *text, size_t size);
 
-/* A copy with every ill-formed byte replaced by U+FFFD. NULL when out of memory. Freed with free(). */
+/* A copy with every ill-formed byte replaced by U+FFFD. NULL when out of memory. Freed with free().
+ */
 char *tamis__utf8_repair(const char *text);
 
 #endif

@@ -50,5 +50,13 @@ npy() {
 
 # same FILE FILE: are they equal, byte for byte?
 same() {
-    cmp "$1" "$2" && echo "$1 = $2"
+    cmp "$1" "$2" && echo "${1##*/} = ${2##*/}"
+}
+
+# facts [NAME...]: the lines of a report with these labels, all without; never times, and in no layout.
+facts() {
+    tr -s ' ' | awk -v names="$*" '
+        BEGIN { n = split(names, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1 }
+        $1 == "seconds" || $1 == "rows/s" { next }
+        n == 0 || $1 in wanted'
 }

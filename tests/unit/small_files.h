@@ -21,8 +21,9 @@ static inline tamis_context *small_context(unsigned threads)
 }
 
 /* A whole scores file from values [rows, queries]. */
-static inline void small_scores(tamis_context *context, const char *path, uint64_t rows, uint64_t queries,
-                                const float *values, const tamis_examples *examples, const tamis_examples *query)
+static inline void small_scores(tamis_context *context, const char *path, uint64_t rows,
+                                uint64_t queries, const float *values,
+                                const tamis_examples *examples, const tamis_examples *query)
 {
     tamis_error err = {0};
     tamis_scores_writer *writer = NULL;
@@ -38,18 +39,20 @@ static inline void small_scores(tamis_context *context, const char *path, uint64
     ck_ok(tamis_scores_writer_commit(&writer, &err));
 }
 
-/* A gradient store of one layer with `checkpoints` checkpoints, learning rates 0.1, 0.2, ... and the same rows
- * [rows, columns] times 1, 2, ... at each; loss = row number, margin = minus that. */
-static inline void small_store(tamis_context *context, const char *path, tamis_dtype dtype, uint64_t rows,
-                               uint64_t columns, uint32_t checkpoints, const float *values,
-                               const tamis_examples *examples, uint64_t shard_rows)
+/* A gradient store of one layer with `checkpoints` checkpoints, learning rates 0.1, 0.2, ... and
+ * the same rows [rows, columns] times 1, 2, ... at each; loss = row number, margin = minus that. */
+static inline void small_store(tamis_context *context, const char *path, tamis_dtype dtype,
+                               uint64_t rows, uint64_t columns, uint32_t checkpoints,
+                               const float *values, const tamis_examples *examples,
+                               uint64_t shard_rows)
 {
     tamis_error err = {0};
     tamis_store_writer *writer = NULL;
     tamis_layer layer = {.name = "rows", .out = 1, .in = columns};
     tamis_checkpoint *checkpoint = calloc(checkpoints, sizeof *checkpoint);
     float **gradient = calloc(checkpoints, sizeof *gradient);
-    const float **loss = calloc(checkpoints, sizeof *loss), **margin = calloc(checkpoints, sizeof *margin);
+    const float **loss = calloc(checkpoints, sizeof *loss),
+                **margin = calloc(checkpoints, sizeof *margin);
     float *up = calloc(rows, sizeof *up), *down = calloc(rows, sizeof *down);
     for (uint64_t i = 0; i < rows; i++) {
         up[i] = (float)i;
@@ -73,7 +76,8 @@ static inline void small_store(tamis_context *context, const char *path, tamis_d
                              .shard_rows = shard_rows,
                              .force = true};
     ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
-    ck_ok(tamis_store_writer_append(writer, rows, (const float *const *)gradient, examples, loss, margin, NULL, &err));
+    ck_ok(tamis_store_writer_append(writer, rows, (const float *const *)gradient, examples, loss,
+                                    margin, NULL, &err));
     ck_ok(tamis_store_writer_commit(&writer, &err));
     for (uint32_t k = 0; k < checkpoints; k++) free(gradient[k]);
     free(checkpoint);
@@ -129,25 +133,25 @@ static inline void ck_same_files(const char *a, const char *b)
     free(right);
 }
 
-/* Let the first n operations succeed, for n = 0, 1, 2 ..., until the call does; every failure must say why and
- * leave neither `path` nor its temporary behind. */
-#define ck_survives(fault, call, path)                                                       \
-    do {                                                                                     \
-        char ck_part_[300];                                                                  \
-        snprintf(ck_part_, sizeof ck_part_, "%s.part", (path));                              \
-        for (long ck_n_ = 0;; ck_n_++) {                                                     \
-            ck_assert_msg(ck_n_ < 100000, "%s never succeeds", #call);                       \
-            err = (tamis_error){0};                                                          \
-            fault(ck_n_);                                                                    \
-            tamis_status ck_fault_status_ = (call);                                          \
-            fault(-1);                                                                       \
-            if (ck_fault_status_ == TAMIS_OK) {                                              \
-                ck_assert_msg(ck_n_ > 0, "%s does not count", #fault);                       \
-                break;                                                                       \
-            }                                                                                \
-            ck_assert_msg(err.message[0] != '\0', "%s: failure %ld says nothing", #call, ck_n_); \
-            ck_assert_msg(!exists(ck_part_), "%s: failure %ld leaves a part", #call, ck_n_); \
-        }                                                                                    \
+/* Let the first n operations succeed, for n = 0, 1, 2 ..., until the call does; every failure must
+ * say why and leave neither `path` nor its temporary behind. */
+#define ck_survives(fault, call, path)                                                             \
+    do {                                                                                           \
+        char ck_part_[300];                                                                        \
+        snprintf(ck_part_, sizeof ck_part_, "%s.part", (path));                                    \
+        for (long ck_n_ = 0;; ck_n_++) {                                                           \
+            ck_assert_msg(ck_n_ < 100000, "%s never succeeds", #call);                             \
+            err = (tamis_error){0};                                                                \
+            fault(ck_n_);                                                                          \
+            tamis_status ck_fault_status_ = (call);                                                \
+            fault(-1);                                                                             \
+            if (ck_fault_status_ == TAMIS_OK) {                                                    \
+                ck_assert_msg(ck_n_ > 0, "%s does not count", #fault);                             \
+                break;                                                                             \
+            }                                                                                      \
+            ck_assert_msg(err.message[0] != '\0', "%s: failure %ld says nothing", #call, ck_n_);   \
+            ck_assert_msg(!exists(ck_part_), "%s: failure %ld leaves a part", #call, ck_n_);       \
+        }                                                                                          \
     } while (0)
 
 #endif

@@ -17,8 +17,6 @@ for dtype in f16 bf16; do
     same rows.npy $dtype.npy
 done
 # Two checkpoints; shards.
-quiet import npy --rows "$ekfac/X_test.npy" --learning-rate 2e-5 --rows rows2.npy -o none.h5 2>/dev/null ||
-    echo "exit $?"
 quiet import npy --rows "$ekfac/X_test.npy" --learning-rate 0.5 --rows "$ekfac/X_test.npy" \
     --learning-rate 0.25 --shard-rows 20 -o shards
 ls shards

@@ -10,7 +10,7 @@ quiet grad --model model.h5 --data train.csv --label class -o train.h5
 quiet score self --train train.h5 -o self.h5
 quiet select top --scores self.h5 --budget 10 -o sel.h5
 for file in model.h5 train.h5 self.h5 sel.h5; do
-    tamis inspect $file | grep -E '^(file|kind|rows|healthy) '
+    tamis inspect $file | facts file kind rows healthy
     tamis inspect $file --json | grep -c '"healthy": *true'
 done
 quiet export train.h5 --what gradient -o rows.npy

@@ -5,14 +5,14 @@
 . "$LIB"
 
 rows 30 | awk -F, '{
-    printf "%s{\"uid\": \"row,%d\", \"x\": [%s, %s], \"class\": \"%s\"}", NR > 1 ? "\r\n" : "", NR, $1, $2, $3
+    printf "%s{\"uid\": \"row,%d\", \"x\": [%s, %s], \"class\": \"%s\"}", (NR > 1 ? "\r\n" : ""), NR, $1, $2, $3
 }' >train.jsonl
 quiet train --model mlp --hidden 4 --data train.jsonl --label class --id uid --epochs 10 -o model.h5
 quiet grad --model model.h5 --data train.jsonl --label class --id uid -o train.h5
 quiet score self --train train.h5 -o self.h5
 quiet select bottom --scores self.h5 --budget 50% -o sel.h5
 tamis manifest --selection sel.h5 --in train.jsonl -o kept.jsonl --dropped dropped.jsonl |
-    grep -E '^(records|kept|dropped|digests) '
+    facts records kept dropped digests
 # Together they are the source, with the last line end completed in the file's own style.
 { cat train.jsonl && printf '\r\n'; } | sort >all
 cat kept.jsonl dropped.jsonl | sort >both

@@ -29,20 +29,22 @@ static double brute_auc(const float *value, const uint8_t *bad, size_t n, bool l
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) {
             if (!bad[i] || bad[j]) continue;
-            double ahead = low ? (double)value[j] - (double)value[i] : (double)value[i] - (double)value[j];
+            double ahead = low ? (double)value[j] - (double)value[i]
+                               : (double)value[i] - (double)value[j];
             wins += ahead > 0 ? 1 : ahead == 0 ? 0.5 : 0;
             pairs++;
         }
     return wins / pairs;
 }
 
-static tamis_status evaluate(const char *path, bool low, const uint8_t *bad, const char *budget, tamis_noise *noise,
-                             tamis_error *err)
+static tamis_status evaluate(const char *path, bool low, const uint8_t *bad, const char *budget,
+                             tamis_noise *noise, tamis_error *err)
 {
     tamis_scores *scores = NULL;
     tamis_status status = tamis_scores_open(&scores, context, path, err);
     if (status == TAMIS_OK)
-        status = tamis_evaluate_noise(context, scores, TAMIS_AGGREGATE_TOTAL, low, bad, budget, noise, err);
+        status = tamis_evaluate_noise(context, scores, TAMIS_AGGREGATE_TOTAL, low, bad, budget,
+                                      noise, err);
     tamis_scores_close(&scores);
     return status;
 }
@@ -118,7 +120,8 @@ START_TEST(refuses_what_cannot_be_measured)
     const float value[] = {9, 8, NAN};
     const uint8_t none[] = {0, 0, 0}, all[] = {1, 1, 1}, some[] = {1, 0, 0};
     small_scores(context, "s.h5", 3, 1, value, NULL, NULL);
-    ck_fails(evaluate("s.h5", false, none, "1", &noise, &err), TAMIS_ERR_SHAPE, "none of the 3 rows");
+    ck_fails(evaluate("s.h5", false, none, "1", &noise, &err), TAMIS_ERR_SHAPE,
+             "none of the 3 rows");
     ck_fails(evaluate("s.h5", false, all, "1", &noise, &err), TAMIS_ERR_SHAPE, "all 3 rows");
     ck_fails(evaluate("s.h5", false, some, "4", &noise, &err), TAMIS_ERR_ARG, "more than");
     ck_fails(evaluate("s.h5", false, some, "1", &noise, &err), TAMIS_ERR_NUMERIC, "row 2");
@@ -144,20 +147,22 @@ START_TEST(reads_text)
     ck_assert_mem_eq(bad, ((uint8_t[]){0, 0, 0, 0, 0}), 5);
     free(bad);
     ck_fails(read_text("1\n5\n", &bad, &err), TAMIS_ERR_SHAPE, "line 2: there is no row 5");
-    ck_fails(read_text("1\n\nx\n", &bad, &err), TAMIS_ERR_FORMAT, "line 3: 'x' is not a row number");
+    ck_fails(read_text("1\n\nx\n", &bad, &err), TAMIS_ERR_FORMAT,
+             "line 3: 'x' is not a row number");
     ck_fails(read_text("-1\n", &bad, &err), TAMIS_ERR_FORMAT, "line 1");
     ck_fails(read_text("1.5\n", &bad, &err), TAMIS_ERR_FORMAT, "line 1");
     ck_fails(tamis_noise_read(context, "absent", 5, &bad, &err), TAMIS_ERR_IO, "absent");
 }
 END_TEST
 
-static void write_npy(const char *path, const char *descr, const char *shape, const void *data, size_t size)
+static void write_npy(const char *path, const char *descr, const char *shape, const void *data,
+                      size_t size)
 {
     char header[128];
     memset(header, ' ', sizeof header);
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int n = snprintf(header + 10, sizeof header - 10, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
-                     descr, shape);
+    int n = snprintf(header + 10, sizeof header - 10,
+                     "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
     header[10 + n] = ' ';
     header[127] = '\n';
     FILE *file = fopen(path, "wb");
@@ -176,12 +181,14 @@ START_TEST(reads_npy)
     ck_ok(tamis_noise_read(context, "bad.npy", 5, &bad, &err));
     ck_assert_mem_eq(bad, flags, 5);
     free(bad);
-    ck_fails(tamis_noise_read(context, "bad.npy", 6, &bad, &err), TAMIS_ERR_SHAPE, "5 flags for 6 rows");
+    ck_fails(tamis_noise_read(context, "bad.npy", 6, &bad, &err), TAMIS_ERR_SHAPE,
+             "5 flags for 6 rows");
     write_npy("bad.npy", "<i8", "2,", rows, sizeof rows);
     ck_ok(tamis_noise_read(context, "bad.npy", 5, &bad, &err));
     ck_assert_mem_eq(bad, ((uint8_t[]){1, 0, 0, 0, 1}), 5);
     free(bad);
-    ck_fails(tamis_noise_read(context, "bad.npy", 4, &bad, &err), TAMIS_ERR_SHAPE, "element 0: there is no row 4");
+    ck_fails(tamis_noise_read(context, "bad.npy", 4, &bad, &err), TAMIS_ERR_SHAPE,
+             "element 0: there is no row 4");
     write_npy("bad.npy", "<i8", "1, 2", rows, sizeof rows);
     ck_fails(tamis_noise_read(context, "bad.npy", 5, &bad, &err), TAMIS_ERR_SHAPE, "2 columns");
     write_npy("bad.npy", "<i8", "3,", rows, sizeof rows);

@@ -318,6 +318,7 @@ START_TEST(huge_records_pass)
 {
     enum { HUGE_SIZE = 5 << 20 };
     char *text = malloc(HUGE_SIZE + 64);
+    ck_assert_ptr_nonnull(text);
     size_t size = (size_t)sprintf(text, "small\n");
     memset(text + size, 'x', HUGE_SIZE);
     size += HUGE_SIZE;

@@ -93,7 +93,8 @@ static double kink_distance(const reference *r, const tamis_model_info *info)
 {
     double least = HUGE_VAL;
     for (uint32_t l = 0; l + 1 < info->layers; l++)
-        for (uint64_t o = 0; o < info->layer[l].out; o++) least = fmin(least, fabs(r->output[l][o]));
+        for (uint64_t o = 0; o < info->layer[l].out; o++)
+            least = fmin(least, fabs(r->output[l][o]));
     return least;
 }
 
@@ -156,13 +157,19 @@ START_TEST(test_example_columns)
 {
     tamis_model *model = fixture_model(&specs[0]);
     tamis_data *data = fixture_data(600, 5, 3, 9);
-    data->id_number = calloc(600, sizeof *data->id_number);
+    char **id = calloc(600, sizeof *id);
+    if (_i)
+        data->id_text = id;
+    else
+        data->id_number = calloc(600, sizeof *data->id_number);
     data->digest = calloc(600, sizeof *data->digest);
     data->group = calloc(600, sizeof *data->group);
     data->group_name = (char *[]){"even", "odd"};
     data->groups = 2;
     for (uint64_t i = 0; i < 600; i++) {
-        data->id_number[i] = 1000 + i;
+        id[i] = calloc(16, 1);
+        snprintf(id[i], 16, "row-%d", (int)i);
+        if (!_i) data->id_number[i] = 1000 + i;
         data->digest[i] = 7 * i + 1;
         data->group[i] = (int32_t)(i % 2);
     }
@@ -170,7 +177,15 @@ START_TEST(test_example_columns)
                 (tamis_gradient_params){.path = "g.h5", .provenance = "{\"a\":1}"});
     tamis_store *store = open_store("g.h5");
     const tamis_examples *examples = tamis_store_examples(store);
-    ck_assert_mem_eq(examples->id_number, data->id_number, 600 * sizeof *data->id_number);
+    for (uint64_t i = 0; i < 600; i++) {
+        if (_i)
+            ck_assert_str_eq(examples->id_text[i], id[i]);
+        else
+            ck_assert_uint_eq(examples->id_number[i], 1000 + i);
+        free(id[i]);
+    }
+    free(id);
+    data->id_text = NULL;
     ck_assert_mem_eq(examples->digest, data->digest, 600 * sizeof *data->digest);
     ck_assert_mem_eq(examples->label, data->label, 600 * sizeof *data->label);
     ck_assert_mem_eq(examples->group, data->group, 600 * sizeof *data->group);
@@ -405,9 +420,10 @@ static int stop(void *cookie, const char *phase, uint64_t done, uint64_t total, 
     stopper *s = cookie;
     (void)note;
     if (strcmp(phase, "writing gradients") != 0 || strcmp(unit, "rows") != 0) return 0;
-    s->wrong |= done <= s->last || done > total;
-    s->last = done;
+    s->wrong |= done < s->last || done > total;
     s->total = total;
+    if (done == s->last) return 0; /* groups are being computed */
+    s->last = done;
     return ++s->calls == s->stop_after;
 }
 
@@ -450,6 +466,32 @@ START_TEST(test_resume)
 END_TEST
 
 /* --- choosing --------------------------------------------------------------------------------- */
+
+/* Asked to stop before the first block is written. */
+static int stop_at_once(void *cookie, const char *phase, uint64_t done, uint64_t total,
+                        const char *unit, const char *note)
+{
+    (void)cookie, (void)phase, (void)done, (void)total, (void)unit, (void)note;
+    return 1;
+}
+
+START_TEST(test_stopped_at_once)
+{
+    tamis_error err = {0};
+    tamis_model *model = fixture_model(&specs[0]);
+    tamis_data *data = fixture_data(700, 5, 3, 3);
+    tamis_context *with = NULL;
+    tamis_gradient_params params = {.path = "g.h5"};
+    ck_ok(tamis_context_create(
+        &with, &(tamis_context_params){.threads = 2, .progress = stop_at_once}, &err));
+    ck_fails(tamis_gradients(model, with, data, &params, &err), TAMIS_ERR_CANCELLED,
+             "after 0 rows");
+    ck_assert(!exists("g.h5") && !exists("g.h5.part"));
+    tamis_context_destroy(&with);
+    fixture_data_free(data);
+    tamis_model_free(&model);
+}
+END_TEST
 
 START_TEST(test_layers_and_checkpoints)
 {
@@ -562,13 +604,14 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_rows_against_differences, 0, (int)(sizeof specs / sizeof *specs));
-    tcase_add_test(tc, test_example_columns);
+    tcase_add_loop_test(tc, test_example_columns, 0, 2);
     tcase_add_test(tc, test_reference_scores);
     tcase_add_loop_test(tc, test_types, 0, 2);
     tcase_add_test(tc, test_overflow);
     tcase_add_loop_test(tc, test_same_bytes_any_threads, 0, 2);
     tcase_add_test(tc, test_same_bytes_any_memory);
     tcase_add_test(tc, test_resume);
+    tcase_add_test(tc, test_stopped_at_once);
     tcase_add_test(tc, test_layers_and_checkpoints);
     tcase_add_test(tc, test_refusals);
     tcase_add_loop_test(tc, test_failures, 0, 2);

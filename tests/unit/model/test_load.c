@@ -128,7 +128,7 @@ static const hostile hostiles[] = {
     {"{" W0 ",\"layers.2.weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}", 32,
      TAMIS_ERR_FORMAT, "missing"},
     {"{" W0 ",\"layers.18446744073709551615.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
-            "offsets\":[24,32]}}",
+     "offsets\":[24,32]}}",
      32, TAMIS_ERR_FORMAT, "missing"},
     {"{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
      TAMIS_ERR_FORMAT, "no tensor layers.0.weight"},

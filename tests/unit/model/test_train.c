@@ -402,8 +402,8 @@ START_TEST(test_bad_params)
     p = good, p.epochs = 0, refuse(p, data, TAMIS_ERR_ARG, "epoch");
     p = good, p.batch = 0, refuse(p, data, TAMIS_ERR_ARG, "batch");
     p = good, p.learning_rate = 0, refuse(p, data, TAMIS_ERR_ARG, "learning rate");
-    p = good, p.learning_rate = NAN, refuse(p, data, TAMIS_ERR_ARG, "learning rate");
-    p = good, p.learning_rate = INFINITY, refuse(p, data, TAMIS_ERR_ARG, "learning rate");
+    p = good, p.learning_rate = (double)NAN, refuse(p, data, TAMIS_ERR_ARG, "learning rate");
+    p = good, p.learning_rate = HUGE_VAL, refuse(p, data, TAMIS_ERR_ARG, "learning rate");
     p = good, p.momentum = 1, refuse(p, data, TAMIS_ERR_ARG, "momentum");
     p = good, p.weight_decay = -1, refuse(p, data, TAMIS_ERR_ARG, "weight decay");
     p = good, p.optimizer = TAMIS_ADAM, p.beta1 = 1, refuse(p, data, TAMIS_ERR_ARG, "beta1");

@@ -11,10 +11,11 @@ typedef struct good_case {
 } good_case;
 
 static const good_case good[] = {
-    {"1", 1, 1},        {"1", 10, 1},         {"10", 10, 10},      {"100%", 10, 10},   {"100%", 3, 3},
-    {"5%", 100, 5},     {"5%", 1000000, 50000}, {"50%", 3, 2},     {"50%", 1, 1},      {"2.5%", 100, 3},
-    {"2.4%", 100, 2},   {"0.5%", 100, 1},     {"33.3%", 10, 3},    {"1e1%", 50, 5},    {"99.99%", 10, 10},
-    {"0.7%", 500, 4},   {"7", UINT64_MAX, 7}, {"100%", 7, 7},
+    {"1", 1, 1},          {"1", 10, 1},     {"10", 10, 10},         {"100%", 10, 10},
+    {"100%", 3, 3},       {"5%", 100, 5},   {"5%", 1000000, 50000}, {"50%", 3, 2},
+    {"50%", 1, 1},        {"2.5%", 100, 3}, {"2.4%", 100, 2},       {"0.5%", 100, 1},
+    {"33.3%", 10, 3},     {"1e1%", 50, 5},  {"99.99%", 10, 10},     {"0.7%", 500, 4},
+    {"7", UINT64_MAX, 7}, {"100%", 7, 7},
 };
 
 typedef struct bad_case {
@@ -22,11 +23,26 @@ typedef struct bad_case {
 } bad_case;
 
 static const bad_case bad[] = {
-    {"", "empty"},       {"0", "nothing"},     {"0%", "out of range"},  {"101%", "out of range"},
-    {"100.1%", "out of range"}, {"11", "more than"}, {"-3", "negative"}, {"-3%", "out of range"},
-    {"5%%", "not a percentage"}, {"%", "not a percentage"}, {"1e3", "neither"}, {"five", "neither"},
-    {"5.0", "neither"},  {"nan%", "not a percentage"}, {"inf%", "not a percentage"}, {" 5", "neither"},
-    {"5 %", "not a percentage"}, {"1%", "not one row"}, {"0x5", "neither"}, {"99999999999999999999", "neither"},
+    {"", "empty"},
+    {"0", "nothing"},
+    {"0%", "out of range"},
+    {"101%", "out of range"},
+    {"100.1%", "out of range"},
+    {"11", "more than"},
+    {"-3", "negative"},
+    {"-3%", "out of range"},
+    {"5%%", "not a percentage"},
+    {"%", "not a percentage"},
+    {"1e3", "neither"},
+    {"five", "neither"},
+    {"5.0", "neither"},
+    {"nan%", "not a percentage"},
+    {"inf%", "not a percentage"},
+    {" 5", "neither"},
+    {"5 %", "not a percentage"},
+    {"1%", "not one row"},
+    {"0x5", "neither"},
+    {"99999999999999999999", "neither"},
 };
 
 START_TEST(accepts)

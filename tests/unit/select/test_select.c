@@ -34,7 +34,8 @@ START_TEST(aggregates_as_brute_force)
     tamis_error err = {0};
     float *values = malloc(sizeof(float) * ROWS * QUERIES);
     gsl_rng *rng = tamis__rng_create();
-    for (size_t i = 0; i < (size_t)ROWS * QUERIES; i++) values[i] = (float)(gsl_rng_uniform(rng) - 0.5);
+    for (size_t i = 0; i < (size_t)ROWS * QUERIES; i++)
+        values[i] = (float)(gsl_rng_uniform(rng) - 0.5);
     gsl_rng_free(rng);
     small_scores(context, "s.h5", ROWS, QUERIES, values, NULL, NULL);
     for (unsigned threads = 1; threads <= 7; threads += 3) {
@@ -76,8 +77,8 @@ START_TEST(refuses_nan_and_names_the_row)
         double *value;
         small_scores(context, "s.h5", 3, 2, values, &examples, NULL);
         ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
-        ck_fails(tamis__aggregate(context, scores, (tamis_aggregate)by, &value, &err), TAMIS_ERR_NUMERIC,
-                 "row 1 (id second): the score of query 1");
+        ck_fails(tamis__aggregate(context, scores, (tamis_aggregate)by, &value, &err),
+                 TAMIS_ERR_NUMERIC, "row 1 (id second): the score of query 1");
         tamis_scores_close(&scores);
     }
     tamis_scores *scores;
@@ -86,8 +87,8 @@ START_TEST(refuses_nan_and_names_the_row)
     values[3] = -INFINITY;
     small_scores(context, "s.h5", 3, 2, values, NULL, NULL);
     ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
-    ck_fails(tamis__aggregate(context, scores, TAMIS_AGGREGATE_MEAN, &value, &err), TAMIS_ERR_NUMERIC,
-             "row 1 (id 1): its scores hold both infinities");
+    ck_fails(tamis__aggregate(context, scores, TAMIS_AGGREGATE_MEAN, &value, &err),
+             TAMIS_ERR_NUMERIC, "row 1 (id 1): its scores hold both infinities");
     ck_ok(tamis__aggregate(context, scores, TAMIS_AGGREGATE_MAX, &value, &err));
     free(value);
     tamis_scores_close(&scores);
@@ -110,21 +111,23 @@ END_TEST
 
 /* --- selectors -------------------------------------------------------------------------------- */
 
-static tamis_selection *choose_by(const char *selector, const char *budget, tamis_aggregate by, uint64_t rows,
-                                  uint64_t queries, const float *values)
+static tamis_selection *choose_by(const char *selector, const char *budget, tamis_aggregate by,
+                                  uint64_t rows, uint64_t queries, const float *values)
 {
     tamis_error err = {0};
     tamis_scores *scores;
     tamis_selection *selection = NULL;
     small_scores(context, "s.h5", rows, queries, values, NULL, NULL);
     ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
-    tamis_select_params params = {.selector = selector, .scores = scores, .budget = budget, .by = by, .seed = 7};
+    tamis_select_params params = {
+        .selector = selector, .scores = scores, .budget = budget, .by = by, .seed = 7};
     ck_ok(tamis_select(&selection, context, &params, &err));
     tamis_scores_close(&scores);
     return selection;
 }
 
-static tamis_selection *choose(const char *selector, const char *budget, uint64_t rows, const float *values)
+static tamis_selection *choose(const char *selector, const char *budget, uint64_t rows,
+                               const float *values)
 {
     return choose_by(selector, budget, TAMIS_AGGREGATE_TOTAL, rows, 1, values);
 }
@@ -226,7 +229,8 @@ START_TEST(random_is_seeded_and_even)
 {
     enum { ROWS = 20000 };
     float *values = calloc(ROWS, sizeof *values);
-    tamis_selection *a = choose("random", "25%", ROWS, values), *b = choose("random", "25%", ROWS, values);
+    tamis_selection *a = choose("random", "25%", ROWS, values),
+                    *b = choose("random", "25%", ROWS, values);
     tamis_selection *fewer = choose("random", "25%", ROWS / 2, values);
     ck_assert_uint_eq(a->kept, ROWS / 4);
     ck_assert_mem_eq(a->rank, b->rank, ROWS * sizeof *a->rank);
@@ -283,7 +287,8 @@ START_TEST(refuses_wrong_arguments)
     const wrong_case *c = &wrong[_i];
     small_scores(context, "s.h5", 5, 1, values, NULL, NULL);
     ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
-    tamis_select_params params = {.selector = c->selector, .scores = scores, .budget = c->budget, .column = c->column};
+    tamis_select_params params = {
+        .selector = c->selector, .scores = scores, .budget = c->budget, .column = c->column};
     ck_fails(tamis_select(&selection, context, &params, &err), TAMIS_ERR_ARG, c->says);
     ck_assert_ptr_null(selection);
     params.scores = NULL;
@@ -310,11 +315,13 @@ END_TEST
 
 /* --- gradient stores -------------------------------------------------------------------------- */
 
-static tamis_selection *choose_column(const char *selector, const char *column, const char *budget, tamis_store *store)
+static tamis_selection *choose_column(const char *selector, const char *column, const char *budget,
+                                      tamis_store *store)
 {
     tamis_error err = {0};
     tamis_selection *selection = NULL;
-    tamis_select_params params = {.selector = selector, .store = store, .budget = budget, .column = column};
+    tamis_select_params params = {
+        .selector = selector, .store = store, .budget = budget, .column = column};
     ck_ok(tamis_select(&selection, context, &params, &err));
     return selection;
 }
@@ -346,7 +353,8 @@ START_TEST(columns_of_a_store)
     s = choose_column("random", NULL, "3", store);
     ck_assert_uint_eq(s->kept, 3);
     tamis_selection_free(&s);
-    tamis_select_params params = {.selector = "top", .store = store, .budget = "1", .column = "los"};
+    tamis_select_params params = {
+        .selector = "top", .store = store, .budget = "1", .column = "los"};
     ck_fails(tamis_select(&s, context, &params, &err), TAMIS_ERR_ARG, "did you mean 'loss'");
     params.column = NULL;
     ck_fails(tamis_select(&s, context, &params, &err), TAMIS_ERR_ARG, "say which column");
@@ -377,7 +385,8 @@ START_TEST(survives_failing_memory)
     small_scores(context, "s.h5", 4, 2, values, &examples, NULL);
     ck_survives(tamis__fault_memory_after, select_once("top", "2", &err), "s.h5");
     ck_survives(tamis__fault_memory_after, select_once("random", "2", &err), "s.h5");
-    ck_survives(tamis__fault_memory_after, select_once("threshold:min=4,max=8", NULL, &err), "s.h5");
+    ck_survives(tamis__fault_memory_after, select_once("threshold:min=4,max=8", NULL, &err),
+                "s.h5");
 }
 END_TEST
 
@@ -393,7 +402,8 @@ START_TEST(respects_the_memory_limit)
     small_scores(context, "s.h5", ROWS, 1, values, NULL, NULL);
     ck_ok(tamis_context_create(&poor, &limits, &err));
     ck_ok(tamis_scores_open(&scores, poor, "s.h5", &err));
-    ck_fails(tamis__aggregate(poor, scores, TAMIS_AGGREGATE_TOTAL, &value, &err), TAMIS_ERR_NOMEM, "--memory");
+    ck_fails(tamis__aggregate(poor, scores, TAMIS_AGGREGATE_TOTAL, &value, &err), TAMIS_ERR_NOMEM,
+             "--memory");
     tamis_scores_close(&scores);
     tamis_context_destroy(&poor);
     free(values);

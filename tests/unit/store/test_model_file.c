@@ -74,7 +74,8 @@ START_TEST(round_trip)
     ck_assert_uint_eq(read.layer[0].bias, 1);
     ck_assert_uint_eq(read.checkpoint[1].step, 20);
     ck_assert_double_eq(read.checkpoint[1].learning_rate, 0.25);
-    for (int w = 0; w < 4; w++) ck_assert_mem_eq(read.weight[w], f.weight[w], (w % 2 ? 6 : 9) * sizeof(float));
+    for (int w = 0; w < 4; w++)
+        ck_assert_mem_eq(read.weight[w], f.weight[w], (w % 2 ? 6 : 9) * sizeof(float));
     ck_assert_mem_eq(read.mean, f.mean, sizeof f.mean);
     ck_assert_mem_eq(read.scale, f.scale, sizeof f.scale);
     ck_assert_str_eq(read.class_name[1], "d\xc3\xb6g");
@@ -112,12 +113,15 @@ START_TEST(refuses_to_write_nonsense)
              "checkpoint/1/weight_0', element 3");
     make(&f);
     f.scale[1] = 0;
-    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC, "element 1");
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC,
+             "element 1");
     make(&f);
     f.file.classes = 3;
-    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_ARG, "3 classes");
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_ARG,
+             "3 classes");
     f.file.checkpoints = 0;
-    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_ARG, "one checkpoint");
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_ARG,
+             "one checkpoint");
     ck_assert(!exists("m.h5") && !exists("m.h5.part"));
 }
 END_TEST
@@ -155,15 +159,17 @@ static void build(const char *wrong)
     if (!strcmp(wrong, "nan")) weight[2] = NAN;
     ck_ok(tamis__h5_create(&h5, context, "x.h5", "model", 1, NULL, &err));
     if (strcmp(wrong, "activation"))
-        ck_ok(tamis__h5_put_text(&h5, "/", "activation",
-                                 strcmp(wrong, "long activation") ? "relu" : "a name that is far too long", &err));
+        ck_ok(tamis__h5_put_text(
+            &h5, "/", "activation",
+            strcmp(wrong, "long activation") ? "relu" : "a name that is far too long", &err));
     if (strcmp(wrong, "layer")) ck_ok(tamis__layers_write(&h5, &layer, 1, &err));
     if (!strcmp(wrong, "classes")) ck_ok(tamis__h5_put_u32(&h5, "/", "classes", 3, &err));
     if (strcmp(wrong, "checkpoint")) {
         ck_ok(tamis__h5_group(&h5, "checkpoint", &err));
         ck_ok(tamis__h5_group(&h5, "checkpoint/0", &err));
         if (strcmp(wrong, "step")) ck_ok(tamis__h5_put_u64(&h5, "checkpoint/0", "step", 5, &err));
-        ck_ok(tamis__h5_put_f64(&h5, "checkpoint/0", "learning_rate", strcmp(wrong, "rate") ? 0.1 : -1, &err));
+        ck_ok(tamis__h5_put_f64(&h5, "checkpoint/0", "learning_rate",
+                                strcmp(wrong, "rate") ? 0.1 : -1, &err));
         if (strcmp(wrong, "weight"))
             ck_ok(tamis__h5_write(&h5, "checkpoint/0/weight_0", TAMIS__H5_F32, weight, 2,
                                   strcmp(wrong, "shape") ? 2 : 1, &err));

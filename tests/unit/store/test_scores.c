@@ -35,7 +35,8 @@ static void fill(float *values)
 }
 
 /* All blocks of `rows` x `queries`, from the last to the first when `backwards`. */
-static tamis_status write_blocks(const char *path, uint64_t rows, uint64_t queries, bool backwards, tamis_error *err)
+static tamis_status write_blocks(const char *path, uint64_t rows, uint64_t queries, bool backwards,
+                                 tamis_error *err)
 {
     float values[ROWS * QUERIES];
     static const char *const names[] = {"cat", "dog"};
@@ -49,7 +50,8 @@ static tamis_status write_blocks(const char *path, uint64_t rows, uint64_t queri
         groups[j] = (int32_t)(j % 3) - 1;
     }
     tamis_examples examples = {.id_number = ids, .digest = ids};
-    tamis_examples query = {.id_text = query_ids, .group = groups, .group_name = names, .groups = 2};
+    tamis_examples query = {
+        .id_text = query_ids, .group = groups, .group_name = names, .groups = 2};
     tamis_scores_spec spec = {.path = path,
                               .rows = ROWS,
                               .queries = QUERIES,
@@ -65,8 +67,8 @@ static tamis_status write_blocks(const char *path, uint64_t rows, uint64_t queri
         uint64_t row = block / across * rows, query0 = block % across * queries;
         uint64_t height = row + rows > ROWS ? ROWS - row : rows;
         uint64_t width = query0 + queries > QUERIES ? QUERIES - query0 : queries;
-        status = tamis_scores_writer_put(writer, row, height, query0, width, values + row * QUERIES + query0, QUERIES,
-                                         err);
+        status = tamis_scores_writer_put(writer, row, height, query0, width,
+                                         values + row * QUERIES + query0, QUERIES, err);
     }
     if (status == TAMIS_OK) return tamis_scores_writer_commit(&writer, err);
     tamis_scores_writer_abort(&writer);
@@ -123,7 +125,8 @@ START_TEST(refuses_what_is_out_of_range)
     ck_ok(write_blocks("s.h5", 10, 4, false, &err));
     ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
     ck_fails(tamis_scores_read(scores, ROWS, 1, 0, 1, out, 1, &err), TAMIS_ERR_ARG, "rows 37");
-    ck_fails(tamis_scores_read(scores, 1, UINT64_MAX, 0, 1, out, 1, &err), TAMIS_ERR_ARG, "it has 37");
+    ck_fails(tamis_scores_read(scores, 1, UINT64_MAX, 0, 1, out, 1, &err), TAMIS_ERR_ARG,
+             "it has 37");
     ck_fails(tamis_scores_read(scores, 0, 1, 5, 7, out, 7, &err), TAMIS_ERR_ARG, "it has 11");
     ck_fails(tamis_scores_read(scores, 0, 2, 0, 5, out, 4, &err), TAMIS_ERR_ARG, "stride");
     tamis_scores_close(&scores);
@@ -137,13 +140,16 @@ START_TEST(writer_refuses)
     const float value = 1;
     tamis_scores_spec spec = {.path = "w.h5", .rows = 2, .queries = 1};
     ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
-    ck_fails(tamis_scores_writer_put(writer, 2, 1, 0, 1, &value, 1, &err), TAMIS_ERR_ARG, "it has 2");
+    ck_fails(tamis_scores_writer_put(writer, 2, 1, 0, 1, &value, 1, &err), TAMIS_ERR_ARG,
+             "it has 2");
     ck_ok(tamis_scores_writer_put(writer, 1, 1, 0, 1, &value, 1, &err));
-    ck_fails(tamis_scores_writer_commit(&writer, &err), TAMIS_ERR_ARG, "1 scores were never written");
+    ck_fails(tamis_scores_writer_commit(&writer, &err), TAMIS_ERR_ARG,
+             "1 scores were never written");
     ck_assert_ptr_null(writer);
     ck_assert(!exists("w.h5") && !exists("w.h5.part"));
     spec.rows = 0;
-    ck_fails(tamis_scores_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "at least one");
+    ck_fails(tamis_scores_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG,
+             "at least one");
     spec.rows = UINT64_MAX / 2;
     spec.queries = 8;
     ck_fails(tamis_scores_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "too many");
@@ -171,7 +177,8 @@ static const recipe recipes[] = {
     {"selection", TAMIS_ORIENTATION, 1, 2, 2, TAMIS__H5_F32, "selection", TAMIS_ERR_FORMAT},
     {"scores", TAMIS_ORIENTATION, 2, 2, 2, TAMIS__H5_F32, "newer", TAMIS_ERR_UNSUPPORTED},
     {"scores", NULL, 1, 2, 2, TAMIS__H5_F32, "orientation", TAMIS_ERR_FORMAT},
-    {"scores", "positive: harmful", 1, 2, 2, TAMIS__H5_F32, "positive: harmful", TAMIS_ERR_UNSUPPORTED},
+    {"scores", "positive: harmful", 1, 2, 2, TAMIS__H5_F32, "positive: harmful",
+     TAMIS_ERR_UNSUPPORTED},
     {"scores", TAMIS_ORIENTATION, 1, 2, 0, TAMIS__H5_F32, "score", TAMIS_ERR_FORMAT},
     {"scores", TAMIS_ORIENTATION, 1, 2, 2, TAMIS__H5_I32, "score", TAMIS_ERR_FORMAT},
     {"scores", TAMIS_ORIENTATION, 1, 0, 0, TAMIS__H5_F32, "score", TAMIS_ERR_FORMAT},

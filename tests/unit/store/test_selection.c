@@ -34,7 +34,8 @@ static const tamis_examples full = {.id_text = ids,
                                     .groups = 2};
 
 /* Four rows, the first and the last kept. */
-static tamis_status make(tamis_selection **ret_selection, const tamis_examples *examples, tamis_error *err)
+static tamis_status make(tamis_selection **ret_selection, const tamis_examples *examples,
+                         tamis_error *err)
 {
     static const uint64_t rank[] = {1, 2, 3, 0};
     tamis_selection *s = NULL;
@@ -117,7 +118,8 @@ START_TEST(round_trip_with_nothing)
     ck_ok(tamis_selection_load(&read, context, "s.h5", &err));
     ck_same(made, read);
     const tamis_examples *e = &read->examples;
-    ck_assert(!e->id_number && !e->id_text && !e->digest && !e->label && !e->group && !e->group_name);
+    ck_assert(!e->id_number && !e->id_text && !e->digest && !e->label && !e->group &&
+              !e->group_name);
     tamis_selection_free(&made);
     tamis_selection_free(&read);
     ck_ok(make(&made, &numbered, &err));
@@ -132,7 +134,8 @@ END_TEST
 /* What any loader of HDF5 sees: columns in the root, all of one length, of plain types. */
 START_TEST(is_a_flat_table)
 {
-    static const char *const columns[] = {"row", "id", "keep", "rank", "score", "weight", "group", "digest"};
+    static const char *const columns[] = {"row",   "id",     "keep",  "rank",
+                                          "score", "weight", "group", "digest"};
     tamis_error err = {0};
     tamis_selection *made = NULL;
     tamis__h5 h5;
@@ -196,15 +199,9 @@ typedef struct fault {
 
 /* Each column wrong in its own way; "" leaves all as they should be. */
 static const fault faults[] = {
-    {"", NULL},
-    {"row", "numbered"},
-    {"keep", "neither 0 nor 1"},
-    {"rank", "rank"},
-    {"group", "no such group"},
-    {"score", "score"},
-    {"reason", "reason"},
-    {"selector", "selector"},
-    {"group_name", "group_name"},
+    {"", NULL},           {"row", "numbered"},        {"keep", "neither 0 nor 1"},
+    {"rank", "rank"},     {"group", "no such group"}, {"score", "score"},
+    {"reason", "reason"}, {"selector", "selector"},   {"group_name", "group_name"},
 };
 
 START_TEST(refuses_wrong_columns)
@@ -226,15 +223,18 @@ START_TEST(refuses_wrong_columns)
     ck_ok(tamis__h5_write(&h5, "row", TAMIS__H5_U64, row, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "keep", TAMIS__H5_U8, keep, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "rank", TAMIS__H5_U64, rank, 3, 0, &err));
-    if (strcmp(f->column, "score")) ck_ok(tamis__h5_write(&h5, "score", TAMIS__H5_F32, score, 3, 0, &err));
+    if (strcmp(f->column, "score"))
+        ck_ok(tamis__h5_write(&h5, "score", TAMIS__H5_F32, score, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "weight", TAMIS__H5_F32, score, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "group", TAMIS__H5_I32, group, 3, 0, &err));
     ck_ok(tamis__h5_write_text(&h5, "reason", reason, strcmp(f->column, "reason") ? 3 : 2, &err));
     if (strcmp(f->column, "selector")) ck_ok(tamis__h5_put_text(&h5, "/", "selector", "top", &err));
-    ck_ok(tamis__h5_put_text(&h5, "/", "group_name", strcmp(f->column, "group_name") ? "[\"only\"]" : "[1]", &err));
+    ck_ok(tamis__h5_put_text(&h5, "/", "group_name",
+                             strcmp(f->column, "group_name") ? "[\"only\"]" : "[1]", &err));
     ck_ok(tamis__h5_commit(&h5, false, &err));
     if (f->says) {
-        ck_fails(tamis_selection_load(&selection, context, "x.h5", &err), TAMIS_ERR_FORMAT, f->says);
+        ck_fails(tamis_selection_load(&selection, context, "x.h5", &err), TAMIS_ERR_FORMAT,
+                 f->says);
         ck_assert_ptr_null(selection);
         return;
     }

@@ -376,8 +376,7 @@ START_TEST(test_progress)
     many.rows = 130;
     write_store(writer, &small_train);
     write_store(writer, &many);
-    tamis_context_params params = {
-        .threads = 1, .memory = MIB, .progress = listen, .cookie = &t};
+    tamis_context_params params = {.threads = 1, .memory = MIB, .progress = listen, .cookie = &t};
     tamis_store *train = NULL, *query = NULL;
     ck_ok(tamis_context_create(&context, &params, &err));
     ck_ok(tamis_store_open(&train, context, "t.h5", &err));
