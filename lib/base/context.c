@@ -5,8 +5,12 @@
 
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -15,18 +19,30 @@
 #define MAX_THREADS    1024u
 #define MIB            (UINT64_C(1) << 20)
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/* Not every compiler's __builtin_cpu_supports() knows it; the system saves its registers whenever
+ * it saves AVX2's. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 unsigned tamis__cpu_detect(void)
 {
     unsigned found = 0;
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found |= TAMIS_CPU_AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
+        found |= TAMIS_CPU_AVX2;
+    if (found && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         found |= TAMIS_CPU_AVX512;
-    if ((found & TAMIS_CPU_AVX512) && __builtin_cpu_supports("avx512bf16"))
-        found |= TAMIS_CPU_AVX512BF16;
-    if ((found & TAMIS_CPU_AVX512) && __builtin_cpu_supports("avx512vnni")) found |= TAMIS_CPU_VNNI;
+    if (found & TAMIS_CPU_AVX512) {
+        if (__builtin_cpu_supports("avx512bf16")) found |= TAMIS_CPU_AVX512BF16;
+        if (__builtin_cpu_supports("avx512vnni")) found |= TAMIS_CPU_VNNI;
+    }
 #endif
     return found;
 }

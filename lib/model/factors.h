@@ -23,8 +23,8 @@ typedef struct tamis__gradient_job {
     tamis__kernels kernels;
 } tamis__gradient_job;
 
-/* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays by
- * checkpoint (k) and chosen layer (i). */
+/* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays
+ * by checkpoint (k) and chosen layer (i). */
 typedef struct tamis__factors {
     uint64_t first, capacity;
     float **input;                         /* [k * layers + i], each [capacity, in + bias] */
@@ -40,16 +40,16 @@ tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis__gradi
 /* Accepts a zeroed struct. */
 void tamis__factors_fini(tamis__factors *factors);
 
-/* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows are
- * written so far. `first` is a multiple of
- * TAMIS__GROUP_ROWS, `end` is too or is the last row's end. `batches` has one for each thread. */
+/* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows
+ * are written so far. `first` is a multiple of TAMIS__GROUP_ROWS, `end` is too or is the last row's
+ * end. `batches` has one for each thread. */
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
                                     uint64_t end, tamis__batch *batches, uint64_t written,
                                     tamis_error *err);
 
-/* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with their
- * norms before rounding. NUMERIC naming checkpoint and example when a value is not finite or does
- * not fit the type. */
+/* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
+ * their norms before rounding. NUMERIC naming checkpoint and example when a value is not finite or
+ * does not fit the type. */
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
                                    uint32_t k, uint64_t first, uint64_t rows, void *stored,
                                    float *norm, tamis_error *err);

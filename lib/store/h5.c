@@ -110,7 +110,7 @@ static tamis_status check_regular(const char *path, uint64_t *ret_size, tamis_er
 
 /* No file locks: a file appears whole and is never changed, and some network file systems have
  * none. Strong close: whatever a failure left open goes with the file. */
-static hid_t access_list(bool writing)
+static hid_t access_list(tamis__h5_sink *sink)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
     if (list < 0) return list;
@@ -118,7 +118,8 @@ static hid_t access_list(bool writing)
 #if H5_VERSION_GE(1, 10, 7)
     if (bad >= 0) bad = H5Pset_file_locking(list, false, true);
 #endif
-    if (bad >= 0 && writing) bad = H5Pset_alignment(list, ALIGN_FROM, ALIGNMENT);
+    if (bad >= 0 && sink) bad = H5Pset_alignment(list, ALIGN_FROM, ALIGNMENT);
+    if (bad >= 0 && sink) bad = tamis__h5_driver_set(list, sink);
     if (bad >= 0) return list;
     H5Pclose(list);
     return -1;
@@ -128,7 +129,7 @@ static tamis_status open_file(tamis__h5 *h5, tamis_error *err)
 {
     if (H5Fis_hdf5(h5->path) <= 0)
         return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' is not an HDF5 file", h5->path);
-    hid_t list = access_list(false);
+    hid_t list = access_list(NULL);
     if (list < 0) return tamis__h5_fail(err, TAMIS_ERR_NOMEM, "cannot open '%s'", h5->path);
     hid_t file = H5Fopen(h5->path, H5F_ACC_RDONLY, list);
     reason found = file < 0 ? last_reason() : (reason){{0}};
@@ -199,11 +200,9 @@ tamis_status tamis__h5_open(tamis__h5 *ret_h5, const char *path, const char *kin
 static tamis_status create_file(tamis__h5 *h5, tamis_error *err)
 {
     if (tamis__fault_io()) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
-    /* HDF5's own message for this is long: let the system say what is wrong. */
-    int fd = open(h5->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
-    close(fd);
-    hid_t list = access_list(true), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
+    h5->sink->fd = open(h5->part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (h5->sink->fd < 0) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
+    hid_t list = access_list(h5->sink), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
     if (list >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
         file = H5Fcreate(h5->part, H5F_ACC_TRUNC, creation, list);
     tamis_status status = TAMIS_OK;
@@ -220,15 +219,19 @@ tamis_status tamis__h5_create(tamis__h5 *ret_h5, const tamis_context *context, c
                               const char *kind, uint32_t version, const char *provenance,
                               tamis_error *err)
 {
-    tamis__h5 h5 = {
-        .context = context, .path = tamis__strdup(path), .part = tamis__part_path(path)};
+    tamis__h5 h5 = {.context = context,
+                    .path = tamis__strdup(path),
+                    .part = tamis__part_path(path),
+                    .sink = tamis__calloc(1, sizeof(tamis__h5_sink))};
     tamis__h5_scope scope;
-    if (!h5.path || !h5.part) {
+    if (!h5.path || !h5.part || !h5.sink) {
         free(h5.path);
         free(h5.part);
+        free(h5.sink);
         return tamis__fail_memory(err, "a file name", strlen(path));
     }
     snprintf(h5.kind, sizeof h5.kind, "%s", kind);
+    h5.sink->fd = -1;
     h5.version = version;
     tamis__temporary(context, h5.part, true);
     tamis__h5_enter(&scope);
@@ -245,8 +248,14 @@ tamis_status tamis__h5_create(tamis__h5 *ret_h5, const tamis_context *context, c
     return status;
 }
 
-/* Flushing by itself first: when the disk is full, a failed close would leave the file half open
- * in the library. */
+tamis_status tamis__h5_written(const tamis__h5 *h5, tamis_error *err)
+{
+    if (!h5->sink || !h5->sink->error) return TAMIS_OK;
+    errno = h5->sink->error;
+    return tamis__fail_errno(err, "cannot write '%s'", h5->path);
+}
+
+/* Whether the bytes got there is known once all are out and the file is closed. */
 static tamis_status finish_file(tamis__h5 *h5, tamis_error *err)
 {
     if (tamis__fault_io()) return tamis__fail_errno(err, "cannot write '%s'", h5->path);
@@ -258,7 +267,10 @@ static tamis_status finish_file(tamis__h5 *h5, tamis_error *err)
     herr_t closed = H5Fclose(h5->file);
     h5->file = 0;
     if (closed < 0) return tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", h5->path);
-    return TAMIS_OK;
+    int fd = h5->sink->fd;
+    h5->sink->fd = -1;
+    if (close(fd) && !h5->sink->error) h5->sink->error = errno;
+    return tamis__h5_written(h5, err);
 }
 
 tamis_status tamis__h5_commit(tamis__h5 *h5, bool force, tamis_error *err)
@@ -288,6 +300,8 @@ void tamis__h5_close(tamis__h5 *h5)
         unlink(h5->part);
         tamis__temporary(h5->context, h5->part, false);
     }
+    if (h5->sink && h5->sink->fd >= 0) close(h5->sink->fd);
+    free(h5->sink);
     free(h5->part);
     free(h5->path);
     *h5 = (tamis__h5){0};

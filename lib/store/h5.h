@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/context.h"
+#include "store/h5_driver.h"
 #include "store/version.h"
 
 /* --- lock, silence, messages ------------------------------------------------------------------ */
@@ -38,8 +39,9 @@ tamis_status tamis__h5_fail(tamis_error *err, tamis_status status, const char *f
 
 typedef struct tamis__h5 {
     hid_t file;
-    char *path; /* as given; `part` is where it is being written */
-    char *part; /* NULL when reading */
+    char *path;           /* as given; `part` is where it is being written */
+    char *part;           /* NULL when reading */
+    tamis__h5_sink *sink; /* NULL when reading */
     const tamis_context *context;
     uint64_t size; /* bytes, when reading */
     char kind[32];
@@ -57,6 +59,9 @@ tamis_status tamis__h5_open(tamis__h5 *ret_h5, const char *path, const char *kin
 tamis_status tamis__h5_create(tamis__h5 *ret_h5, const tamis_context *context, const char *path,
                               const char *kind, uint32_t version, const char *provenance,
                               tamis_error *err);
+
+/* IO when a write failed so far. HDF5 calls do not tell: see h5_driver.h. */
+tamis_status tamis__h5_written(const tamis__h5 *h5, tamis_error *err);
 
 /* Flush, close, sync, rename. Frees in every case; on failure the .part is gone. */
 tamis_status tamis__h5_commit(tamis__h5 *h5, bool force, tamis_error *err);

@@ -353,7 +353,7 @@ tamis_status tamis__h5_array_write(const tamis__h5 *h5, hid_t dataset, tamis__h5
                                 (unsigned long long)part->first_row);
     close_spaces(file, memory);
     tamis__h5_leave(&scope);
-    return status;
+    return status == TAMIS_OK ? tamis__h5_written(h5, err) : status;
 }
 
 tamis_status tamis__h5_dataset_read(const tamis__h5 *h5, hid_t dataset, hid_t type,

@@ -225,7 +225,7 @@ static tamis_status write_chunk(const tamis__shard *shard, uint32_t k, uint64_t 
                        shard->chunk_rows * row_bytes(shard->plan), bytes) < 0)
         status = tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", shard->h5.path);
     tamis__h5_leave(&scope);
-    return status;
+    return status == TAMIS_OK ? tamis__h5_written(&shard->h5, err) : status;
 }
 
 /* The chunk buffers, when they are needed first. Zeroed: the end of the last chunk is written. */

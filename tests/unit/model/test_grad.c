@@ -1,5 +1,5 @@
-/* Per-example gradients in a store: against finite differences, the reference's scores, and themselves
- * at other threads, memory, shards and types.
+/* Per-example gradients in a store: against finite differences, the reference's scores, and
+ * themselves at other threads, memory, shards and types.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <sys/stat.h>

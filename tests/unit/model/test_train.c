@@ -173,7 +173,7 @@ static void reference_step(reference_training *t, const tamis_model_info *info,
     }
 }
 
-/* Four full-batch epochs with a checkpoint after each, against the reference from the same start. */
+/* Four full-batch epochs, a checkpoint after each, against the reference from the same start. */
 START_TEST(test_steps)
 {
     tamis_error err = {0};
