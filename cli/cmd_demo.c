@@ -27,16 +27,19 @@ static const demo_plan plans[] = {
                 .train = 1000,
                 .validation = 297,
                 .test = 500,
-                .train_options = " --hidden 64 --epochs 40 --learning-rate 0.02 --checkpoint-every 4",
+                .train_options =
+                    " --hidden 64 --epochs 40 --learning-rate 0.02 --checkpoint-every 4",
                 .grad_options = "",
                 .keep_stores = true},
-    [FASHION] = {.name = "Fashion-MNIST, 28x28",
-                 .train = 59000,
-                 .validation = 1000,
-                 .test = 10000,
-                 .fixed_test = true,
-                 .train_options = " --hidden 128,64 --epochs 9 --learning-rate 0.02 --batch 128 --checkpoint-every 3",
-                 .grad_options = " --layers 1-2 --dtype bf16"},
+    [FASHION] =
+        {.name = "Fashion-MNIST, 28x28",
+         .train = 59000,
+         .validation = 1000,
+         .test = 10000,
+         .fixed_test = true,
+         .train_options =
+             " --hidden 128,64 --epochs 9 --learning-rate 0.02 --batch 128 --checkpoint-every 3",
+         .grad_options = " --layers 1-2 --dtype bf16"},
 };
 
 /* --- where the data is -------------------------------------------------------------------- */

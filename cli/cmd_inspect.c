@@ -43,28 +43,28 @@ static bool from_provenance(const char *key)
 
 static void json_facts(json *j, const tamis_inspection *in)
 {
-    json_object(j, "facts");
+    json_put_object(j, "facts");
     for (size_t i = 0; i < in->facts; i++) {
         const tamis_fact *fact = &in->fact[i];
         if (from_provenance(fact->key)) continue;
         if (fact->is_number)
-            json_raw(j, fact->key, fact->value);
+            json_put_raw(j, fact->key, fact->value);
         else
-            json_text(j, fact->key, fact->value);
+            json_put_text(j, fact->key, fact->value);
     }
     json_close(j);
 }
 
 static void json_findings(json *j, const tamis_inspection *in)
 {
-    json_array(j, "findings");
+    json_put_array(j, "findings");
     for (size_t i = 0; i < in->findings; i++) {
         const tamis_finding *finding = &in->finding[i];
-        json_object(j, NULL);
-        json_text(j, "key", finding->key);
-        json_bool(j, "severe", finding->severe);
-        json_uint(j, "count", finding->count);
-        json_text(j, "text", finding->text);
+        json_put_object(j, NULL);
+        json_put_text(j, "key", finding->key);
+        json_put_bool(j, "severe", finding->severe);
+        json_put_uint(j, "count", finding->count);
+        json_put_text(j, "text", finding->text);
         json_close(j);
     }
     json_close(j);
@@ -80,11 +80,11 @@ static void report_inspection(const session *s, const inspect_args *args,
     report_text(&r, "file", args->path);
     report_text(&r, "kind", in->kind);
     if (r.machine) {
-        json_bool(&r.j, "healthy", in->healthy);
-        json_bool(&r.j, "quick", args->quick);
+        json_put_bool(&r.j, "healthy", in->healthy);
+        json_put_bool(&r.j, "quick", args->quick);
         json_facts(&r.j, in);
         json_findings(&r.j, in);
-        json_raw(&r.j, "provenance", in->provenance);
+        json_put_raw(&r.j, "provenance", in->provenance);
     }
     for (size_t i = 0; i < in->facts; i++)
         report_labelled(&r, in->fact[i].key, "%s", in->fact[i].value);

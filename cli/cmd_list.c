@@ -76,17 +76,17 @@ static void list_train_options(report *r)
     char term[64], fallback[128];
     const command *train = command_find("train");
     const char *section = "";
-    if (r->machine) json_array(&r->j, "options");
+    if (r->machine) json_put_array(&r->j, "options");
     for (size_t i = 0; i < train->n_options; i++) {
         const opt *option = &train->options[i];
         if (option->section) section = option->section;
         if (!strcmp(section, "Data") || !strcmp(option->name, "model")) continue;
         bool shown = opt_default_text(option, train->defaults, fallback, sizeof fallback);
         if (r->machine) {
-            json_object(&r->j, NULL);
-            json_text(&r->j, "name", option->name);
-            json_text(&r->j, "help", option->help);
-            json_text(&r->j, "default", shown ? fallback : NULL);
+            json_put_object(&r->j, NULL);
+            json_put_text(&r->j, "name", option->name);
+            json_put_text(&r->j, "help", option->help);
+            json_put_text(&r->j, "default", shown ? fallback : NULL);
             json_close(&r->j);
         }
         snprintf(term, sizeof term, "--%s", option->name);
@@ -101,11 +101,11 @@ static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
     const char *summary = NULL, *name = c->name_at(i, &summary);
     const char *citation = c->citation_at ? c->citation_at(i) : NULL;
     if (r->machine) {
-        json_object(&r->j, NULL);
-        json_text(&r->j, "name", name);
-        json_text(&r->j, "summary", summary);
-        if (c->purpose) json_text(&r->j, "purpose", c->purpose);
-        if (c->citation_at) json_text(&r->j, "citation", citation);
+        json_put_object(&r->j, NULL);
+        json_put_text(&r->j, "name", name);
+        json_put_text(&r->j, "summary", summary);
+        if (c->purpose) json_put_text(&r->j, "purpose", c->purpose);
+        if (c->citation_at) json_put_text(&r->j, "citation", citation);
     }
     if (c->purpose)
         report_line(r, "%-12s %-10s %s", name, c->purpose, summary);
@@ -162,7 +162,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     if (args->name && list_all(NULL, args->what, args->name) == 0) return unknown(args, err);
     report r;
     report_begin(&r, s);
-    if (r.machine) json_array(&r.j, args->what);
+    if (r.machine) json_put_array(&r.j, args->what);
     list_all(&r, args->what, args->name);
     if (r.machine) json_close(&r.j);
     report_end(&r);

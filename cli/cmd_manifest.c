@@ -62,7 +62,7 @@ static void report_manifest(const session *s, const manifest_args *args,
     report_bytes(&r, "bytes_in", m->bytes_in);
     report_bytes(&r, "bytes_out", m->bytes_out);
     if (args->dropped) report_bytes(&r, "bytes_dropped", m->bytes_dropped);
-    if (r.machine) json_bool(&r.j, "digests_checked", m->digests_checked);
+    if (r.machine) json_put_bool(&r.j, "digests_checked", m->digests_checked);
     if (args->input)
         report_labelled(&r, "digests",
                         m->digests_checked ? "checked: every record is the one that was scored"

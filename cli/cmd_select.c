@@ -143,13 +143,13 @@ static void human_tallies(report *r, const column *c, const tally *table, size_t
 static void json_tallies(json *j, const column *c, const tally *table, size_t n)
 {
     char number[16];
-    json_array(j, c->plural);
+    json_put_array(j, c->plural);
     for (size_t i = 0; i < n; i++) {
-        json_object(j, NULL);
-        json_int(j, "value", table[i].value);
-        if (c->name) json_text(j, "name", name_of(c, table[i].value, number, sizeof number));
-        json_uint(j, "before", table[i].before);
-        json_uint(j, "after", table[i].after);
+        json_put_object(j, NULL);
+        json_put_int(j, "value", table[i].value);
+        if (c->name) json_put_text(j, "name", name_of(c, table[i].value, number, sizeof number));
+        json_put_uint(j, "before", table[i].before);
+        json_put_uint(j, "after", table[i].after);
         json_close(j);
     }
     json_close(j);
@@ -189,9 +189,9 @@ static range score_range(const tamis_selection *sel, bool kept_only)
 static void report_range(report *r, const char *key, range found)
 {
     if (r->machine) {
-        json_array(&r->j, key);
-        json_float(&r->j, NULL, found.low);
-        json_float(&r->j, NULL, found.high);
+        json_put_array(&r->j, key);
+        json_put_float(&r->j, NULL, found.low);
+        json_put_float(&r->j, NULL, found.high);
         json_close(&r->j);
     }
     report_labelled(r, key, "%.6g to %.6g", (double)found.low, (double)found.high);
@@ -223,8 +223,8 @@ static tamis_status report_selection(const session *s, const tamis_selection *se
     report_text(&r, "output", s->common->output);
     report_text(&r, "selector", sel->selector);
     if (r.machine) {
-        json_uint(&r.j, "rows", sel->rows);
-        json_uint(&r.j, "kept", sel->kept);
+        json_put_uint(&r.j, "rows", sel->rows);
+        json_put_uint(&r.j, "kept", sel->kept);
     }
     report_labelled(&r, "kept", "%s of %s (%.2f%%)", count_text(sel->kept, kept, sizeof kept),
                     count_text(sel->rows, rows, sizeof rows),

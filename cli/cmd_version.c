@@ -20,10 +20,10 @@ static const struct {
 static void report_cpu(report *r, unsigned cpu)
 {
     char text[128] = "";
-    if (r->machine) json_array(&r->j, "cpu");
+    if (r->machine) json_put_array(&r->j, "cpu");
     for (size_t i = 0; i < LEN(features); i++) {
         if (!(cpu & features[i].bit)) continue;
-        if (r->machine) json_text(&r->j, NULL, features[i].name);
+        if (r->machine) json_put_text(&r->j, NULL, features[i].name);
         size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "", features[i].name);
     }

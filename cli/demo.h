@@ -36,7 +36,7 @@ tamis_status demo_write_flips(const char *path, const tamis_data *data, const de
 /* One picture in a row of pictures. */
 typedef struct demo_picture {
     const float *pixel;  /* [side, side] */
-    char caption[3][16]; /* lines under the picture */
+    char caption[3][32]; /* lines under the picture; cut to its width */
 } demo_picture;
 
 /* Draw up to five square pictures side by side on standard output with half-block characters, in

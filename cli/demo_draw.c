@@ -59,7 +59,7 @@ void demo_draw(const demo_picture *picture, size_t n, unsigned side, float white
     }
     for (unsigned k = 0; k < 3; k++) {
         fputs("  ", stdout);
-        for (size_t i = 0; i < n; i++) printf("%-*s", CELL, picture[i].caption[k]);
+        for (size_t i = 0; i < n; i++) printf("%-*.*s", CELL, CELL - 1, picture[i].caption[k]);
         putchar('\n');
     }
 }

@@ -112,13 +112,13 @@ tamis_status demo_write_note(const char *path, const demo_plan *plan, size_t see
 
 static void print_noise(json *j, const char *key, const tamis_noise *noise)
 {
-    json_object(j, key);
-    json_uint(j, "k", noise->k);
-    json_uint(j, "found", noise->found);
-    json_uint(j, "flipped", noise->bad);
-    json_real(j, "precision", noise->precision);
-    json_real(j, "recall", noise->recall);
-    json_real(j, "auc", noise->auc);
+    json_put_object(j, key);
+    json_put_uint(j, "k", noise->k);
+    json_put_uint(j, "found", noise->found);
+    json_put_uint(j, "flipped", noise->bad);
+    json_put_real(j, "precision", noise->precision);
+    json_put_real(j, "recall", noise->recall);
+    json_put_real(j, "auc", noise->auc);
     json_close(j);
 }
 
@@ -127,17 +127,17 @@ void demo_print_json(const demo_plan *plan, const demo_result *result, size_t se
     static const char *const names[] = {"all_rows", "random_drop", "tamis_drop", "clean_labels"};
     json j;
     json_begin(&j, stdout);
-    json_object(&j, NULL);
-    json_uint(&j, "schema", 1);
-    json_text(&j, "data_set", plan->name);
-    json_array(&j, "seeds");
+    json_put_object(&j, NULL);
+    json_put_uint(&j, "schema", 1);
+    json_put_text(&j, "data_set", plan->name);
+    json_put_array(&j, "seeds");
     for (size_t s = 0; s < seeds; s++) {
-        json_object(&j, NULL);
-        json_uint(&j, "seed", s);
+        json_put_object(&j, NULL);
+        json_put_uint(&j, "seed", s);
         print_noise(&j, "self_influence", &result[s].self);
         print_noise(&j, "influence", &result[s].influence);
-        json_object(&j, "test_accuracy");
-        for (int i = 0; i < 4; i++) json_real(&j, names[i], result[s].accuracy[i]);
+        json_put_object(&j, "test_accuracy");
+        for (int i = 0; i < 4; i++) json_put_real(&j, names[i], result[s].accuracy[i]);
         json_close(&j);
         json_close(&j);
     }

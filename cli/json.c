@@ -81,12 +81,12 @@ void json_end(json *j)
     fflush(j->file);
 }
 
-void json_object(json *j, const char *key)
+void json_put_object(json *j, const char *key)
 {
     open_level(j, key, '{', '}');
 }
 
-void json_array(json *j, const char *key)
+void json_put_array(json *j, const char *key)
 {
     open_level(j, key, '[', ']');
 }
@@ -97,7 +97,7 @@ void json_close(json *j)
     putc(j->close[--j->depth], j->file);
 }
 
-void json_text(json *j, const char *key, const char *value)
+void json_put_text(json *j, const char *key, const char *value)
 {
     start(j, key);
     if (value)
@@ -106,29 +106,29 @@ void json_text(json *j, const char *key, const char *value)
         fputs("null", j->file);
 }
 
-void json_uint(json *j, const char *key, uint64_t value)
+void json_put_uint(json *j, const char *key, uint64_t value)
 {
     start(j, key);
     fprintf(j->file, "%" PRIu64, value);
 }
 
-void json_int(json *j, const char *key, int64_t value)
+void json_put_int(json *j, const char *key, int64_t value)
 {
     start(j, key);
     fprintf(j->file, "%" PRId64, value);
 }
 
-void json_null(json *j, const char *key)
+void json_put_null(json *j, const char *key)
 {
     start(j, key);
     fputs("null", j->file);
 }
 
-void json_real(json *j, const char *key, double value)
+void json_put_real(json *j, const char *key, double value)
 {
     char text[40];
     if (!isfinite(value)) {
-        json_null(j, key);
+        json_put_null(j, key);
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {
@@ -139,11 +139,11 @@ void json_real(json *j, const char *key, double value)
     fputs(text, j->file);
 }
 
-void json_float(json *j, const char *key, float value)
+void json_put_float(json *j, const char *key, float value)
 {
     char text[40];
     if (!isfinite(value)) {
-        json_null(j, key);
+        json_put_null(j, key);
         return;
     }
     for (int digits = 6; digits <= 9; digits++) {
@@ -154,16 +154,16 @@ void json_float(json *j, const char *key, float value)
     fputs(text, j->file);
 }
 
-void json_bool(json *j, const char *key, bool value)
+void json_put_bool(json *j, const char *key, bool value)
 {
     start(j, key);
     fputs(value ? "true" : "false", j->file);
 }
 
-void json_raw(json *j, const char *key, const char *text)
+void json_put_raw(json *j, const char *key, const char *text)
 {
     if (!text || !json_valid(text)) {
-        json_text(j, key, text);
+        json_put_text(j, key, text);
         return;
     }
     start(j, key);

@@ -135,21 +135,21 @@ static void show_json(const progress *p, const figures *f)
 {
     json j;
     json_begin(&j, stderr);
-    json_object(&j, NULL);
-    json_text(&j, "phase", p->phase);
-    json_uint(&j, "done", p->done);
+    json_put_object(&j, NULL);
+    json_put_text(&j, "phase", p->phase);
+    json_put_uint(&j, "done", p->done);
     if (p->total)
-        json_uint(&j, "total", p->total);
+        json_put_uint(&j, "total", p->total);
     else
-        json_null(&j, "total");
-    json_text(&j, "unit", p->unit);
-    json_real(&j, "seconds", f->elapsed);
-    json_real(&j, "rate", f->rate < 0 ? (double)NAN : f->rate);
-    json_real(&j, "seconds_left", f->left < 0 ? (double)NAN : f->left);
+        json_put_null(&j, "total");
+    json_put_text(&j, "unit", p->unit);
+    json_put_real(&j, "seconds", f->elapsed);
+    json_put_real(&j, "rate", f->rate < 0 ? (double)NAN : f->rate);
+    json_put_real(&j, "seconds_left", f->left < 0 ? (double)NAN : f->left);
     if (*p->note)
-        json_text(&j, "note", p->note);
+        json_put_text(&j, "note", p->note);
     else
-        json_null(&j, "note");
+        json_put_null(&j, "note");
     json_close(&j);
     json_end(&j);
 }

@@ -19,9 +19,9 @@ void report_begin(report *r, const session *s)
     *r = (report){.machine = s->common->json, .human = session_speaks(s), .width = LABEL_WIDTH};
     if (!r->machine) return;
     json_begin(&r->j, stdout);
-    json_object(&r->j, NULL);
-    json_uint(&r->j, "schema", SCHEMA);
-    json_text(&r->j, "command", s->cmd->name);
+    json_put_object(&r->j, NULL);
+    json_put_uint(&r->j, "schema", SCHEMA);
+    json_put_text(&r->j, "command", s->cmd->name);
 }
 
 void report_end(report *r)
@@ -61,40 +61,40 @@ void report_line(report *r, const char *format, ...)
 
 void report_text(report *r, const char *key, const char *value)
 {
-    if (r->machine) json_text(&r->j, key, value);
+    if (r->machine) json_put_text(&r->j, key, value);
     report_labelled(r, key, "%s", value);
 }
 
 void report_count(report *r, const char *key, uint64_t value)
 {
     char text[32];
-    if (r->machine) json_uint(&r->j, key, value);
+    if (r->machine) json_put_uint(&r->j, key, value);
     report_labelled(r, key, "%s", count_text(value, text, sizeof text));
 }
 
 void report_bytes(report *r, const char *key, uint64_t bytes)
 {
     char text[32];
-    if (r->machine) json_uint(&r->j, key, bytes);
+    if (r->machine) json_put_uint(&r->j, key, bytes);
     report_labelled(r, key, "%s", bytes_text((double)bytes, text, sizeof text));
 }
 
 void report_real(report *r, const char *key, double value, int decimals)
 {
-    if (r->machine) json_real(&r->j, key, value);
+    if (r->machine) json_put_real(&r->j, key, value);
     report_labelled(r, key, "%.*f", decimals, value);
 }
 
 void report_share(report *r, const char *key, double share)
 {
-    if (r->machine) json_real(&r->j, key, share);
+    if (r->machine) json_put_real(&r->j, key, share);
     report_labelled(r, key, "%.2f%%", 100 * share);
 }
 
 void report_rate(report *r, const char *key, double rate, const char *unit)
 {
     char text[32];
-    if (r->machine) json_real(&r->j, key, rate);
+    if (r->machine) json_put_real(&r->j, key, rate);
     if (rate >= 100)
         report_labelled(r, unit, "%s", count_text((uint64_t)(rate + 0.5), text, sizeof text));
     else
@@ -103,7 +103,7 @@ void report_rate(report *r, const char *key, double rate, const char *unit)
 
 void report_seconds(report *r, double value)
 {
-    if (r->machine) json_real(&r->j, "seconds", value);
+    if (r->machine) json_put_real(&r->j, "seconds", value);
     report_labelled(r, "seconds", "%.2f", value);
 }
 
@@ -157,22 +157,22 @@ void param_text(const tamis_param_desc *desc, char *buffer, size_t size)
 
 static void json_param(json *j, const tamis_param_desc *desc)
 {
-    json_object(j, NULL);
-    json_text(j, "name", desc->name);
-    json_text(j, "help", desc->help);
-    json_text(j, "type", type_names[desc->type]);
+    json_put_object(j, NULL);
+    json_put_text(j, "name", desc->name);
+    json_put_text(j, "help", desc->help);
+    json_put_text(j, "type", type_names[desc->type]);
     if (is_number(desc)) {
-        json_real(j, "min", is_bound(desc->min) ? desc->min : (double)NAN);
-        json_real(j, "max", is_bound(desc->max) ? desc->max : (double)NAN);
-        json_real(j, "default", desc->fallback);
+        json_put_real(j, "min", is_bound(desc->min) ? desc->min : (double)NAN);
+        json_put_real(j, "max", is_bound(desc->max) ? desc->max : (double)NAN);
+        json_put_real(j, "default", desc->fallback);
     } else if (desc->type == TAMIS_PARAM_BOOLEAN) {
-        json_bool(j, "default", desc->fallback > 0);
+        json_put_bool(j, "default", desc->fallback > 0);
     } else {
-        json_text(j, "default", default_text(desc, NULL, 0));
+        json_put_text(j, "default", default_text(desc, NULL, 0));
     }
     if (desc->type == TAMIS_PARAM_CHOICE) {
-        json_array(j, "choices");
-        for (size_t i = 0; desc->choices[i]; i++) json_text(j, NULL, desc->choices[i]);
+        json_put_array(j, "choices");
+        for (size_t i = 0; desc->choices[i]; i++) json_put_text(j, NULL, desc->choices[i]);
         json_close(j);
     }
     json_close(j);
@@ -182,7 +182,7 @@ void report_params(report *r, const tamis_param_desc *table, size_t n)
 {
     char text[256];
     if (r->machine) {
-        json_array(&r->j, "params");
+        json_put_array(&r->j, "params");
         for (size_t i = 0; i < n; i++) json_param(&r->j, &table[i]);
         json_close(&r->j);
     }

@@ -34,8 +34,18 @@ const char *tamis__h5_version(void)
 /* The library's state is the process's, so its lock is too. Recursive: calls nest. */
 static pthread_mutex_t h5_mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+/* A file that cannot be flushed (a full disk) stays half open, and HDF5's own clean-up at exit then
+ * crashes on it. Files of this room are all closed explicitly, so that clean-up is not needed. Has
+ * no effect when the application started HDF5 before. */
+static void no_cleanup_at_exit(void)
+{
+    (void)H5dont_atexit();
+}
+
 void tamis__h5_enter(tamis__h5_scope *ret_scope)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, no_cleanup_at_exit);
     pthread_mutex_lock(&h5_mutex);
     if (H5Eget_auto2(H5E_DEFAULT, &ret_scope->print, &ret_scope->cookie) < 0)
         *ret_scope = (tamis__h5_scope){0};
