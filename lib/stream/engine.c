@@ -258,8 +258,27 @@ static void add_partial(const float *restrict partial, const double *row_factor,
             sum[r * stride + j] += row_factor[r] * factor[j] * (double)partial[r * QUERY_TILE + j];
 }
 
+/* The norms in a store may be older than its rows: which row is it really? Slow, on the way out. */
+static tamis_status check_row(const engine *e, tamis_store *store, uint64_t row, tamis_error *err)
+{
+    float *values = tamis__malloc(e->train->columns, sizeof *values);
+    if (!values) return tamis__fail_memory(err, "a row", e->train->columns * sizeof *values);
+    tamis_status status = TAMIS_OK;
+    for (uint32_t k = 0; k < e->train->checkpoints && status == TAMIS_OK; k++) {
+        status = tamis_store_read(store, k, row, 1, 0, e->train->columns, values, e->train->columns,
+                                  err);
+        if (status == TAMIS_OK && !isfinite(e->kernels.sum_squares(values, e->train->columns)))
+            status = refuse_row(store, k, row, "is not finite: make the store again without it",
+                                err);
+    }
+    free(values);
+    return status;
+}
+
 static tamis_status refuse_score(const engine *e, uint64_t row, uint64_t query, tamis_error *err)
 {
+    TAMIS_TRY(check_row(e, e->product->query, query, err));
+    TAMIS_TRY(check_row(e, e->product->train, row, err));
     char row_id[256], query_id[256];
     tamis_store_id(e->product->train, row, row_id, sizeof row_id);
     tamis_store_id(e->product->query, query, query_id, sizeof query_id);
