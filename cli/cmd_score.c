@@ -45,6 +45,7 @@ typedef struct stores {
 
 static tamis_status score(session *s, const score_args *args, stores *st, tamis_error *err)
 {
+    TRY(tamis_scorer_check(args->scorer, NULL, err));
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));
     TRY(session_add_output(s, args->common.output, 0, err));

@@ -262,6 +262,7 @@ typedef struct chosen {
 
 static tamis_status choose(session *s, const select_args *args, chosen *c, tamis_error *err)
 {
+    TRY(tamis_selector_check(args->selector, NULL, err));
     TRY(check(args, err));
     TRY(session_add_input(s, "scores", args->scores, err));
     TRY(session_add_input(s, "train", args->train, err));

@@ -26,6 +26,12 @@ typedef struct tamis_scorer_info {
 /** The i-th scorer, in alphabetical order; NULL past the end. */
 TAMIS_API const tamis_scorer_info *tamis_scorer_at(size_t i);
 
+/** Check "name[:param=value,...]" without scoring anything. *ret_info (may be NULL) is the scorer.
+ *  Errors: ARG, as tamis_score(). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_scorer_check(const char *scorer,
+                                                          const tamis_scorer_info **ret_info,
+                                                          tamis_error *err);
+
 /** What to score. Zero-initialise. */
 typedef struct tamis_score_params {
     const char *scorer;     /**< "name[:param=value,...]"; required */

@@ -27,6 +27,12 @@ typedef struct tamis_selector_info {
 /** The i-th selector, in alphabetical order; NULL past the end. */
 TAMIS_API const tamis_selector_info *tamis_selector_at(size_t i);
 
+/** Check "name[:param=value,...]" without choosing anything. *ret_info (may be NULL) is the
+ *  selector. Errors: ARG, as tamis_select(). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_selector_check(const char *selector,
+                                                            const tamis_selector_info **ret_info,
+                                                            tamis_error *err);
+
 /** How the queries' scores of a row become one value. */
 typedef enum tamis_aggregate {
     TAMIS_AGGREGATE_TOTAL = 0, /**< sum over queries, accumulated in double */

@@ -107,6 +107,9 @@ tamis_status tamis_noise_read(tamis_context *context, const char *path, uint64_t
     if (status == TAMIS_OK && !npy) status = read_text(&input, path, rows, bad, err);
     tamis__input_close(&input);
     if (status == TAMIS_OK && npy) status = read_npy(context, path, rows, bad, err);
+    if (status == TAMIS_OK && !memchr(bad, 1, (size_t)rows))
+        status = tamis__fail(err, TAMIS_ERR_SHAPE,
+                             "'%s' marks none of the rows: list the rows known to be bad", path);
     if (status == TAMIS_OK)
         *ret_bad = bad;
     else

@@ -190,7 +190,7 @@ static tamis_status find_part(const char *path, const char *kind, const char *wh
     const char *const *parts = parts_of(kind);
     size_t n = 0;
     if (!parts)
-        return tamis__fail(err, TAMIS_ERR_ARG,
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
                            "'%s' is a %s file: gradient stores, scores and selections are exported",
                            path, kind);
     if (!what) {

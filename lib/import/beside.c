@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "import/npy.h"
-#include "import/strings.h"
+#include "import/texts.h"
 
 /* A one-column .npy of this many integers. */
 static tamis_status open_integers(tamis__npy *npy, const tamis_context *context, const char *path,

@@ -1,7 +1,7 @@
 /* Ids of rows: numbers where all are, else texts.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "import/strings.h"
+#include "import/texts.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Distinct names, and their order.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "import/strings.h"
+#include "import/texts.h"
 
 #include <stdlib.h>
 #include <string.h>

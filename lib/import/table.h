@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "import/source.h"
-#include "import/strings.h"
+#include "import/texts.h"
 
 enum { TAMIS__TABLE_LABEL = 1u << 0, TAMIS__TABLE_ID = 1u << 1, TAMIS__TABLE_GROUP = 1u << 2 };
 

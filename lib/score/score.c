@@ -206,6 +206,26 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
     return status;
 }
 
+static tamis_status parse(const char *text, const tamis__scorer_class **ret_scorer,
+                          tamis_param_value values[MAX_PARAMS], tamis_error *err)
+{
+    TAMIS_TRY(find(text, ret_scorer, err));
+    const tamis_scorer_info *info = &(*ret_scorer)->info;
+    const char *colon = strchr(text, ':');
+    return tamis_params_parse(info->params, info->n_params, info->name, colon ? colon + 1 : NULL,
+                              values, err);
+}
+
+tamis_status tamis_scorer_check(const char *scorer, const tamis_scorer_info **ret_info,
+                                tamis_error *err)
+{
+    const tamis__scorer_class *class = NULL;
+    tamis_param_value values[MAX_PARAMS];
+    TAMIS_TRY(parse(scorer, &class, values, err));
+    if (ret_info) *ret_info = &class->info;
+    return TAMIS_OK;
+}
+
 tamis_status tamis_score(tamis_context *context, const tamis_score_params *params, tamis_error *err)
 {
     const tamis__scorer_class *scorer = NULL;
@@ -213,10 +233,7 @@ tamis_status tamis_score(tamis_context *context, const tamis_score_params *param
     if (!context || !params || !params->scorer || !params->train || !params->path)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "a scorer, a training store and an output are needed");
-    TAMIS_TRY(find(params->scorer, &scorer, err));
-    const char *colon = strchr(params->scorer, ':');
-    TAMIS_TRY(tamis_params_parse(scorer->info.params, scorer->info.n_params, scorer->info.name,
-                                 colon ? colon + 1 : NULL, values, err));
+    TAMIS_TRY(parse(params->scorer, &scorer, values, err));
     TAMIS_TRY(check_stores(params, &scorer->info, context, err));
     return write_scores(context, params, scorer, values, err);
 }

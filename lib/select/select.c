@@ -172,17 +172,33 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
     return status;
 }
 
+static tamis_status parse(const char *text, const tamis__selector_class **ret_class,
+                          tamis_param_value value[TAMIS__SELECTOR_PARAMS], tamis_error *err)
+{
+    const char *params = NULL;
+    if (!text || !*text)
+        return tamis__fail(err, TAMIS_ERR_ARG, "no selector is named: see 'tamis list selectors'");
+    TAMIS_TRY(find(text, ret_class, &params, err));
+    const tamis_selector_info *info = &(*ret_class)->info;
+    return tamis_params_parse(info->params, info->n_params, info->name, params, value, err);
+}
+
+tamis_status tamis_selector_check(const char *selector, const tamis_selector_info **ret_info,
+                                  tamis_error *err)
+{
+    const tamis__selector_class *class = NULL;
+    tamis_param_value value[TAMIS__SELECTOR_PARAMS];
+    TAMIS_TRY(parse(selector, &class, value, err));
+    if (ret_info) *ret_info = &class->info;
+    return TAMIS_OK;
+}
+
 tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *context,
                           const tamis_select_params *params, tamis_error *err)
 {
     const tamis__selector_class *class = NULL;
-    const char *text = NULL;
     tamis_param_value value[TAMIS__SELECTOR_PARAMS];
-    if (!params->selector || !*params->selector)
-        return tamis__fail(err, TAMIS_ERR_ARG, "no selector is named: see 'tamis list selectors'");
-    TAMIS_TRY(find(params->selector, &class, &text, err));
-    TAMIS_TRY(tamis_params_parse(class->info.params, class->info.n_params, class->info.name, text,
-                                 value, err));
+    TAMIS_TRY(parse(params->selector, &class, value, err));
     TAMIS_TRY(check_source(class, params, err));
     void *state = tamis__calloc(1, class->state_size);
     if (!state) return tamis__fail_memory(err, class->info.name, class->state_size);

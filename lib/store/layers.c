@@ -11,6 +11,7 @@
 
 /* More layers than any model has; bounds what a hostile file can ask for. */
 #define LAYERS_MAX (UINT64_C(1) << 20)
+#define NAME_SIZE  sizeof(((tamis_layer *)0)->name)
 
 /* --- checking --------------------------------------------------------------------------------- */
 
@@ -102,10 +103,10 @@ static hid_t packed_type(size_t name_size)
     return -1;
 }
 
-/* The struct in memory, so that HDF5 finds the members by name whatever the file's order. */
-static hid_t struct_type(void)
+/* The struct in memory, so that HDF5 finds the members by name whatever the file's order. Takes
+ * `name` over. */
+static hid_t struct_type(hid_t name)
 {
-    hid_t name = name_type(sizeof((tamis_layer *)0)->name);
     hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(tamis_layer));
     bool made = name >= 0 && insert(type, "name", offsetof(tamis_layer, name), name) &&
                 insert(type, "out", offsetof(tamis_layer, out), H5T_NATIVE_UINT64) &&
@@ -132,7 +133,7 @@ tamis_status tamis__layers_write(const tamis__h5 *h5, const tamis_layer *layer, 
         if (size > longest) longest = size;
     }
     tamis__h5_enter(&scope);
-    hid_t packed = packed_type(longest), memory = struct_type();
+    hid_t packed = packed_type(longest), memory = struct_type(name_type(NAME_SIZE));
     tamis_status status = packed < 0 || memory < 0
                               ? tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", h5->path)
                               : tamis__h5_dataset_create(h5, "layer", packed, layers, 0, &dataset,
@@ -158,7 +159,7 @@ static bool members_fit(hid_t type)
     int at = H5Tget_member_index(type, "name");
     hid_t name = at >= 0 ? H5Tget_member_type(type, (unsigned)at) : -1;
     bool fit = name >= 0 && H5Tget_class(name) == H5T_STRING && H5Tis_variable_str(name) == 0 &&
-               H5Tget_size(name) < sizeof((tamis_layer *)0)->name;
+               H5Tget_size(name) < NAME_SIZE;
     if (name >= 0) H5Tclose(name);
     for (size_t i = 0; fit && i < sizeof number / sizeof *number; i++) {
         at = H5Tget_member_index(type, number[i]);
@@ -167,10 +168,21 @@ static bool members_fit(hid_t type)
     return fit;
 }
 
+/* Of the file's character set, which HDF5 does not convert. */
+static hid_t name_like(hid_t compound)
+{
+    int at = H5Tget_member_index(compound, "name");
+    hid_t type = at >= 0 ? H5Tget_member_type(compound, (unsigned)at) : -1;
+    if (type < 0) return type;
+    if (H5Tset_size(type, NAME_SIZE) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0) return type;
+    H5Tclose(type);
+    return -1;
+}
+
 static tamis_status read_table(const tamis__h5 *h5, hid_t dataset, uint64_t layers,
                                tamis_layer *layer, tamis_error *err)
 {
-    hid_t found = H5Dget_type(dataset), memory = struct_type();
+    hid_t found = H5Dget_type(dataset), memory = -1;
     tamis_status status = TAMIS_OK;
     if (found < 0 || !members_fit(found))
         status = tamis__fail(
@@ -180,6 +192,7 @@ static tamis_status read_table(const tamis__h5 *h5, hid_t dataset, uint64_t laye
             h5->path);
     if (status == TAMIS_OK)
         status = tamis__h5_dataset_backed(h5, dataset, "layer", layers, H5Tget_size(found), err);
+    if (status == TAMIS_OK) memory = struct_type(name_like(found));
     if (status == TAMIS_OK &&
         (memory < 0 || H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, layer) < 0))
         status = tamis__h5_fail(err, TAMIS_ERR_FORMAT, "'%s': dataset 'layer' cannot be read",

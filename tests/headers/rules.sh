@@ -100,6 +100,10 @@ find lib/*/ cli tests/unit bench -name "*.c" | sort | while read -r file; do
         listed=${base#test_}
         listed=${listed%.c}
         ;;
+    bench/bench_*.c)
+        listed=${base#bench_}
+        listed=${listed%.c}
+        ;;
     *) listed=$base ;;
     esac
     grep -q "'\(test_\)\{0,1\}$listed'" "${file%/*}/meson.build" 2>/dev/null ||

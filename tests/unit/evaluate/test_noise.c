@@ -143,9 +143,7 @@ START_TEST(reads_text)
     ck_ok(read_text("# flipped\n3\r\n\n  0 # again\n3\n\t4", &bad, &err));
     ck_assert_mem_eq(bad, ((uint8_t[]){1, 0, 0, 1, 1}), 5);
     free(bad);
-    ck_ok(read_text("", &bad, &err));
-    ck_assert_mem_eq(bad, ((uint8_t[]){0, 0, 0, 0, 0}), 5);
-    free(bad);
+    ck_fails(read_text("", &bad, &err), TAMIS_ERR_SHAPE, "marks none of the rows");
     ck_fails(read_text("1\n5\n", &bad, &err), TAMIS_ERR_SHAPE, "line 2: there is no row 5");
     ck_fails(read_text("1\n\nx\n", &bad, &err), TAMIS_ERR_FORMAT,
              "line 3: 'x' is not a row number");

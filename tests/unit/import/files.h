@@ -13,13 +13,16 @@
 /* A buffer that grows at its end. Zero-initialise; free(bytes). */
 typedef struct bytes {
     unsigned char *bytes;
-    size_t size;
+    size_t size, room;
 } bytes;
 
 static inline void put(bytes *out, const void *data, size_t size)
 {
-    out->bytes = realloc(out->bytes, out->size + size + 1);
-    ck_assert_ptr_nonnull(out->bytes);
+    if (out->size + size + 1 > out->room) {
+        out->room = 2 * (out->size + size) + 64;
+        out->bytes = realloc(out->bytes, out->room);
+        ck_assert_ptr_nonnull(out->bytes);
+    }
     if (size) memcpy(out->bytes + out->size, data, size);
     out->size += size;
     out->bytes[out->size] = '\0';

@@ -584,7 +584,9 @@ START_TEST(test_failures)
         tamis__fault_memory_after(-1);
         tamis__fault_io_after(-1);
         if (status == TAMIS_OK) break;
-        ck_assert_int_eq(status, _i ? TAMIS_ERR_IO : TAMIS_ERR_NOMEM);
+        /* Memory that runs out inside HDF5 comes back as a file that cannot be written. */
+        ck_assert_msg(status == TAMIS_ERR_IO || (!_i && status == TAMIS_ERR_NOMEM),
+                      "failure %ld: %s: %s", n, tamis_status_name(status), err.message);
         ck_assert_str_ne(err.message, "");
         ck_assert_msg(!exists("g.h5") && !exists("g.h5.part"),
                       "a file is left after failure %ld: %s", n, err.message);

@@ -134,13 +134,13 @@ START_TEST(damaged)
     gsl_rng *rng = tamis__rng_create();
     tamis__rng_key(rng, 7, TAMIS__STREAM_TEST, (uint64_t)_i);
     for (int round = 0; round < 150; round++) {
-        char *damaged = malloc(size);
-        memcpy(damaged, bytes, size);
+        char *copy = malloc(size);
+        memcpy(copy, bytes, size);
         for (unsigned long n = 1 + gsl_rng_uniform_int(rng, 4); n > 0; n--)
-            damaged[gsl_rng_uniform_int(rng, size)] = (char)gsl_rng_uniform_int(rng, 256);
-        write_bytes("t.h5", damaged, size);
+            copy[gsl_rng_uniform_int(rng, size)] = (char)gsl_rng_uniform_int(rng, 256);
+        write_bytes("t.h5", copy, size);
         exercise("t.h5");
-        free(damaged);
+        free(copy);
     }
     bytes[1] = 'h';
     write_bytes("t.h5", bytes, size);
@@ -189,9 +189,11 @@ END_TEST
 
 static void set_number(const char *object, const char *name, double value)
 {
-    hid_t file = opened("s.h5"), attribute = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = opened("s.h5"), where = H5Oopen(file, object, H5P_DEFAULT);
+    hid_t attribute = H5Aopen(where, name, H5P_DEFAULT);
     ck_assert(H5Awrite(attribute, H5T_NATIVE_DOUBLE, &value) >= 0);
     H5Aclose(attribute);
+    H5Oclose(where);
     H5Fclose(file);
 }
 

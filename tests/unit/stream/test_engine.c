@@ -313,7 +313,7 @@ START_TEST(test_rows_that_are_not_finite)
     patch("t.h5", plan_value(&small_train, 1, 400, 7), NAN);
     ck_ok(tamis_store_open(&s.train, s.context, "t.h5", &err));
     s.product.train = s.train;
-    ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "the score of row 400 (id 7400)");
+    ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "row 400 (id 7400) at checkpoint 1 is not finite");
     tamis_store_close(&s.train);
     patch("t.h5", (float)naive_norm(&small_train, 1, 400), NAN);
     ck_ok(tamis_store_open(&s.train, s.context, "t.h5", &err));

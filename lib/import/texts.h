@@ -1,8 +1,8 @@
 /* Many short texts in little memory: names of classes and groups, ids.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef TAMIS_IMPORT_STRINGS_H
-#define TAMIS_IMPORT_STRINGS_H
+#ifndef TAMIS_IMPORT_TEXTS_H
+#define TAMIS_IMPORT_TEXTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Many short texts in little memory.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "import/strings.h"
+#include "import/texts.h"
 
 #include <stdlib.h>
 #include <string.h>
