@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -190,6 +191,47 @@ tamis_status tamis__output_publish(const tamis_context *context, const char *par
     return status;
 }
 
+/* Open and lock; false when another run holds the file. Not emptied before it is ours. */
+static bool lock_part(const char *part, int *ret_fd)
+{
+    struct stat mine, there;
+    for (;;) {
+        int fd = tamis__fault_io() ? -1 : open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        *ret_fd = fd;
+        if (fd < 0) return true;
+        if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            close(fd);
+            return false;
+        }
+        /* The run that held it may have renamed it into place meanwhile: then it is not ours. */
+        if (fstat(fd, &mine) == 0 && stat(part, &there) == 0 && mine.st_ino == there.st_ino &&
+            mine.st_dev == there.st_dev)
+            return true;
+        close(fd);
+    }
+}
+
+tamis_status tamis__part_open(const tamis_context *context, const char *part, const char *path,
+                              int *ret_fd, tamis_error *err)
+{
+    int fd = -1;
+    if (!lock_part(part, &fd))
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "'%s' is being written by another run: wait for it, or use another name",
+                           path);
+    if (fd < 0) return tamis__fail_errno(err, "cannot write '%s'", path);
+    tamis__temporary(context, part, true);
+    if (ftruncate(fd, 0)) {
+        tamis_status status = tamis__fail_errno(err, "cannot write '%s'", path);
+        close(fd);
+        unlink(part);
+        tamis__temporary(context, part, false);
+        return status;
+    }
+    *ret_fd = fd;
+    return TAMIS_OK;
+}
+
 static tamis_status open_target(tamis__output *output, tamis_error *err)
 {
     struct stat st;
@@ -200,16 +242,17 @@ static tamis_status open_target(tamis__output *output, tamis_error *err)
     bool in_place = stat(output->path, &st) == 0 && !S_ISREG(st.st_mode);
     if (in_place) {
         output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
-    } else {
-        output->part = tamis__part_path(output->path);
-        if (!output->part) return tamis__fail_memory(err, "a file name", strlen(output->path));
-        tamis__temporary(output->context, output->part, true);
-        output->fd = tamis__fault_io()
-                         ? -1
-                         : open(output->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (output->fd < 0) return tamis__fail_errno(err, "cannot write '%s'", output->path);
+        return TAMIS_OK;
     }
-    if (output->fd < 0) return tamis__fail_errno(err, "cannot write '%s'", output->path);
-    return TAMIS_OK;
+    char *part = tamis__part_path(output->path);
+    if (!part) return tamis__fail_memory(err, "a file name", strlen(output->path));
+    tamis_status status = tamis__part_open(output->context, part, output->path, &output->fd, err);
+    if (status == TAMIS_OK)
+        output->part = part; /* from here on ours to remove */
+    else
+        free(part);
+    return status;
 }
 
 tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *context,

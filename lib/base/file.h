@@ -33,6 +33,11 @@ void tamis__input_sequential(const tamis__input *input);
  * out of memory. */
 char *tamis__part_path(const char *path);
 
+/* Create the temporary file `part` of output `path`, empty and locked against other runs for as long as
+ * *ret_fd is open, and tell the context. Errors: IO, also when another run is writing it. */
+tamis_status tamis__part_open(const tamis_context *context, const char *part, const char *path,
+                              int *ret_fd, tamis_error *err);
+
 /* Check that `path` may be written: absent, or a regular file (directory when `directory`) and
  * `force`. Errors: IO saying "exists ... use -f". A device or pipe passes when `allow_device`. */
 tamis_status tamis__output_check(const char *path, bool force, bool allow_device, tamis_error *err);

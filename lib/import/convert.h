@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* n packed little-endian values at `in`, of any alignment, to out[0], out[step], out[2 * step] ... */
+/* n packed little-endian values at `in`, of any alignment, to out[0], out[step], out[2 * step]
+ * ... */
 typedef void (*tamis__convert_fn)(float *out, size_t step, const unsigned char *in, size_t n);
 
 /* `kind`: 'b' boolean (1 byte), 'i' and 'u' integers (1, 2, 4, 8), 'f' IEEE floats (2, 4, 8), 'B'

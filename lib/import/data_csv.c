@@ -99,7 +99,7 @@ static tamis_status read_header(csv *c, tamis_error *err)
     return check_duplicates(c, err);
 }
 
-/* --- what the columns are for ----------------------------------------------------------------- */
+/* --- what the columns are for --------------------------------------------------------------- */
 
 static tamis_status find_column(const csv *c, const char *name, column **ret_column,
                                 tamis_error *err)
@@ -178,7 +178,7 @@ static tamis_status assign_columns(csv *c, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* --- rows ------------------------------------------------------------------------------------- */
+/* --- rows ----------------------------------------------------------------------------------- */
 
 static bool is_space(char byte)
 {

@@ -60,7 +60,7 @@ static tamis_status parse_record(const jsonl *j, json_t **ret_object, tamis_erro
     return TAMIS_OK;
 }
 
-/* --- what the keys are for, told by the first record -------------------------------------------- */
+/* --- what the keys are for, told by the first record ---------------------------------------- */
 
 /* Error naming the nearest key unless the first record has this one. */
 static tamis_status need_key(const jsonl *j, json_t *first, const char *name, tamis_error *err)
@@ -155,7 +155,7 @@ static tamis_status assign_keys(jsonl *j, json_t *first, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ----------------------------------------------------------------------------------- */
 
 static tamis_status read_number(const json_t *value, float *out, tamis_error *err)
 {

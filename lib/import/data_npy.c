@@ -14,8 +14,8 @@
 /* Rows converted between two looks at the progress callback. */
 #define BLOCK_ROWS 4096
 
-/* A Fortran row's bytes are one here, one there: they are gathered, so that both orders of one array
- * have the same digests. */
+/* A Fortran row's bytes are one here, one there: they are gathered, so that both orders of one
+ * array have the same digests. */
 static void gather(const tamis__npy *npy, uint64_t row, unsigned char *out)
 {
     const unsigned char *in = (const unsigned char *)npy->data + (size_t)row * npy->item_size;

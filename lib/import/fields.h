@@ -25,8 +25,8 @@ typedef struct tamis__field {
 /* Start on a record; keeps the scratch memory. */
 void tamis__fields_start(tamis__fields *fields, char delimiter, const void *record, size_t size);
 
-/* The next field; call while fields->more. Errors, without the place: FORMAT (text after the closing
- * quote, quote not closed), NOMEM. */
+/* The next field; call while fields->more. Errors, without the place: FORMAT (text after the
+ * closing quote, quote not closed), NOMEM. */
 tamis_status tamis__fields_next(tamis__fields *fields, tamis__field *ret_field, tamis_error *err);
 
 void tamis__fields_fini(tamis__fields *fields);

@@ -1,7 +1,7 @@
 /* The formats that rows and scores are imported from.
  *
- * A new format is one file that defines `const tamis__importer_class tamis__importer_<name>`, its name
- * in the list below (alphabetical) and its file in meson.build.
+ * A new format is one file that defines `const tamis__importer_class tamis__importer_<name>`,
+ * its name in the list below (alphabetical) and its file in meson.build.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_IMPORT_IMPORTERS_H

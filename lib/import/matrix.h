@@ -15,8 +15,8 @@ typedef struct tamis__matrix {
     const tamis__tensor *tensor; /* NULL: npy */
 } tamis__matrix;
 
-/* Floating types only. Errors: those of the formats, UNSUPPORTED, SHAPE (no rows or columns), ARG (no
- * such tensor). */
+/* Floating types only. Errors: those of the formats, UNSUPPORTED, SHAPE (no rows or columns),
+ * ARG (no such tensor). */
 tamis_status tamis__matrix_open_npy(tamis__matrix *ret_matrix, const tamis_context *context,
                                     const char *path, tamis_error *err);
 tamis_status tamis__matrix_open_safetensors(tamis__matrix *ret_matrix, const tamis_context *context,
@@ -24,7 +24,8 @@ tamis_status tamis__matrix_open_safetensors(tamis__matrix *ret_matrix, const tam
 /* Accepts a zeroed struct. */
 void tamis__matrix_close(tamis__matrix *matrix);
 
-/* Rows as [rows, cols] floats. Errors: NUMERIC naming row and column of a value that is not finite. */
+/* Rows as [rows, cols] floats. Errors: NUMERIC naming row and column of a value that is not
+ * finite. */
 tamis_status tamis__matrix_read(const tamis__matrix *matrix, uint64_t first, uint64_t rows,
                                 float *out, tamis_error *err);
 

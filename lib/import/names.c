@@ -11,7 +11,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* The slot of a name, or the free one where it belongs. Slots are a power of two, never all full. */
+/* The slot of a name, or the free one where it belongs. Slots are a power of two, never all
+ * full. */
 static size_t find_slot(const tamis__names *names, const char *text, size_t size)
 {
     size_t mask = names->slots - 1, at = (size_t)tamis__digest(text, size) & mask;

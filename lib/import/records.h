@@ -1,11 +1,11 @@
 /* Records of a text file, as spans of its bytes: what is a record is decided here and nowhere
  * else, so that readers and manifests agree on counts and digests.
  *
- * CSV and TSV (RFC 4180): a record ends at a line end outside quotes. A quote opens a field only as
- * the field's first byte and a doubled one stays inside; elsewhere it is an ordinary byte. The first
- * record is the header, number -1. JSON Lines: a record is a line. The line end is LF or CRLF. A
- * byte order mark at the start belongs to no record. Lines without bytes (JSON Lines: with nothing
- * but spaces and tabs) are skipped and not counted, but line numbers go on.
+ * CSV and TSV (RFC 4180): a record ends at a line end outside quotes. A quote opens a field only
+ * as the field's first byte and a doubled one stays inside; elsewhere it is an ordinary byte.
+ * The first record is the header, number -1. JSON Lines: a record is a line. The line end is LF
+ * or CRLF. A byte order mark at the start belongs to no record. Lines without bytes (JSON Lines:
+ * with nothing but spaces and tabs) are skipped and not counted, but line numbers go on.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_IMPORT_RECORDS_H

@@ -1,7 +1,7 @@
 /* The data formats of this build.
  *
- * A new format is one file that defines `const tamis__reader_class tamis__reader_<name>`, its name in
- * the list below and its file in meson.build.
+ * A new format is one file that defines `const tamis__reader_class tamis__reader_<name>`, its
+ * name in the list below and its file in meson.build.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_IMPORT_REGISTRY_H
@@ -20,7 +20,8 @@ typedef struct tamis__reader_class {
 } tamis__reader_class;
 
 /* clang-format off */
-/* In the order in which first bytes are looked at: JSON Lines last, since a '{' is little to go by. */
+/* In the order in which first bytes are looked at: JSON Lines last, since a '{' is little to go
+ * by. */
 #define TAMIS__READERS(X) \
     X(npy) \
     X(idx) \

@@ -8,11 +8,11 @@
 
 typedef struct tamis__tensor {
     char *name;
-    char dtype[16];     /* as written: "F32", "BF16" ... */
+    char dtype[16]; /* as written: "F32", "BF16" ... */
     int dims;
     uint64_t shape[8];
-    uint64_t count;     /* product of the shape */
-    const void *data;   /* in the mapping */
+    uint64_t count;   /* product of the shape */
+    const void *data; /* in the mapping */
 } tamis__tensor;
 
 typedef struct tamis__safetensors {
@@ -29,7 +29,8 @@ tamis_status tamis__safetensors_open(tamis__safetensors *ret_file, const tamis_c
                                      const char *path, tamis_error *err);
 /* The same of bytes that stay the caller's (standard input, a decompressed file). */
 tamis_status tamis__safetensors_view(tamis__safetensors *ret_file, const tamis_context *context,
-                                     const void *bytes, size_t size, const char *path, tamis_error *err);
+                                     const void *bytes, size_t size, const char *path,
+                                     tamis_error *err);
 void tamis__safetensors_close(tamis__safetensors *file);
 
 /* NULL when absent. */
@@ -45,10 +46,11 @@ tamis_status tamis__tensor_read(const tamis__tensor *tensor, uint64_t first, uin
 tamis_status tamis__tensor_integer(const tamis__tensor *tensor, uint64_t i, int64_t *ret_value,
                                    const char *path, tamis_error *err);
 
-/* The tensor to read rows from: `name`, or when that is NULL the only one of two dimensions. Errors:
- * ARG listing the names. */
-tamis_status tamis__safetensors_pick(const tamis__safetensors *file, const char *name, const char *path,
-                                     const tamis__tensor **ret_tensor, tamis_error *err);
+/* The tensor to read rows from: `name`, or when that is NULL the only one of two dimensions.
+ * Errors: ARG listing the names. */
+tamis_status tamis__safetensors_pick(const tamis__safetensors *file, const char *name,
+                                     const char *path, const tamis__tensor **ret_tensor,
+                                     tamis_error *err);
 
 /* Bytes of one element; 0 when the dtype is not read. */
 size_t tamis__tensor_item_size(const tamis__tensor *tensor);

@@ -19,8 +19,8 @@ typedef struct tamis__table {
     tamis__ids ids;
 } tamis__table;
 
-/* Allocate for this many rows; `parts` says which columns will be filled in. Errors: SHAPE (no rows,
- * no columns), NOMEM (over the context's limit), ARG (the fixed class list is wrong). */
+/* Allocate for this many rows; `parts` says which columns will be filled in. Errors: SHAPE (no
+ * rows, no columns), NOMEM (over the context's limit), ARG (the fixed class list is wrong). */
 tamis_status tamis__table_start(tamis__table *table, uint64_t rows, uint64_t columns,
                                 unsigned parts, tamis_error *err);
 

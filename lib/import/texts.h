@@ -12,7 +12,7 @@
 /* Most bytes of an id or a name: what a gradient store keeps. */
 #define TAMIS__TEXT_LIMIT 4095
 
-/* --- a list ----------------------------------------------------------------------------------- */
+/* --- a list --------------------------------------------------------------------------------- */
 
 /* Texts one after another, each ended by a zero byte. Zero-initialise. */
 typedef struct tamis__strings {
@@ -30,11 +30,11 @@ const char *tamis__strings_at(const tamis__strings *strings, size_t i);
 char **tamis__strings_block(const tamis__strings *strings, const uint32_t *order);
 void tamis__strings_fini(tamis__strings *strings);
 
-/* FORMAT unless the text is well-formed UTF-8 without zero bytes, not empty and not too long. `what`
- * starts the message ("the id"). */
+/* FORMAT unless the text is well-formed UTF-8 without zero bytes, not empty and not too long.
+ * `what` starts the message ("the id"). */
 tamis_status tamis__text_check(const char *text, size_t size, const char *what, tamis_error *err);
 
-/* --- a set ------------------------------------------------------------------------------------ */
+/* --- a set ---------------------------------------------------------------------------------- */
 
 /* Distinct names, numbered as they come. Zero-initialise. */
 typedef struct tamis__names {
@@ -54,7 +54,7 @@ tamis_status tamis__names_sort(const tamis__names *names, int32_t *index, uint64
                                char ***ret_block, tamis_error *err);
 void tamis__names_fini(tamis__names *names);
 
-/* --- ids -------------------------------------------------------------------------------------- */
+/* --- ids ------------------------------------------------------------------------------------ */
 
 /* Ids of rows: numbers as long as every one is a decimal number that reads back to the same text,
  * texts from the first that is not. Zero-initialise. */

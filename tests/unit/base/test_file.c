@@ -316,6 +316,21 @@ START_TEST(output_stale_part)
 }
 END_TEST
 
+/* Two runs with one output: the second one stops, and the first one's file is untouched. */
+START_TEST(output_of_two_runs)
+{
+    tamis__output first, second;
+    ck_ok(tamis__output_open(&first, context, "out", false, &err));
+    ck_ok(tamis__output_write(&first, "first", 5, &err));
+    ck_fails(tamis__output_open(&second, context, "out", false, &err), TAMIS_ERR_IO,
+             "'out' is being written by another run");
+    ck_assert(exists("out.part"));
+    ck_ok(tamis__output_commit(&first, &err));
+    has("out", "first");
+    ck_assert_int_eq(files_here(), 1);
+}
+END_TEST
+
 START_TEST(output_device)
 {
     ck_ok(write_text("/dev/null", "gone", false));
@@ -490,6 +505,7 @@ int main(void)
     tcase_add_test(tests, output_refused);
     tcase_add_test(tests, output_race);
     tcase_add_test(tests, output_stale_part);
+    tcase_add_test(tests, output_of_two_runs);
     tcase_add_test(tests, output_device);
     tcase_add_test(tests, output_full_early);
     tcase_add_test(tests, output_pipe);

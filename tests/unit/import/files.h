@@ -35,12 +35,14 @@ static inline void put_text(bytes *out, const char *text)
 
 static inline void put_little(bytes *out, uint64_t value, size_t size)
 {
-    for (size_t i = 0; i < size; i++) put(out, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
+    for (size_t i = 0; i < size; i++)
+        put(out, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
 }
 
 static inline void put_big(bytes *out, uint64_t value, size_t size)
 {
-    for (size_t i = size; i-- > 0;) put(out, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
+    for (size_t i = size; i-- > 0;)
+        put(out, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
 }
 
 static inline void drop(bytes *b)
@@ -89,7 +91,8 @@ static inline bytes npy_start(unsigned version, const char *header)
 static inline bytes npy_of(const char *descr, const char *shape)
 {
     char header[256];
-    snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
+    snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
+             descr, shape);
     return npy_start(1, header);
 }
 
@@ -112,7 +115,8 @@ static inline tamis_context *new_context(uint64_t memory)
 {
     tamis_error err = {0};
     tamis_context *context = NULL;
-    ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 1, .memory = memory}, &err));
+    ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 1, .memory = memory},
+                               &err));
     return context;
 }
 

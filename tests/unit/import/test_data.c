@@ -42,7 +42,8 @@ static void check_values(const tamis_data *data, uint64_t rows, uint64_t columns
     ck_assert_uint_eq(data->rows, rows);
     ck_assert_uint_eq(data->columns, columns);
     for (uint64_t i = 0; i < rows * columns; i++)
-        ck_assert_msg(data->x[i] == x[i], "value %d: %g, not %g", (int)i, (double)data->x[i], (double)x[i]);
+        ck_assert_msg(data->x[i] == x[i], "value %d: %g, not %g", (int)i, (double)data->x[i],
+                      (double)x[i]);
 }
 
 static void check_names(char **names, const char *const *wanted, size_t n)
@@ -57,16 +58,18 @@ static void write_gzip(const char *name, const void *data, size_t size)
     ck_assert_int_eq(gzclose(file), Z_OK);
 }
 
-/* --- CSV ---------------------------------------------------------------------------------------- */
+/* --- CSV ------------------------------------------------------------------------------------ */
 
 START_TEST(csv_all_parts)
 {
-    write_text("d.csv", "\xef\xbb\xbf" "id,age,\"the \"\"x\"\"\",class,task\r\n"
+    write_text("d.csv", "\xef\xbb\xbf"
+                        "id,age,\"the \"\"x\"\"\",class,task\r\n"
                         "a7,1.5, 2 ,cat,\"one,\ntwo\"\r\n"
                         "\r\n"
                         "b,-3e2,\"0.25\",dog,z\r\n"
                         "a7,+0,1,\"ape\",z");
-    tamis_data *d = read_with((tamis_data_options){.path = "d.csv", .label = "class", .id = "id", .group = "task"});
+    tamis_data *d = read_with(
+        (tamis_data_options){.path = "d.csv", .label = "class", .id = "id", .group = "task"});
     check_values(d, 3, 2, (float[]){1.5f, 2, -300, 0.25f, 0, 1});
     check_names(d->feature_name, (const char *[]){"age", "the \"x\""}, 2);
     ck_assert_uint_eq(d->classes, 3);
@@ -77,8 +80,10 @@ START_TEST(csv_all_parts)
     ck_assert_uint_eq(d->groups, 2);
     check_names(d->group_name, (const char *[]){"one,\ntwo", "z"}, 2);
     ck_assert(d->group[0] == 0 && d->group[1] == 1 && d->group[2] == 1);
-    static const char *const record[] = {"a7,1.5, 2 ,cat,\"one,\ntwo\"", "b,-3e2,\"0.25\",dog,z", "a7,+0,1,\"ape\",z"};
-    for (int i = 0; i < 3; i++) ck_assert_uint_eq(d->digest[i], tamis__digest(record[i], strlen(record[i])));
+    static const char *const record[] = {"a7,1.5, 2 ,cat,\"one,\ntwo\"", "b,-3e2,\"0.25\",dog,z",
+                                         "a7,+0,1,\"ape\",z"};
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(d->digest[i], tamis__digest(record[i], strlen(record[i])));
     tamis_data_free(&d);
     ck_assert_ptr_null(d);
     tamis_data_free(&d);
@@ -117,7 +122,8 @@ START_TEST(csv_fixed_classes)
     check_names(d->class_name, names, 3);
     tamis_data_free(&d);
     write_text("d.csv", "x,y\n1,cat\n2,\"c\now\"\n");
-    refuse(options, TAMIS_ERR_FORMAT, "'d.csv' line 3, column 'y': 'c ow' is none of the 3 known classes 'dog', 'cat', 'ape'");
+    refuse(options, TAMIS_ERR_FORMAT,
+           "'d.csv' line 3, column 'y': 'c ow' is none of the 3 known classes 'dog', 'cat', 'ape'");
     options.class_name = (const char *const[]){"dog", "cat", "dog"};
     refuse(options, TAMIS_ERR_ARG, "'dog' is twice");
 
@@ -143,15 +149,21 @@ START_TEST(csv_features)
     d = read_with((tamis_data_options){.path = "d.csv", .ignore = "e,b"});
     check_values(d, 2, 2, (float[]){1, 3, 4, 6});
     tamis_data_free(&d);
-    refuse((tamis_data_options){.path = "d.csv"}, TAMIS_ERR_FORMAT, "'d.csv' line 2, column 'e': 'x' is not a number");
-    refuse((tamis_data_options){.path = "d.csv", .label = "E"}, TAMIS_ERR_ARG, "no column 'E': did you mean 'e'?");
-    refuse((tamis_data_options){.path = "d.csv", .id = "nothing"}, TAMIS_ERR_ARG, "no column 'nothing'");
+    refuse((tamis_data_options){.path = "d.csv"}, TAMIS_ERR_FORMAT,
+           "'d.csv' line 2, column 'e': 'x' is not a number");
+    refuse((tamis_data_options){.path = "d.csv", .label = "E"}, TAMIS_ERR_ARG,
+           "no column 'E': did you mean 'e'?");
+    refuse((tamis_data_options){.path = "d.csv", .id = "nothing"}, TAMIS_ERR_ARG,
+           "no column 'nothing'");
     refuse((tamis_data_options){.path = "d.csv", .ignore = "zz"}, TAMIS_ERR_ARG, "no column 'zz'");
-    refuse((tamis_data_options){.path = "d.csv", .features = "a,q"}, TAMIS_ERR_ARG, "no column 'q'");
+    refuse((tamis_data_options){.path = "d.csv", .features = "a,q"}, TAMIS_ERR_ARG,
+           "no column 'q'");
     refuse((tamis_data_options){.path = "d.csv", .features = "a,a"}, TAMIS_ERR_ARG, "named twice");
     refuse((tamis_data_options){.path = "d.csv", .features = "a,\"b"}, TAMIS_ERR_ARG, "not closed");
-    refuse((tamis_data_options){.path = "d.csv", .features = "a,e", .label = "e"}, TAMIS_ERR_ARG, "something else");
-    refuse((tamis_data_options){.path = "d.csv", .ignore = "a,b,e,\"c,d\""}, TAMIS_ERR_ARG, "no column is left");
+    refuse((tamis_data_options){.path = "d.csv", .features = "a,e", .label = "e"}, TAMIS_ERR_ARG,
+           "something else");
+    refuse((tamis_data_options){.path = "d.csv", .ignore = "a,b,e,\"c,d\""}, TAMIS_ERR_ARG,
+           "no column is left");
 }
 END_TEST
 
@@ -167,7 +179,8 @@ START_TEST(csv_wrong)
         {"a,y\n", "no rows", TAMIS_ERR_SHAPE},
         {"a,y", "no rows", TAMIS_ERR_SHAPE},
         {"a,y\n1,c\n2\n", "'d.csv' line 3: 1 field, the header has 2", TAMIS_ERR_FORMAT},
-        {"a,y\n1,c\n\n2,c,3,4\n", "'d.csv' line 4: at least 3 fields, the header has 2", TAMIS_ERR_FORMAT},
+        {"a,y\n1,c\n\n2,c,3,4\n", "'d.csv' line 4: at least 3 fields, the header has 2",
+         TAMIS_ERR_FORMAT},
         {"a,y,a\n1,c,2\n", "'a' is there twice", TAMIS_ERR_FORMAT},
         {"a,,y,\n1,2,c,3\n", "'' is there twice", TAMIS_ERR_FORMAT},
         {"a,y\n\"1\n\",c\n", "line 2, column 'a': '1 ' is not", TAMIS_ERR_FORMAT},
@@ -179,21 +192,27 @@ START_TEST(csv_wrong)
         {"a,y\n-Inf,c\n", "'-Inf' is not finite", TAMIS_ERR_NUMERIC},
         {"a,y\n1e39,c\n", "'1e39' is not finite", TAMIS_ERR_NUMERIC},
         {"a,y\n1,\n", "column 'y': the label is empty", TAMIS_ERR_FORMAT},
-        {"a,y\n1,caf\xe9\n", "column 'y': the label is not UTF-8 text (its byte 3)", TAMIS_ERR_FORMAT},
+        {"a,y\n1,caf\xe9\n", "column 'y': the label is not UTF-8 text (its byte 3)",
+         TAMIS_ERR_FORMAT},
         {"a\xff,y\n1,c\n", "column 1: the column's name is not UTF-8", TAMIS_ERR_FORMAT},
-        {"\xff\xfe" "a\0,\0y\0", "UTF-16", TAMIS_ERR_UNSUPPORTED},
+        {"\xff\xfe"
+         "a\0,\0y\0",
+         "UTF-16", TAMIS_ERR_UNSUPPORTED},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         write_text("d.csv", cases[k].text);
-        refuse((tamis_data_options){.path = "d.csv", .label = "y"}, cases[k].status, cases[k].message);
+        refuse((tamis_data_options){.path = "d.csv", .label = "y"}, cases[k].status,
+               cases[k].message);
     }
     write_bytes("d.csv", "a,y\n1,c\0d\n", 10);
-    refuse((tamis_data_options){.path = "d.csv", .label = "y"}, TAMIS_ERR_FORMAT, "not UTF-8 text (its byte 1)");
+    refuse((tamis_data_options){.path = "d.csv", .label = "y"}, TAMIS_ERR_FORMAT,
+           "not UTF-8 text (its byte 1)");
     bytes b = {0};
     put_text(&b, "a,y\n1,");
     for (int i = 0; i < 4096; i++) put_text(&b, "y");
     save("d.csv", &b);
-    refuse((tamis_data_options){.path = "d.csv", .label = "y"}, TAMIS_ERR_FORMAT, "4096 bytes: at most 4095");
+    refuse((tamis_data_options){.path = "d.csv", .label = "y"}, TAMIS_ERR_FORMAT,
+           "4096 bytes: at most 4095");
 }
 END_TEST
 
@@ -214,7 +233,8 @@ START_TEST(csv_round_trip)
     gsl_rng *rng = tamis__rng_create();
     for (int round = 0; round < 300; round++) {
         float x[40];
-        unsigned rows = 1 + (unsigned)gsl_rng_uniform_int(rng, 10), columns = 1 + (unsigned)gsl_rng_uniform_int(rng, 4);
+        unsigned rows = 1 + (unsigned)gsl_rng_uniform_int(rng, 10),
+                 columns = 1 + (unsigned)gsl_rng_uniform_int(rng, 4);
         int32_t label[10];
         bytes b = {0};
         for (unsigned j = 0; j < columns; j++) {
@@ -227,13 +247,16 @@ START_TEST(csv_round_trip)
             for (unsigned j = 0; j < columns; j++) {
                 char cell[64];
                 x[i * columns + j] = (float)(gsl_rng_uniform(rng) * 1e3 - 500);
-                snprintf(cell, sizeof cell, gsl_rng_uniform_int(rng, 2) ? "\"%.9g\"," : " %.9e\t,", (double)x[i * columns + j]);
+                snprintf(cell, sizeof cell, gsl_rng_uniform_int(rng, 2) ? "\"%.9g\"," : " %.9e\t,",
+                         (double)x[i * columns + j]);
                 put_text(&b, cell);
             }
             static const char *const classes[] = {"a", "\"a,\nb\"", "\"\"\"\"", "z"};
             label[i] = (int32_t)gsl_rng_uniform_int(rng, 4);
             put_text(&b, classes[label[i]]);
-            put_text(&b, i + 1 == rows && gsl_rng_uniform_int(rng, 2) ? "" : gsl_rng_uniform_int(rng, 2) ? "\r\n" : "\n");
+            put_text(&b, i + 1 == rows && gsl_rng_uniform_int(rng, 2) ? ""
+                         : gsl_rng_uniform_int(rng, 2)                ? "\r\n"
+                                                                      : "\n");
         }
         save("d.csv", &b);
         static const char *const names[] = {"a", "a,\nb", "\"", "z"};
@@ -257,7 +280,9 @@ START_TEST(csv_nameless_column)
     int warnings = 0;
     tamis_data *d = NULL;
     tamis_context *told = NULL;
-    ck_ok(tamis_context_create(&told, &(tamis_context_params){.threads = 1, .log = count_line, .cookie = &warnings}, &err));
+    ck_ok(tamis_context_create(
+        &told, &(tamis_context_params){.threads = 1, .log = count_line, .cookie = &warnings},
+        &err));
     write_text("d.csv", ",a\n0,5\n1,6\n");
     ck_ok(tamis_data_read(&d, told, &(tamis_data_options){.path = "d.csv"}, &err));
     check_values(d, 2, 2, (float[]){0, 5, 1, 6});
@@ -267,14 +292,16 @@ START_TEST(csv_nameless_column)
 }
 END_TEST
 
-/* --- JSON Lines --------------------------------------------------------------------------------- */
+/* --- JSON Lines ----------------------------------------------------------------------------- */
 
 START_TEST(jsonl_keys)
 {
-    write_text("d.jsonl", "\xef\xbb\xbf{\"y\":\"b\",\"n\":1,\"t\":\"text\",\"m\":2.5,\"i\":10,\"g\":true}\r\n"
-                          " \t\r\n\n"
-                          "{\"m\":-1e2,\"extra\":9,\"n\":3,\"y\":\"a\",\"i\":11,\"g\":false}");
-    tamis_data *d = read_with((tamis_data_options){.path = "d.jsonl", .label = "y", .id = "i", .group = "g"});
+    write_text("d.jsonl",
+               "\xef\xbb\xbf{\"y\":\"b\",\"n\":1,\"t\":\"text\",\"m\":2.5,\"i\":10,\"g\":true}\r\n"
+               " \t\r\n\n"
+               "{\"m\":-1e2,\"extra\":9,\"n\":3,\"y\":\"a\",\"i\":11,\"g\":false}");
+    tamis_data *d = read_with(
+        (tamis_data_options){.path = "d.jsonl", .label = "y", .id = "i", .group = "g"});
     check_values(d, 2, 2, (float[]){1, 2.5f, 3, -100});
     check_names(d->feature_name, (const char *[]){"n", "m"}, 2);
     check_names(d->class_name, (const char *[]){"a", "b"}, 2);
@@ -290,9 +317,12 @@ START_TEST(jsonl_keys)
     d = read_with((tamis_data_options){.path = "d.jsonl", .features = "m,n"});
     check_values(d, 2, 2, (float[]){2.5f, 1, -100, 3});
     tamis_data_free(&d);
-    refuse((tamis_data_options){.path = "d.jsonl", .label = "yy"}, TAMIS_ERR_ARG, "no key 'yy': did you mean 'y'?");
-    refuse((tamis_data_options){.path = "d.jsonl", .features = "extra"}, TAMIS_ERR_ARG, "no key 'extra'");
-    refuse((tamis_data_options){.path = "d.jsonl", .features = "t"}, TAMIS_ERR_FORMAT, "line 1, key 't': a text is not a number");
+    refuse((tamis_data_options){.path = "d.jsonl", .label = "yy"}, TAMIS_ERR_ARG,
+           "no key 'yy': did you mean 'y'?");
+    refuse((tamis_data_options){.path = "d.jsonl", .features = "extra"}, TAMIS_ERR_ARG,
+           "no key 'extra'");
+    refuse((tamis_data_options){.path = "d.jsonl", .features = "t"}, TAMIS_ERR_FORMAT,
+           "line 1, key 't': a text is not a number");
     refuse((tamis_data_options){.path = "d.jsonl", .features = "m", .id = "t"}, TAMIS_ERR_FORMAT,
            "'d.jsonl' line 4, key 't': this record does not have it");
 }
@@ -300,7 +330,8 @@ END_TEST
 
 START_TEST(jsonl_array)
 {
-    write_text("d.json", "{\"id\":\"q\",\"x\":[1,2.5,-3],\"n\":7,\"y\":3.0}\n{\"id\":\"r\",\"x\":[4,5,6],\"n\":8,\"y\":20}\n");
+    write_text("d.json", "{\"id\":\"q\",\"x\":[1,2.5,-3],\"n\":7,\"y\":3.0}\n{\"id\":\"r\",\"x\":["
+                         "4,5,6],\"n\":8,\"y\":20}\n");
     tamis_data *d = read_with((tamis_data_options){.path = "d.json", .label = "y", .id = "id"});
     check_values(d, 2, 3, (float[]){1, 2.5f, -3, 4, 5, 6});
     ck_assert_ptr_null(d->feature_name);
@@ -327,10 +358,13 @@ START_TEST(jsonl_wrong)
         {"", "no rows", TAMIS_ERR_SHAPE},
         {"\n \n", "no rows", TAMIS_ERR_SHAPE},
         {"{\"x\":[]}\n", "no columns", TAMIS_ERR_SHAPE},
-        {"{\"x\":[1]}\n\n{\"x\":[1,2]}\n", "line 3, key 'x': 2 numbers, the first record has 1", TAMIS_ERR_FORMAT},
+        {"{\"x\":[1]}\n\n{\"x\":[1,2]}\n", "line 3, key 'x': 2 numbers, the first record has 1",
+         TAMIS_ERR_FORMAT},
         {"{\"x\":[1]}\n{\"x\":1}\n", "line 2, key 'x': not an array", TAMIS_ERR_FORMAT},
-        {"{\"x\":[1]}\n{\"w\":1}\n", "line 2, key 'x': this record does not have it", TAMIS_ERR_FORMAT},
-        {"{\"x\":[1,[2]]}\n", "line 1, key 'x': element 1: a nested value is not a number", TAMIS_ERR_FORMAT},
+        {"{\"x\":[1]}\n{\"w\":1}\n", "line 2, key 'x': this record does not have it",
+         TAMIS_ERR_FORMAT},
+        {"{\"x\":[1,[2]]}\n", "line 1, key 'x': element 1: a nested value is not a number",
+         TAMIS_ERR_FORMAT},
         {"{\"x\":[1,null]}\n", "element 1: null is not", TAMIS_ERR_FORMAT},
         {"{\"x\":[1,1e39]}\n", "element 1: 1e+39 is not finite", TAMIS_ERR_NUMERIC},
         {"{\"x\":1}\n{\"x\":{\"a\":1}}\n", "line 2, key 'x': a nested value", TAMIS_ERR_FORMAT},
@@ -351,9 +385,11 @@ START_TEST(jsonl_wrong)
         refuse((tamis_data_options){.path = "d.jsonl"}, cases[k].status, cases[k].message);
     }
     write_text("d.jsonl", "{\"x\":1,\"y\":null}\n");
-    refuse((tamis_data_options){.path = "d.jsonl", .label = "y"}, TAMIS_ERR_FORMAT, "key 'y': text or a number");
+    refuse((tamis_data_options){.path = "d.jsonl", .label = "y"}, TAMIS_ERR_FORMAT,
+           "key 'y': text or a number");
     write_text("d.jsonl", "{\"x\":1,\"y\":\"\"}\n");
-    refuse((tamis_data_options){.path = "d.jsonl", .label = "y"}, TAMIS_ERR_FORMAT, "the label is empty");
+    refuse((tamis_data_options){.path = "d.jsonl", .label = "y"}, TAMIS_ERR_FORMAT,
+           "the label is empty");
     bytes b = {0};
     put_text(&b, "{\"x\":");
     for (int i = 0; i < 100000; i++) put_text(&b, "[");
@@ -362,7 +398,7 @@ START_TEST(jsonl_wrong)
 }
 END_TEST
 
-/* --- IDX, npy, safetensors ------------------------------------------------------------------------ */
+/* --- IDX, npy, safetensors ------------------------------------------------------------------ */
 
 START_TEST(idx_types)
 {
@@ -377,7 +413,10 @@ START_TEST(idx_types)
         {0x0b, 2, {0, 1, 0x8000, 0x0102}, {0, 1, -32768, 258}},
         {0x0c, 4, {0, 1, 0x80000000, 0x01020304}, {0, 1, -2147483648.0f, 16909060}},
         {0x0d, 4, {0, 0x3f800000, 0xc0200000, 0x7f7fffff}, {0, 1, -2.5f, 0x1.fffffep127f}},
-        {0x0e, 8, {0, UINT64_C(0x3ff0000000000000), UINT64_C(0xc004000000000000), 0}, {0, 1, -2.5f, 0}},
+        {0x0e,
+         8,
+         {0, UINT64_C(0x3ff0000000000000), UINT64_C(0xc004000000000000), 0},
+         {0, 1, -2.5f, 0}},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         bytes b = {0};
@@ -390,7 +429,8 @@ START_TEST(idx_types)
         uint64_t digest = tamis__digest(b.bytes + 16 + 2 * cases[k].size, 2 * cases[k].size);
         save("d.idx", &b);
         for (int gz = 0; gz < 2; gz++) {
-            tamis_data *d = read_with((tamis_data_options){.path = gz ? "images-idx3-ubyte.gz" : "d.idx"});
+            tamis_data *d = read_with(
+                (tamis_data_options){.path = gz ? "images-idx3-ubyte.gz" : "d.idx"});
             check_values(d, 2, 2, cases[k].value);
             ck_assert_uint_eq(d->digest[1], digest);
             ck_assert(!d->feature_name && !d->label);
@@ -415,9 +455,11 @@ START_TEST(idx_wrong)
         {"\0\0\10\0x", 5, "no dimensions", TAMIS_ERR_FORMAT},
         {"\0\0\10\2\0\0\0\1", 8, "2 dimensions need 12 bytes, it has 8", TAMIS_ERR_FORMAT},
         {"\0\0\10\377\0\0\0\1", 8, "255 dimensions", TAMIS_ERR_FORMAT},
-        {"\0\0\10\1\0\0\0\3xy", 10, "is truncated: its IDX dimensions need 3 bytes of data, it has 2", TAMIS_ERR_FORMAT},
+        {"\0\0\10\1\0\0\0\3xy", 10,
+         "is truncated: its IDX dimensions need 3 bytes of data, it has 2", TAMIS_ERR_FORMAT},
         {"\0\0\10\1\0\0\0\1xy", 10, "longer than", TAMIS_ERR_FORMAT},
-        {"\0\0\16\3\377\377\377\377\377\377\377\377\377\377\377\377", 16, "overflows", TAMIS_ERR_FORMAT},
+        {"\0\0\16\3\377\377\377\377\377\377\377\377\377\377\377\377", 16, "overflows",
+         TAMIS_ERR_FORMAT},
         {"\0\0\10\2\377\377\377\377\377\377\377\377", 12, "truncated", TAMIS_ERR_FORMAT},
         {"\0\0\10\1\0\0\0\0", 8, "no rows", TAMIS_ERR_SHAPE},
         {"\0\0\10\2\0\0\0\5\0\0\0\0", 12, "no columns", TAMIS_ERR_SHAPE},
@@ -464,25 +506,32 @@ START_TEST(npy_rows_and_labels)
     ck_assert_uint_eq(f->classes, 3);
     tamis_data_free(&f);
 
-    refuse((tamis_data_options){.path = "c.npy", .labels_path = "c.npy"}, TAMIS_ERR_SHAPE, "2 columns");
-    refuse((tamis_data_options){.path = "y.npy", .labels_path = "absent.npy"}, TAMIS_ERR_IO, "absent.npy");
-    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy", .label = "y"}, TAMIS_ERR_ARG, "twice");
+    refuse((tamis_data_options){.path = "c.npy", .labels_path = "c.npy"}, TAMIS_ERR_SHAPE,
+           "2 columns");
+    refuse((tamis_data_options){.path = "y.npy", .labels_path = "absent.npy"}, TAMIS_ERR_IO,
+           "absent.npy");
+    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy", .label = "y"},
+           TAMIS_ERR_ARG, "twice");
     refuse((tamis_data_options){.path = "c.npy", .label = "y"}, TAMIS_ERR_ARG, "no column 'y'");
-    refuse((tamis_data_options){.path = "c.npy", .features = "y"}, TAMIS_ERR_ARG, "no columns to choose");
+    refuse((tamis_data_options){.path = "c.npy", .features = "y"}, TAMIS_ERR_ARG,
+           "no columns to choose");
     refuse((tamis_data_options){.path = "c.npy", .id = "y"}, TAMIS_ERR_ARG, "to take ids from");
-    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy", .classes = 10}, TAMIS_ERR_FORMAT,
-           "'y.npy' element 0: '30' is none of the 10 known classes '0', '1'");
+    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy", .classes = 10},
+           TAMIS_ERR_FORMAT, "'y.npy' element 0: '30' is none of the 10 known classes '0', '1'");
     write_bytes("y.idx", "\0\0\10\1\0\0\0\2\36\7", 10);
-    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.idx"}, TAMIS_ERR_SHAPE, "'y.idx' has 2 labels, 'c.npy' has 3 rows");
+    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.idx"}, TAMIS_ERR_SHAPE,
+           "'y.idx' has 2 labels, 'c.npy' has 3 rows");
     b = npy_of("<f4", "3,");
     put_floats(&b, (float[]){1, 2.5f, 3}, 3);
     save("y.npy", &b);
-    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy"}, TAMIS_ERR_FORMAT, "element 1: 2.5");
+    refuse((tamis_data_options){.path = "c.npy", .labels_path = "y.npy"}, TAMIS_ERR_FORMAT,
+           "element 1: 2.5");
     b = npy_of("<f8", "2, 2");
     double wide[] = {0, 0, 1e300, 0};
     put(&b, wide, sizeof wide);
     save("w.npy", &b);
-    refuse((tamis_data_options){.path = "w.npy"}, TAMIS_ERR_NUMERIC, "'w.npy' row 1, column 0: infinite");
+    refuse((tamis_data_options){.path = "w.npy"}, TAMIS_ERR_NUMERIC,
+           "'w.npy' row 1, column 0: infinite");
     b = npy_of("<f4", "");
     put_little(&b, 0, 4);
     save("w.npy", &b);
@@ -507,7 +556,8 @@ START_TEST(safetensors_rows)
     write_bytes("noname", b.bytes, b.size);
     save("d.safetensors", &b);
     for (int k = 0; k < 2; k++) {
-        tamis_data *d = read_with((tamis_data_options){.path = k ? "noname" : "d.safetensors", .label = "y"});
+        tamis_data *d = read_with(
+            (tamis_data_options){.path = k ? "noname" : "d.safetensors", .label = "y"});
         check_values(d, 2, 2, (float[]){1, 2, 4, 8});
         ck_assert_uint_eq(d->digest[1], digest);
         check_names(d->class_name, (const char *[]){"3", "5"}, 2);
@@ -517,15 +567,19 @@ START_TEST(safetensors_rows)
     tamis_data *d = read_with((tamis_data_options){.path = "d.safetensors", .features = "y"});
     check_values(d, 2, 1, (float[]){5, 3});
     tamis_data_free(&d);
-    refuse((tamis_data_options){.path = "d.safetensors", .features = "q"}, TAMIS_ERR_UNSUPPORTED, "C64");
-    refuse((tamis_data_options){.path = "d.safetensors", .features = "xx"}, TAMIS_ERR_ARG, "no tensor 'xx'");
-    refuse((tamis_data_options){.path = "d.safetensors", .label = "x"}, TAMIS_ERR_SHAPE, "4 labels for 2 rows");
-    refuse((tamis_data_options){.path = "d.safetensors", .features = "y", .label = "q"}, TAMIS_ERR_UNSUPPORTED, "integers");
+    refuse((tamis_data_options){.path = "d.safetensors", .features = "q"}, TAMIS_ERR_UNSUPPORTED,
+           "C64");
+    refuse((tamis_data_options){.path = "d.safetensors", .features = "xx"}, TAMIS_ERR_ARG,
+           "no tensor 'xx'");
+    refuse((tamis_data_options){.path = "d.safetensors", .label = "x"}, TAMIS_ERR_SHAPE,
+           "4 labels for 2 rows");
+    refuse((tamis_data_options){.path = "d.safetensors", .features = "y", .label = "q"},
+           TAMIS_ERR_UNSUPPORTED, "integers");
     refuse((tamis_data_options){.path = "d.safetensors", .group = "x"}, TAMIS_ERR_ARG, "groups");
 }
 END_TEST
 
-/* --- gzip, detection, limits ------------------------------------------------------------------------ */
+/* --- gzip, detection, limits ---------------------------------------------------------------- */
 
 START_TEST(gzip)
 {
@@ -575,8 +629,10 @@ START_TEST(detection)
     refuse((tamis_data_options){.path = "rows.data"}, TAMIS_ERR_FORMAT, "cannot tell the format");
     tamis_data *d = read_with((tamis_data_options){.path = "rows.data", .format = "csv"});
     tamis_data_free(&d);
-    refuse((tamis_data_options){.path = "rows.data", .format = "cvs"}, TAMIS_ERR_ARG, "did you mean 'csv'?");
-    refuse((tamis_data_options){.path = "rows.data", .format = "parquet"}, TAMIS_ERR_ARG, "no data format 'parquet'");
+    refuse((tamis_data_options){.path = "rows.data", .format = "cvs"}, TAMIS_ERR_ARG,
+           "did you mean 'csv'?");
+    refuse((tamis_data_options){.path = "rows.data", .format = "parquet"}, TAMIS_ERR_ARG,
+           "no data format 'parquet'");
     refuse((tamis_data_options){.path = NULL}, TAMIS_ERR_ARG, "no data file");
     refuse((tamis_data_options){.path = "absent.csv"}, TAMIS_ERR_IO, "'absent.csv'");
     refuse((tamis_data_options){.path = "."}, TAMIS_ERR_IO, "directory");
@@ -607,13 +663,16 @@ START_TEST(memory_limit)
     for (int i = 0; i < 1000000; i++) put(&b, "", 1);
     save("d.idx", &b);
     refuse((tamis_data_options){.path = "d.idx"}, TAMIS_ERR_NOMEM, "1000 rows of 1000 features");
-    refuse((tamis_data_options){.path = "d.idx", .labels_path = "d.idx", .classes = 4000000000u}, TAMIS_ERR_NOMEM, "--memory");
+    refuse((tamis_data_options){.path = "d.idx", .labels_path = "d.idx", .classes = 4000000000u},
+           TAMIS_ERR_NOMEM, "--memory");
     write_text("d.csv", "a,y\n1,2\n");
-    refuse((tamis_data_options){.path = "d.csv", .label = "y", .classes = 4000000000u}, TAMIS_ERR_NOMEM, "list of classes");
+    refuse((tamis_data_options){.path = "d.csv", .label = "y", .classes = 4000000000u},
+           TAMIS_ERR_NOMEM, "list of classes");
 }
 END_TEST
 
-static int stop_at_once(void *cookie, const char *phase, uint64_t done, uint64_t total, const char *unit, const char *note)
+static int stop_at_once(void *cookie, const char *phase, uint64_t done, uint64_t total,
+                        const char *unit, const char *note)
 {
     (void)phase, (void)done, (void)total, (void)unit, (void)note;
     return ++*(int *)cookie > 0;
@@ -624,18 +683,22 @@ START_TEST(cancelled)
     static const char *const paths[] = {"d.csv", "d.jsonl", "d.npy", "d.idx", "d.safetensors"};
     int calls = 0;
     tamis_context *stopped = NULL;
-    ck_ok(tamis_context_create(&stopped, &(tamis_context_params){.threads = 1, .progress = stop_at_once, .cookie = &calls}, &err));
+    ck_ok(tamis_context_create(
+        &stopped, &(tamis_context_params){.threads = 1, .progress = stop_at_once, .cookie = &calls},
+        &err));
     write_text("d.csv", "a\n1\n");
     write_text("d.jsonl", "{\"a\":1}\n");
     bytes b = npy_of("|u1", "1,");
     put(&b, "\1", 1);
     save("d.npy", &b);
     write_bytes("d.idx", "\0\0\10\1\0\0\0\1x", 9);
-    b = safetensors_of("{\"x\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[0,1]}}", "\1", 1);
+    b = safetensors_of("{\"x\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[0,1]}}", "\1",
+                       1);
     save("d.safetensors", &b);
     for (int k = 0; k < 5; k++) {
         tamis_data *d = NULL;
-        ck_fails(tamis_data_read(&d, stopped, &(tamis_data_options){.path = paths[k]}, &err), TAMIS_ERR_CANCELLED, "reading");
+        ck_fails(tamis_data_read(&d, stopped, &(tamis_data_options){.path = paths[k]}, &err),
+                 TAMIS_ERR_CANCELLED, "reading");
         ck_assert_int_eq(calls, k + 1);
     }
     tamis_context_destroy(&stopped);

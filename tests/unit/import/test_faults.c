@@ -15,7 +15,11 @@ static tamis_context *context;
 /* Every format, with all the parts it can have. */
 static const tamis_data_options samples[] = {
     {.path = "d.csv", .label = "y", .id = "i", .group = "g", .ignore = "w"},
-    {.path = "d.csv", .label = "y", .features = "\"a\"\"\"", .classes = 2, .class_name = (const char *const[]){"c", "d"}},
+    {.path = "d.csv",
+     .label = "y",
+     .features = "\"a\"\"\"",
+     .classes = 2,
+     .class_name = (const char *const[]){"c", "d"}},
     {.path = "d.tsv"},
     {.path = "d.csv.gz"},
     {.path = "d.jsonl", .label = "y", .id = "i", .group = "g"},
@@ -43,7 +47,8 @@ static void save_samples(void)
     gzFile gz = gzopen("d.csv.gz", "wb");
     ck_assert_int_eq(gzwrite(gz, "a,b\n1,2\n", 8), 8);
     ck_assert_int_eq(gzclose(gz), Z_OK);
-    write_text("d.jsonl", "{\"x\":[1,2],\"y\":\"a\",\"i\":1,\"g\":\"u\"}\n{\"x\":[1,2],\"y\":\"b\",\"i\":\"t\",\"g\":\"v\"}\n");
+    write_text("d.jsonl", "{\"x\":[1,2],\"y\":\"a\",\"i\":1,\"g\":\"u\"}\n{\"x\":[1,2],\"y\":\"b\","
+                          "\"i\":\"t\",\"g\":\"v\"}\n");
     write_text("k.jsonl", "{\"a\":1,\"b\":2}\n{\"b\":1,\"a\":2}\n");
     write_bytes("d.idx", "\0\0\10\2\0\0\0\2\0\0\0\1xy", 14);
     write_bytes("y.idx", "\0\0\10\1\0\0\0\2xy", 10);
@@ -51,8 +56,10 @@ static void save_samples(void)
     put_little(&b, 0, 8);
     save("f.npy", &b);
     save_integers("y.npy", 2);
-    b = safetensors_of("{\"__metadata__\":{\"a\":\"b\"},\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-                       "\"x\":{\"dtype\":\"U8\",\"shape\":[2,3],\"data_offsets\":[2,8]}}", "\1\2\3\4\5\6\7\10", 8);
+    b = safetensors_of("{\"__metadata__\":{\"a\":\"b\"},\"y\":{\"dtype\":\"U8\",\"shape\":[2],"
+                       "\"data_offsets\":[0,2]},"
+                       "\"x\":{\"dtype\":\"U8\",\"shape\":[2,3],\"data_offsets\":[2,8]}}",
+                       "\1\2\3\4\5\6\7\10", 8);
     save("d.safetensors", &b);
     b = npy_of("<f4", "2, 2");
     put_floats(&b, (float[]){1, 2, 3, 4}, 4);
@@ -125,12 +132,24 @@ START_TEST(reading_without_files)
 }
 END_TEST
 
-static const tamis_import_rows two[] = {{.path = "c.npy", .learning_rate = 1}, {.path = "f.npy", .learning_rate = 1}};
+static const tamis_import_rows two[] = {{.path = "c.npy", .learning_rate = 1},
+                                        {.path = "f.npy", .learning_rate = 1}};
 static const tamis_import_rows one = {.path = "x.safetensors", .learning_rate = 1};
 static const tamis_import_params imports[] = {
-    {.format = "npy", .rows = two, .checkpoints = 2, .labels = "y.npy", .groups = "y.npy", .ids = "ids.txt", .output = "o.h5"},
+    {.format = "npy",
+     .rows = two,
+     .checkpoints = 2,
+     .labels = "y.npy",
+     .groups = "y.npy",
+     .ids = "ids.txt",
+     .output = "o.h5"},
     {.format = "safetensors", .rows = &one, .checkpoints = 1, .output = "o.h5"},
-    {.format = "npy", .scores = "c.npy", .labels = "y.npy", .groups = "y.npy", .ids = "ids.txt", .output = "o.h5"},
+    {.format = "npy",
+     .scores = "c.npy",
+     .labels = "y.npy",
+     .groups = "y.npy",
+     .ids = "ids.txt",
+     .output = "o.h5"},
 };
 
 static void check_absent(void)
@@ -154,7 +173,8 @@ static void import_with_faults(const tamis_import_params *params, int memory)
             ck_assert_int_eq(unlink("o.h5"), 0);
             return;
         }
-        /* HDF5's driver has no word for "out of memory": the store then says that it cannot write. */
+        /* HDF5's driver has no word for "out of memory": the store then says that it cannot
+         * write. */
         check_failed(status, memory && status != TAMIS_ERR_IO ? TAMIS_ERR_NOMEM : TAMIS_ERR_IO);
         check_absent();
     }
@@ -162,7 +182,8 @@ static void import_with_faults(const tamis_import_params *params, int memory)
 
 START_TEST(importing)
 {
-    bytes b = safetensors_of("{\"x\":{\"dtype\":\"F16\",\"shape\":[1,1],\"data_offsets\":[0,2]}}", "\0\x3c", 2);
+    bytes b = safetensors_of("{\"x\":{\"dtype\":\"F16\",\"shape\":[1,1],\"data_offsets\":[0,2]}}",
+                             "\0\x3c", 2);
     save("x.safetensors", &b);
     for (size_t k = 0; k < sizeof imports / sizeof *imports; k++)
         for (int memory = 0; memory < 2; memory++) import_with_faults(&imports[k], memory);

@@ -21,7 +21,8 @@ static void setup(void)
 {
     enter_scratch();
     warnings = 0;
-    ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 1, .log = count_warning}, &err));
+    ck_ok(tamis_context_create(&context,
+                               &(tamis_context_params){.threads = 1, .log = count_warning}, &err));
 }
 
 static void teardown(void)
@@ -65,7 +66,8 @@ static void save_checkpoints(void)
     save("c1.npy", &b);
 }
 
-static const tamis_import_rows two[] = {{.path = "c0.npy", .learning_rate = 2e-5}, {.path = "c1.npy", .learning_rate = 1e-5}};
+static const tamis_import_rows two[] = {{.path = "c0.npy", .learning_rate = 2e-5},
+                                        {.path = "c1.npy", .learning_rate = 1e-5}};
 
 START_TEST(rows_of_npy)
 {
@@ -73,8 +75,13 @@ START_TEST(rows_of_npy)
     save_integers("y.npy", (int[]){4, -1, 2000000000}, 3);
     save_integers("g.npy", (int[]){10, 9, 10}, 3);
     write_text("ids.txt", "a\r\n17\na");
-    tamis_import_params params = {.format = "npy", .rows = two, .checkpoints = 2, .labels = "y.npy", .groups = "g.npy",
-                                  .ids = "ids.txt", .output = "s.h5"};
+    tamis_import_params params = {.format = "npy",
+                                  .rows = two,
+                                  .checkpoints = 2,
+                                  .labels = "y.npy",
+                                  .groups = "g.npy",
+                                  .ids = "ids.txt",
+                                  .output = "s.h5"};
     for (int dtype = TAMIS_F32; dtype <= TAMIS_BF16; dtype++) {
         tamis_store *store = NULL;
         float out[6];
@@ -83,17 +90,20 @@ START_TEST(rows_of_npy)
         ck_ok(tamis_import(context, &params, &err));
         ck_ok(tamis_store_open(&store, context, "s.h5", &err));
         const tamis_store_info *info = tamis_store_info_get(store);
-        ck_assert(info->rows == 3 && info->columns == 2 && info->checkpoints == 2 && info->layers == 1);
+        ck_assert(info->rows == 3 && info->columns == 2 && info->checkpoints == 2 &&
+                  info->layers == 1);
         ck_assert(info->dtype == (tamis_dtype)dtype);
         ck_assert_str_eq(info->layer[0].name, "rows");
         ck_assert(info->layer[0].out == 1 && info->layer[0].in == 2 && info->layer[0].bias == 0);
-        ck_assert(info->checkpoint[0].learning_rate == 2e-5 && info->checkpoint[1].learning_rate == 1e-5);
+        ck_assert(info->checkpoint[0].learning_rate == 2e-5 &&
+                  info->checkpoint[1].learning_rate == 1e-5);
         for (uint32_t k = 0; k < 2; k++) {
             ck_ok(tamis_store_read(store, k, 0, 3, 0, 2, out, 2, &err));
             ck_assert_mem_eq(out, k ? rows1 : rows0, sizeof out);
         }
         const tamis_examples *examples = tamis_store_examples(store);
-        ck_assert(examples->label[0] == 4 && examples->label[1] == -1 && examples->label[2] == 2000000000);
+        ck_assert(examples->label[0] == 4 && examples->label[1] == -1 &&
+                  examples->label[2] == 2000000000);
         ck_assert_uint_eq(examples->groups, 2);
         ck_assert_str_eq(examples->group_name[0], "9");
         ck_assert_str_eq(examples->group_name[1], "10");
@@ -112,7 +122,8 @@ START_TEST(rows_of_safetensors)
 {
     bytes b = safetensors_of("{\"m\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]},"
                              "\"n\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[24,28]},"
-                             "\"i\":{\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[28,32]}}", NULL, 0);
+                             "\"i\":{\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[28,32]}}",
+                             NULL, 0);
     put_floats(&b, rows0, 6);
     put_little(&b, 0x3f80, 2);
     put_little(&b, 0x4000, 2);
@@ -120,7 +131,11 @@ START_TEST(rows_of_safetensors)
     save("t.safetensors", &b);
     write_text("ids.txt", "5\n18446744073709551615\n0\n");
     tamis_import_rows rows = {.path = "t.safetensors", .learning_rate = 1};
-    tamis_import_params params = {.format = "safetensors", .rows = &rows, .checkpoints = 1, .ids = "ids.txt", .output = "s.h5"};
+    tamis_import_params params = {.format = "safetensors",
+                                  .rows = &rows,
+                                  .checkpoints = 1,
+                                  .ids = "ids.txt",
+                                  .output = "s.h5"};
     tamis_store *store = NULL;
     float out[6];
     ck_ok(tamis_import(context, &params, &err));
@@ -157,7 +172,8 @@ START_TEST(many_rows)
     save_rows("c.npy", "5000, 7", x, N * P);
     tamis_context *small = new_context(1 << 20);
     tamis_import_rows rows = {.path = "c.npy", .learning_rate = 1};
-    tamis_import_params params = {.format = "npy", .rows = &rows, .checkpoints = 1, .shard_rows = 1024, .output = "s"};
+    tamis_import_params params = {
+        .format = "npy", .rows = &rows, .checkpoints = 1, .shard_rows = 1024, .output = "s"};
     tamis_store *store = NULL;
     ck_ok(tamis_import(small, &params, &err));
     params.resume = true;
@@ -183,7 +199,11 @@ START_TEST(scores)
     save_integers("g.npy", (int[]){7, 7}, 2);
     save_integers("y.npy", (int[]){1, 0, 1}, 3);
     write_text("ids.txt", "1\n2\n3\n");
-    tamis_import_params params = {.format = "npy", .scores = "s.npy", .groups = "g.npy", .labels = "y.npy", .ids = "ids.txt",
+    tamis_import_params params = {.format = "npy",
+                                  .scores = "s.npy",
+                                  .groups = "g.npy",
+                                  .labels = "y.npy",
+                                  .ids = "ids.txt",
                                   .output = "s.h5"};
     for (int flip = 0; flip < 2; flip++) {
         tamis_scores *file = NULL;
@@ -252,8 +272,10 @@ START_TEST(refused)
     p.flip = true;
     refuse(p, TAMIS_ERR_ARG, "flip");
     refuse((tamis_import_params){.scores = "c0.npy", .resume = true}, TAMIS_ERR_ARG, "resumed");
-    refuse((tamis_import_params){.scores = "c0.npy", .format = "safetensors"}, TAMIS_ERR_UNSUPPORTED, "npy only");
-    refuse((tamis_import_params){.scores = "c0.npy", .groups = "c1.npy"}, TAMIS_ERR_SHAPE, "columns");
+    refuse((tamis_import_params){.scores = "c0.npy", .format = "safetensors"},
+           TAMIS_ERR_UNSUPPORTED, "npy only");
+    refuse((tamis_import_params){.scores = "c0.npy", .groups = "c1.npy"}, TAMIS_ERR_SHAPE,
+           "columns");
     save_integers("g3.npy", (int[]){1, 2, 3}, 3);
     refuse((tamis_import_params){.scores = "c0.npy", .groups = "g3.npy"}, TAMIS_ERR_SHAPE,
            "'g3.npy' has 3 groups, 'c0.npy' has 2 columns");
@@ -262,7 +284,7 @@ START_TEST(refused)
     p = (tamis_import_params){.rows = rows, .checkpoints = 2};
     rows[1].learning_rate = 0;
     refuse(p, TAMIS_ERR_ARG, "'c1.npy': its learning rate is 0");
-    rows[1].learning_rate = NAN;
+    rows[1].learning_rate = (double)NAN;
     refuse(p, TAMIS_ERR_ARG, "learning rate");
     rows[1].learning_rate = 1;
     rows[1].tensor = "x";
@@ -274,7 +296,8 @@ START_TEST(refused)
     refuse(p, TAMIS_ERR_SHAPE, "'c1.npy' has 1 columns, 'c0.npy' has 2");
     save_rows("c1.npy", "3, 2", (float[]){1, 2, 3, 4, 5, NAN}, 6);
     refuse(p, TAMIS_ERR_NUMERIC, "'c1.npy' row 2, column 1: not a number");
-    refuse((tamis_import_params){.scores = "c1.npy"}, TAMIS_ERR_NUMERIC, "'c1.npy' row 2, column 1");
+    refuse((tamis_import_params){.scores = "c1.npy"}, TAMIS_ERR_NUMERIC,
+           "'c1.npy' row 2, column 1");
     save_rows("c1.npy", "0, 2", rows0, 0);
     refuse(p, TAMIS_ERR_SHAPE, "is empty");
     save_integers("c1.npy", (int[]){1, 2, 3}, 3);
@@ -296,7 +319,8 @@ START_TEST(refused)
     ck_fails(tamis_import(context, &p, &err), TAMIS_ERR_ARG, "no output");
     p.format = NULL;
     ck_fails(tamis_import(context, &p, &err), TAMIS_ERR_ARG, "no format");
-    p = (tamis_import_params){.rows = two, .checkpoints = 1, .format = "npy", .output = "/dev/full"};
+    p = (tamis_import_params){
+        .rows = two, .checkpoints = 1, .format = "npy", .output = "/dev/full"};
     ck_fails(tamis_import(context, &p, &err), TAMIS_ERR_IO, "/dev/full");
 }
 END_TEST

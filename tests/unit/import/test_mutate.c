@@ -36,7 +36,8 @@ static uint64_t below(gsl_rng *rng, uint64_t n)
 /* One of five small damages. The copy has room for as much again. */
 static void damage(gsl_rng *rng, unsigned char *copy, size_t *size)
 {
-    static const unsigned char nasty[] = {0, 1, 0x7f, 0x80, 0xff, '"', ',', '\n', '\r', '-', '9', '{', '}', '[', ']', '\\'};
+    static const unsigned char nasty[] = {0,    1,   0x7f, 0x80, 0xff, '"', ',', '\n',
+                                          '\r', '-', '9',  '{',  '}',  '[', ']', '\\'};
     size_t at = *size ? below(rng, *size) : 0;
     switch (below(rng, 5)) {
     case 0: *size = at; break;
@@ -69,9 +70,11 @@ static void check_table(const tamis_data *d)
         ck_assert(d->label[i] >= 0 && (uint32_t)d->label[i] < d->classes);
         ck_assert(strlen(d->class_name[d->label[i]]) > 0);
     }
-    for (uint64_t i = 0; d->group && i < d->rows; i++) ck_assert(strlen(d->group_name[d->group[i]]) > 0);
+    for (uint64_t i = 0; d->group && i < d->rows; i++)
+        ck_assert(strlen(d->group_name[d->group[i]]) > 0);
     for (uint64_t i = 0; d->id_text && i < d->rows; i++) ck_assert(strlen(d->id_text[i]) > 0);
-    for (uint64_t j = 0; d->feature_name && j < d->columns; j++) ck_assert(strlen(d->feature_name[j]) < 4096);
+    for (uint64_t j = 0; d->feature_name && j < d->columns; j++)
+        ck_assert(strlen(d->feature_name[j]) < 4096);
 }
 
 /* Read; 1 when it succeeded. */
@@ -85,7 +88,8 @@ static int read_table(const tamis_data_options *options)
         tamis_data_free(&data);
         return 1;
     }
-    ck_assert(!data && err.status == status && strlen(err.message) > 10 && !strchr(err.message, '\n'));
+    ck_assert(!data && err.status == status && strlen(err.message) > 10 &&
+              !strchr(err.message, '\n'));
     return 0;
 }
 
@@ -93,20 +97,24 @@ static int read_table(const tamis_data_options *options)
  * there is the rest of a page, where a byte read too many is not seen. */
 static void read_exactly(const unsigned char *data, size_t size, const tamis_data_options *options)
 {
-    static const tamis__reader_class *const readers[] = {&tamis__reader_csv, &tamis__reader_tsv, &tamis__reader_jsonl,
-                                                         &tamis__reader_idx, &tamis__reader_npy, &tamis__reader_safetensors};
+    static const tamis__reader_class *const readers[] = {
+        &tamis__reader_csv, &tamis__reader_tsv, &tamis__reader_jsonl,
+        &tamis__reader_idx, &tamis__reader_npy, &tamis__reader_safetensors};
     static const char *const endings[] = {".csv", ".tsv", ".jsonl", ".idx", ".npy", ".safetensors"};
     unsigned char *copy = malloc(size ? size : 1);
     ck_assert_ptr_nonnull(copy);
     memcpy(copy, data, size);
     for (int i = 0; i < 6; i++) {
-        tamis__source source = {.context = context, .path = options->path, .bytes = copy, .size = size};
+        tamis__source source = {
+            .context = context, .path = options->path, .bytes = copy, .size = size};
         tamis__table table = {.source = &source, .options = options};
         if (strcmp(strchr(options->path, '.'), endings[i]) != 0) continue;
         tamis_status status = readers[i]->read(&table, &err);
-        if (status == TAMIS_OK && options->labels_path) status = tamis__labels_read(&table, options->labels_path, &err);
+        if (status == TAMIS_OK && options->labels_path)
+            status = tamis__labels_read(&table, options->labels_path, &err);
         tamis_data *read = NULL;
-        if (status == TAMIS_OK && tamis__table_finish(&table, &read, &err) == TAMIS_OK) check_table(read);
+        if (status == TAMIS_OK && tamis__table_finish(&table, &read, &err) == TAMIS_OK)
+            check_table(read);
         tamis_data_free(&read);
         tamis__table_fini(&table);
     }
@@ -114,7 +122,8 @@ static void read_exactly(const unsigned char *data, size_t size, const tamis_dat
 }
 
 /* `target` is the file to write damaged; the read itself is of `options`. */
-static void mutate(const bytes *sample, const char *target, const tamis_data_options *options, uint64_t item)
+static void mutate(const bytes *sample, const char *target, const tamis_data_options *options,
+                   uint64_t item)
 {
     gsl_rng *rng = tamis__rng_create();
     unsigned char *copy = malloc(2 * sample->size + 64);
@@ -146,8 +155,12 @@ static bytes text_of(const char *text)
 
 START_TEST(csv)
 {
-    bytes b = text_of("\xef\xbb\xbf" "id,a,\"b \"\"c\"\"\",y,g\r\na1,1.5,2,cat,u\r\n\r\n\"a\n2\",-3e2,\"0.25\",dog,v\na3,7,1e-3,cat,\"u,\"\n");
-    mutate(&b, "d.csv", &(tamis_data_options){.path = "d.csv", .label = "y", .id = "id", .group = "g"}, 1);
+    bytes b = text_of("\xef\xbb\xbf"
+                      "id,a,\"b "
+                      "\"\"c\"\"\",y,g\r\na1,1.5,2,cat,u\r\n\r\n\"a\n2\",-3e2,\"0.25\",dog,v\na3,7,"
+                      "1e-3,cat,\"u,\"\n");
+    mutate(&b, "d.csv",
+           &(tamis_data_options){.path = "d.csv", .label = "y", .id = "id", .group = "g"}, 1);
     drop(&b);
 }
 END_TEST
@@ -162,7 +175,8 @@ END_TEST
 
 START_TEST(jsonl)
 {
-    bytes b = text_of("{\"id\":\"q\",\"x\":[1,2.5,-3e1],\"y\":3}\r\n\n{\"y\":\"z\\u00e9\",\"id\":7,\"x\":[4,5,6]}\n"
+    bytes b = text_of("{\"id\":\"q\",\"x\":[1,2.5,-3e1],\"y\":3}\r\n\n{\"y\":\"z\\u00e9\",\"id\":7,"
+                      "\"x\":[4,5,6]}\n"
                       "{\"id\":\"r\",\"y\":2.0,\"x\":[0,0,1],\"e\":{\"f\":[null]}}");
     mutate(&b, "d.jsonl", &(tamis_data_options){.path = "d.jsonl", .label = "y", .id = "id"}, 3);
     drop(&b);
@@ -218,7 +232,8 @@ END_TEST
 
 START_TEST(safetensors)
 {
-    bytes b = safetensors_of("{\"__metadata__\":{\"a\":\"b\"},\"y\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[0,4]},"
+    bytes b = safetensors_of("{\"__metadata__\":{\"a\":\"b\"},\"y\":{\"dtype\":\"I16\",\"shape\":["
+                             "2],\"data_offsets\":[0,4]},"
                              "\"x\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[4,16]}}",
                              "\1\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
     mutate(&b, "d.safetensors", &(tamis_data_options){.path = "d.safetensors", .label = "y"}, 10);
@@ -249,7 +264,8 @@ START_TEST(ids_and_scores)
     gsl_rng *rng = tamis__rng_create();
     put_floats(&b, (float[]){1, 2}, 2);
     write_bytes("s.npy", b.bytes, b.size);
-    tamis_import_params params = {.format = "npy", .scores = "s.npy", .ids = "ids.txt", .output = "o.h5", .force = true};
+    tamis_import_params params = {
+        .format = "npy", .scores = "s.npy", .ids = "ids.txt", .output = "o.h5", .force = true};
     unsigned char copy[512];
     for (int round = 0; round < 300; round++) {
         const bytes *sample = round % 2 ? &b : &ids;

@@ -10,6 +10,10 @@
 
 static tamis_error err;
 
+/* Both are floats in C. */
+#define INF ((double)INFINITY)
+#define NOT_A_NUMBER ((double)NAN)
+
 static void setup(void)
 {
     enter_scratch();
@@ -28,21 +32,54 @@ START_TEST(every_type)
         {"|b1", TAMIS__NPY_BOOL, 1, {0, 1, 2, 0, 255, 1}, {0, 1, 1, 0, 1, 1}},
         {"|i1", TAMIS__NPY_I1, 1, {0, 1, 0x7f, 0x80, 0xff, 5}, {0, 1, 127, -128, -1, 5}},
         {"<i2", TAMIS__NPY_I2, 2, {0, 1, 0x7fff, 0x8000, 0xffff, 5}, {0, 1, 32767, -32768, -1, 5}},
-        {"<i4", TAMIS__NPY_I4, 4, {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 5}, {0, 1, 2147483647.0, -2147483648.0, -1, 5}},
-        {"<i8", TAMIS__NPY_I8, 8, {0, 1, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX, 5}, {0, 1, 0x1p63, -0x1p63, -1, 5}},
+        {"<i4",
+         TAMIS__NPY_I4,
+         4,
+         {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 5},
+         {0, 1, 2147483647.0, -2147483648.0, -1, 5}},
+        {"<i8",
+         TAMIS__NPY_I8,
+         8,
+         {0, 1, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX, 5},
+         {0, 1, 0x1p63, -0x1p63, -1, 5}},
         {"|u1", TAMIS__NPY_U1, 1, {0, 1, 0x7f, 0x80, 0xff, 5}, {0, 1, 127, 128, 255, 5}},
-        {"=u2", TAMIS__NPY_U2, 2, {0, 1, 0x7fff, 0x8000, 0xffff, 5}, {0, 1, 32767, 32768, 65535, 5}},
-        {"<u4", TAMIS__NPY_U4, 4, {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 5}, {0, 1, 2147483647.0, 2147483648.0, 4294967295.0, 5}},
-        {"<u8", TAMIS__NPY_U8, 8, {0, 1, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX, 5}, {0, 1, 0x1p63, 0x1p63, 0x1p64, 5}},
-        {"<f2", TAMIS__NPY_F2, 2, {0, 0x3c00, 0x0001, 0x7bff, 0xfc00, 0x8400}, {0, 1, 0x1p-24, 65504, -INFINITY, -0x1p-14}},
-        {"<f4", TAMIS__NPY_F4, 4, {0, 0x3f800000, 1, 0x7f7fffff, 0xff800000, 0xc0a00000}, {0, 1, 0x1p-149, 0x1.fffffep127, -INFINITY, -5}},
-        {"=f8", TAMIS__NPY_F8, 8, {0, UINT64_C(0x3ff0000000000000), UINT64_C(0x3ff0000010000001), UINT64_C(0x7fefffffffffffff),
-                                   UINT64_C(0xfff0000000000000), UINT64_C(0xc014000000000000)}, {0, 1, 1 + 0x1p-23, INFINITY, -INFINITY, -5}},
+        {"=u2",
+         TAMIS__NPY_U2,
+         2,
+         {0, 1, 0x7fff, 0x8000, 0xffff, 5},
+         {0, 1, 32767, 32768, 65535, 5}},
+        {"<u4",
+         TAMIS__NPY_U4,
+         4,
+         {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 5},
+         {0, 1, 2147483647.0, 2147483648.0, 4294967295.0, 5}},
+        {"<u8",
+         TAMIS__NPY_U8,
+         8,
+         {0, 1, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX, 5},
+         {0, 1, 0x1p63, 0x1p63, 0x1p64, 5}},
+        {"<f2",
+         TAMIS__NPY_F2,
+         2,
+         {0, 0x3c00, 0x0001, 0x7bff, 0xfc00, 0x8400},
+         {0, 1, 0x1p-24, 65504, -INF, -0x1p-14}},
+        {"<f4",
+         TAMIS__NPY_F4,
+         4,
+         {0, 0x3f800000, 1, 0x7f7fffff, 0xff800000, 0xc0a00000},
+         {0, 1, 0x1p-149, 0x1.fffffep127, -INF, -5}},
+        {"=f8",
+         TAMIS__NPY_F8,
+         8,
+         {0, UINT64_C(0x3ff0000000000000), UINT64_C(0x3ff0000010000001),
+          UINT64_C(0x7fefffffffffffff), UINT64_C(0xfff0000000000000), UINT64_C(0xc014000000000000)},
+         {0, 1, 1 + 0x1p-23, INF, -INF, -5}},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         for (int fortran = 0; fortran < 2; fortran++) {
             char header[128];
-            snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': %s, 'shape': (2, 3), }", cases[k].descr,
+            snprintf(header, sizeof header,
+                     "{'descr': '%s', 'fortran_order': %s, 'shape': (2, 3), }", cases[k].descr,
                      fortran ? "True" : "False");
             bytes b = npy_start(1 + (unsigned)k % 3, header);
             for (int i = 0; i < 6; i++)
@@ -56,8 +93,8 @@ START_TEST(every_type)
             ck_assert(npy.item_size == cases[k].size && npy.fortran == (fortran != 0));
             tamis__npy_rows(&npy, 0, 2, out, 4);
             for (int i = 0; i < 6; i++)
-                ck_assert_msg(out[i / 3 * 4 + i % 3] == (float)cases[k].value[i], "%s[%d]: %g", cases[k].descr, i,
-                              (double)out[i / 3 * 4 + i % 3]);
+                ck_assert_msg(out[i / 3 * 4 + i % 3] == (float)cases[k].value[i], "%s[%d]: %g",
+                              cases[k].descr, i, (double)out[i / 3 * 4 + i % 3]);
             ck_assert(out[3] == 77 && out[7] == 77);
             tamis__npy_rows(&npy, 1, 1, out, 3);
             for (int i = 0; i < 3; i++) ck_assert(out[i] == (float)cases[k].value[3 + i]);
@@ -78,7 +115,7 @@ START_TEST(all_halves)
     tamis__npy_rows(&npy, 0, 65536, out, 1);
     for (int i = 0; i < 65536; i++) {
         int exponent = i >> 10 & 31, fraction = i & 1023;
-        double want = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
+        double want = exponent == 31 ? (fraction ? NOT_A_NUMBER : INF)
                       : exponent     ? ldexp(1024 + fraction, exponent - 25)
                                      : ldexp(fraction, -24);
         if (i >> 15) want = -want;
@@ -134,7 +171,8 @@ START_TEST(shapes)
         save("s.npy", &b);
         tamis__npy npy;
         ck_ok(tamis__npy_open(&npy, NULL, "s.npy", &err));
-        ck_assert(npy.dims == cases[k].dims && npy.rows == cases[k].rows && npy.cols == cases[k].cols && !npy.fortran);
+        ck_assert(npy.dims == cases[k].dims && npy.rows == cases[k].rows &&
+                  npy.cols == cases[k].cols && !npy.fortran);
         tamis__npy_close(&npy);
     }
 }
@@ -225,7 +263,7 @@ START_TEST(integers)
     tamis__npy npy;
     int64_t value = 0;
     bytes b = npy_of("<f8", "6,");
-    double reals[] = {3, -4, 2.5, NAN, 0x1p63, -0x1p62};
+    double reals[] = {3, -4, 2.5, NOT_A_NUMBER, 0x1p63, -0x1p62};
     put(&b, reals, sizeof reals);
     save("f.npy", &b);
     ck_ok(tamis__npy_open(&npy, NULL, "f.npy", &err));
@@ -233,7 +271,8 @@ START_TEST(integers)
     ck_assert_int_eq(value, 3);
     ck_ok(tamis__npy_integer(&npy, 1, &value, "f.npy", &err));
     ck_assert_int_eq(value, -4);
-    ck_fails(tamis__npy_integer(&npy, 2, &value, "f.npy", &err), TAMIS_ERR_FORMAT, "element 2: 2.5");
+    ck_fails(tamis__npy_integer(&npy, 2, &value, "f.npy", &err), TAMIS_ERR_FORMAT,
+             "element 2: 2.5");
     ck_fails(tamis__npy_integer(&npy, 3, &value, "f.npy", &err), TAMIS_ERR_FORMAT, "element 3");
     ck_fails(tamis__npy_integer(&npy, 4, &value, "f.npy", &err), TAMIS_ERR_FORMAT, "element 4");
     ck_ok(tamis__npy_integer(&npy, 5, &value, "f.npy", &err));
@@ -272,11 +311,13 @@ START_TEST(written_headers)
             ck_assert_uint_eq(output.written % 64, 0);
             float zero = 0;
             uint64_t values = dims == 1 ? sizes[k][0] : sizes[k][0] * sizes[k][1];
-            for (uint64_t i = 0; i < values; i++) ck_ok(tamis__output_write(&output, &zero, 4, &err));
+            for (uint64_t i = 0; i < values; i++)
+                ck_ok(tamis__output_write(&output, &zero, 4, &err));
             ck_ok(tamis__output_commit(&output, &err));
             tamis__npy npy;
             ck_ok(tamis__npy_open(&npy, NULL, "o.npy", &err));
-            ck_assert(npy.dims == dims && npy.rows == sizes[k][0] && (dims == 1 || npy.cols == sizes[k][1]));
+            ck_assert(npy.dims == dims && npy.rows == sizes[k][0] &&
+                      (dims == 1 || npy.cols == sizes[k][1]));
             tamis__npy_close(&npy);
         }
     }

@@ -11,7 +11,8 @@
 static tamis_error err;
 
 /* The rules of records.h, literally. Returns the number of records, -1 for a quote left open. */
-static int slow_split(const unsigned char *text, size_t size, tamis__records_kind kind, tamis__record *list)
+static int slow_split(const unsigned char *text, size_t size, tamis__records_kind kind,
+                      tamis__record *list)
 {
     size_t at = size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
     uint64_t line = 1;
@@ -84,7 +85,8 @@ static void compare(const char *text, size_t size, tamis__records_kind kind)
 
 START_TEST(random_bytes)
 {
-    static const char alphabet[] = {'a', ',', '"', '\n', '\r', '\t', ' ', '"', ',', '\n', '\0', '{'};
+    static const char alphabet[] = {'a', ',', '"', '\n', '\r', '\t',
+                                    ' ', '"', ',', '\n', '\0', '{'};
     gsl_rng *rng = tamis__rng_create();
     for (int round = 0; round < 60000; round++) {
         char text[64];
@@ -93,7 +95,8 @@ START_TEST(random_bytes)
             memcpy(text, "\xef\xbb\xbf", 3);
             size = 3;
         }
-        for (size_t i = 0; i < want; i++) text[size++] = alphabet[gsl_rng_uniform_int(rng, sizeof alphabet)];
+        for (size_t i = 0; i < want; i++)
+            text[size++] = alphabet[gsl_rng_uniform_int(rng, sizeof alphabet)];
         compare(text, size, (tamis__records_kind)(round % 3));
     }
     gsl_rng_free(rng);
@@ -102,12 +105,14 @@ END_TEST
 
 START_TEST(csv_by_hand)
 {
-    const char *text = "\xef\xbb\xbf" "a,b\r\n\r\n1,\"x\ny \"\"z\"\"\"\r\n\n5\" pipe,2\nlast,3";
+    const char *text = "\xef\xbb\xbf"
+                       "a,b\r\n\r\n1,\"x\ny \"\"z\"\"\"\r\n\n5\" pipe,2\nlast,3";
     tamis__records records;
     tamis__record r;
     tamis__records_init(&records, TAMIS__RECORDS_CSV, text, strlen(text));
     ck_ok(tamis__records_next(&records, "t", &r, &err));
-    ck_assert(r.number == -1 && r.line == 1 && r.size == 3 && r.span == 5 && !memcmp(r.data, "a,b", 3));
+    ck_assert(r.number == -1 && r.line == 1 && r.size == 3 && r.span == 5 &&
+              !memcmp(r.data, "a,b", 3));
     ck_ok(tamis__records_next(&records, "t", &r, &err));
     ck_assert(r.number == 0 && r.line == 3 && r.size == 13 && r.span == 15);
     ck_assert_uint_eq(tamis__record_digest(&r), tamis__digest("1,\"x\ny \"\"z\"\"\"", 13));
@@ -131,7 +136,8 @@ START_TEST(open_quote)
     tamis__records records;
     uint64_t count;
     tamis__records_init(&records, TAMIS__RECORDS_CSV, text, strlen(text));
-    ck_fails(tamis__records_count(records, "t.csv", &count, &err), TAMIS_ERR_FORMAT, "'t.csv' line 3");
+    ck_fails(tamis__records_count(records, "t.csv", &count, &err), TAMIS_ERR_FORMAT,
+             "'t.csv' line 3");
     tamis__records_init(&records, TAMIS__RECORDS_JSONL, text, strlen(text));
     ck_ok(tamis__records_count(records, "t.csv", &count, &err));
     ck_assert_uint_eq(count, 4);
@@ -154,7 +160,10 @@ START_TEST(fields)
         {"\"a\"b,c", {NULL}, 0, "closing quote"},
         {"1,\"a", {"1"}, 1, "not closed"},
         {"1,\"a\"\"", {"1"}, 1, "not closed"},
-        {"a long field, over sixteen bytes,x", {"a long field", " over sixteen bytes", "x"}, 3, NULL},
+        {"a long field, over sixteen bytes,x",
+         {"a long field", " over sixteen bytes", "x"},
+         3,
+         NULL},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         tamis__fields f = {0};
@@ -170,7 +179,8 @@ START_TEST(fields)
             ck_assert_mem_eq(field.text, cases[k].field[i], field.size);
         }
         ck_assert_int_eq(f.more, cases[k].error != NULL);
-        if (f.more) ck_fails(tamis__fields_next(&f, &field, &err), TAMIS_ERR_FORMAT, cases[k].error);
+        if (f.more)
+            ck_fails(tamis__fields_next(&f, &field, &err), TAMIS_ERR_FORMAT, cases[k].error);
         tamis__fields_fini(&f);
         free(copy);
     }
@@ -181,8 +191,14 @@ START_TEST(encodings)
 {
     ck_assert_uint_eq(tamis__records_bom("\xef\xbb\xbfx", 4), 3);
     ck_assert_uint_eq(tamis__records_bom("\xef\xbb", 2), 0);
-    ck_fails(tamis__text_encoding_check("\xff\xfe" "a", 3, "u.csv", &err), TAMIS_ERR_UNSUPPORTED, "UTF-16");
-    ck_fails(tamis__text_encoding_check("\xfe\xff" "a", 3, "u.csv", &err), TAMIS_ERR_UNSUPPORTED, "'u.csv'");
+    ck_fails(tamis__text_encoding_check("\xff\xfe"
+                                        "a",
+                                        3, "u.csv", &err),
+             TAMIS_ERR_UNSUPPORTED, "UTF-16");
+    ck_fails(tamis__text_encoding_check("\xfe\xff"
+                                        "a",
+                                        3, "u.csv", &err),
+             TAMIS_ERR_UNSUPPORTED, "'u.csv'");
     ck_ok(tamis__text_encoding_check("\xff", 1, "u.csv", &err));
 }
 END_TEST

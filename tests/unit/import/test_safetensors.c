@@ -46,7 +46,8 @@ START_TEST(types)
         float out[2];
         tamis__safetensors file;
         int64_t integer = 0;
-        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%zu]}}",
+        snprintf(header, sizeof header,
+                 "{\"x\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%zu]}}",
                  cases[k].dtype, 2 * cases[k].size);
         for (int i = 0; i < 2; i++) put_little(&b, cases[k].bits[i], cases[k].size);
         save_tensors(header, b.bytes, b.size);
@@ -54,18 +55,21 @@ START_TEST(types)
         ck_ok(tamis__safetensors_open(&file, NULL, "t.safetensors", &err));
         ck_assert_uint_eq(file.tensors, 1);
         ck_ok(tamis__tensor_read(file.tensor, 0, 2, out, "t", &err));
-        ck_assert_msg(out[0] == cases[k].value[0] && out[1] == cases[k].value[1], "%s", cases[k].dtype);
+        ck_assert_msg(out[0] == cases[k].value[0] && out[1] == cases[k].value[1], "%s",
+                      cases[k].dtype);
         ck_ok(tamis__tensor_read(file.tensor, 1, 1, out, "t", &err));
         ck_assert(out[0] == cases[k].value[1]);
         ck_assert_uint_eq(tamis__tensor_item_size(file.tensor), cases[k].size);
         if (strchr(cases[k].dtype, 'F')) {
-            ck_fails(tamis__tensor_integer(file.tensor, 1, &integer, "t", &err), TAMIS_ERR_UNSUPPORTED, cases[k].dtype);
+            ck_fails(tamis__tensor_integer(file.tensor, 1, &integer, "t", &err),
+                     TAMIS_ERR_UNSUPPORTED, cases[k].dtype);
         } else {
             ck_ok(tamis__tensor_integer(file.tensor, 1, &integer, "t", &err));
             ck_assert_int_eq(integer, (int64_t)cases[k].value[1]);
         }
         if (!strcmp(cases[k].dtype, "U64"))
-            ck_fails(tamis__tensor_integer(file.tensor, 0, &integer, "t", &err), TAMIS_ERR_FORMAT, "2^63");
+            ck_fails(tamis__tensor_integer(file.tensor, 0, &integer, "t", &err), TAMIS_ERR_FORMAT,
+                     "2^63");
         tamis__safetensors_close(&file);
     }
 }
@@ -91,15 +95,16 @@ START_TEST(order_and_metadata)
     ck_assert_str_eq(tamis__safetensors_meta(&file, "k"), "v");
     ck_assert_ptr_null(tamis__safetensors_meta(&file, "b"));
     tensor = tamis__safetensors_find(&file, "b");
-    ck_assert(tensor && tensor->dims == 2 && tensor->shape[0] == 2 && tensor->shape[1] == 2 && tensor->count == 4);
+    ck_assert(tensor && tensor->dims == 2 && tensor->shape[0] == 2 && tensor->shape[1] == 2 &&
+              tensor->count == 4);
     ck_ok(tamis__tensor_read(tensor, 0, 4, out, "t", &err));
     ck_assert(out[0] == 4 && out[3] == 7);
     ck_assert_uint_eq(tamis__safetensors_find(&file, "s")->count, 1);
     ck_assert_ptr_null(tamis__safetensors_find(&file, "c"));
-    ck_fails(tamis__tensor_read(tamis__safetensors_find(&file, "q"), 0, 1, out, "t", &err), TAMIS_ERR_UNSUPPORTED,
-             "F8_E5M2");
-    ck_fails(tamis__tensor_read(tamis__safetensors_find(&file, "z"), 0, 1, out, "t", &err), TAMIS_ERR_UNSUPPORTED,
-             "NEW9");
+    ck_fails(tamis__tensor_read(tamis__safetensors_find(&file, "q"), 0, 1, out, "t", &err),
+             TAMIS_ERR_UNSUPPORTED, "F8_E5M2");
+    ck_fails(tamis__tensor_read(tamis__safetensors_find(&file, "z"), 0, 1, out, "t", &err),
+             TAMIS_ERR_UNSUPPORTED, "NEW9");
     ck_fails(tamis__safetensors_pick(&file, "bb", "t", &tensor, &err), TAMIS_ERR_ARG, "'b'");
     ck_fails(tamis__safetensors_pick(&file, NULL, "t", &tensor, &err), TAMIS_ERR_ARG, "2 tensors");
     ck_ok(tamis__safetensors_pick(&file, "s", "t", &tensor, &err));
@@ -109,12 +114,14 @@ START_TEST(order_and_metadata)
     save_tensors("{}", "", 0);
     ck_ok(tamis__safetensors_open(&file, NULL, "t.safetensors", &err));
     ck_assert_uint_eq(file.tensors, 0);
-    ck_fails(tamis__safetensors_pick(&file, NULL, "t", &tensor, &err), TAMIS_ERR_ARG, "it has none");
+    ck_fails(tamis__safetensors_pick(&file, NULL, "t", &tensor, &err), TAMIS_ERR_ARG,
+             "it has none");
     tamis__safetensors_close(&file);
 }
 END_TEST
 
-#define T(dtype, shape, offsets) "{\"x\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define T(dtype, shape, offsets)                                                                   \
+    "{\"x\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
 START_TEST(wrong_headers)
 {
@@ -147,9 +154,11 @@ START_TEST(wrong_headers)
         {T("U8", "[2]", "[0,2]"), "take 2 bytes, the file has 4"},
         {T("U8", "[3]", "[1,4]"), "holes"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}", "overlap"},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}",
+         "overlap"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", "duplicate"},
+         "\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}",
+         "duplicate"},
         {"{\"__metadata__\":[]}", "not an object"},
         {"{\"__metadata__\":{\"a\":1}}", "'a' is not text"},
         {"{\"a\\u0000b\":{}}", "not valid JSON"},
@@ -158,7 +167,8 @@ START_TEST(wrong_headers)
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         tamis__safetensors file;
         save_tensors(cases[k].header, "\0\0\0\0", 4);
-        ck_fails(tamis__safetensors_open(&file, NULL, "t.safetensors", &err), TAMIS_ERR_FORMAT, cases[k].message);
+        ck_fails(tamis__safetensors_open(&file, NULL, "t.safetensors", &err), TAMIS_ERR_FORMAT,
+                 cases[k].message);
         ck_assert_ptr_nonnull(strstr(err.message, "'t.safetensors'"));
     }
 }
