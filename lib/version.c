@@ -16,16 +16,14 @@ const char *tamis_version(void)
 
 void tamis_build_info_get(tamis_build_info *ret_info)
 {
-    *ret_info = (tamis_build_info){
+    *ret_info = (tamis_build_info)
+    {
 #if defined(__clang__)
         .compiler = "clang " __clang_version__,
 #else
         .compiler = "gcc " __VERSION__,
 #endif
-        .hdf5 = tamis__h5_version(),
-        .blas = tamis__blas_config(),
-        .blas_threading = tamis__blas_threading(),
-        .gsl = gsl_version,
-        .cpu = tamis__cpu_detect(),
+        .hdf5 = tamis__h5_version(), .blas = tamis__blas_config(),
+        .blas_threading = tamis__blas_threading(), .gsl = gsl_version, .cpu = tamis__cpu_detect(),
     };
 }

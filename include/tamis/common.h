@@ -9,15 +9,15 @@
 
 #ifdef __cplusplus
 #define TAMIS_BEGIN extern "C" {
-#define TAMIS_END }
+#define TAMIS_END   }
 #else
 #define TAMIS_BEGIN
 #define TAMIS_END
 #endif
 
 #if defined(__GNUC__)
-#define TAMIS_API __attribute__((visibility("default")))
-#define TAMIS_NODISCARD __attribute__((warn_unused_result))
+#define TAMIS_API                           __attribute__((visibility("default")))
+#define TAMIS_NODISCARD                     __attribute__((warn_unused_result))
 #define TAMIS_PRINTF(format_arg, first_arg) __attribute__((format(printf, format_arg, first_arg)))
 #else
 #define TAMIS_API
@@ -59,8 +59,8 @@ TAMIS_API const char *tamis_status_name(tamis_status status);
 /** Storage types of gradient rows. Values are pinned. */
 typedef enum tamis_dtype {
     TAMIS_F32 = 0,
-    TAMIS_F16 = 1,  /**< IEEE 754 binary16 */
-    TAMIS_BF16 = 2  /**< the upper half of a binary32 */
+    TAMIS_F16 = 1, /**< IEEE 754 binary16 */
+    TAMIS_BF16 = 2 /**< the upper half of a binary32 */
 } tamis_dtype;
 
 /** "f32", "f16" or "bf16". Never NULL. */

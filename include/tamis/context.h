@@ -12,7 +12,11 @@ TAMIS_BEGIN
 /** Opaque. A context may be used by one thread at a time; use one context per thread. */
 typedef struct tamis_context tamis_context;
 
-typedef enum tamis_log_level { TAMIS_LOG_WARNING = 0, TAMIS_LOG_INFO = 1, TAMIS_LOG_DEBUG = 2 } tamis_log_level;
+typedef enum tamis_log_level {
+    TAMIS_LOG_WARNING = 0,
+    TAMIS_LOG_INFO = 1,
+    TAMIS_LOG_DEBUG = 2
+} tamis_log_level;
 
 /** Receives one line without its newline. Called from the thread that called the library. */
 typedef void (*tamis_log_fn)(void *cookie, tamis_log_level level, const char *line);

@@ -13,39 +13,40 @@ TAMIS_BEGIN
  *  once made. */
 typedef struct tamis_data {
     uint64_t rows;
-    uint64_t columns;       /**< features per row */
-    float *x;               /**< [rows, columns], row-major, finite, not standardised */
-    int32_t *label;         /**< [rows] class index in [0, classes); NULL = no labels */
-    uint32_t classes;       /**< number of classes; 0 = no labels */
-    char **class_name;      /**< [classes] as written in the source */
-    char **feature_name;    /**< [columns]; NULL for formats without names */
-    uint64_t *digest;       /**< [rows] XXH3-64 (seed 0) of the source record's bytes, without its
+    uint64_t columns;    /**< features per row */
+    float *x;            /**< [rows, columns], row-major, finite, not standardised */
+    int32_t *label;      /**< [rows] class index in [0, classes); NULL = no labels */
+    uint32_t classes;    /**< number of classes; 0 = no labels */
+    char **class_name;   /**< [classes] as written in the source */
+    char **feature_name; /**< [columns]; NULL for formats without names */
+    uint64_t *digest;    /**< [rows] XXH3-64 (seed 0) of the source record's bytes, without its
                                  line end; never 0 for a text format */
-    uint64_t *id_number;    /**< [rows] numeric ids, or NULL */
-    char **id_text;         /**< [rows] text ids, or NULL; at most one of the two is set */
-    int32_t *group;         /**< [rows] group index, or NULL */
+    uint64_t *id_number; /**< [rows] numeric ids, or NULL */
+    char **id_text;      /**< [rows] text ids, or NULL; at most one of the two is set */
+    int32_t *group;      /**< [rows] group index, or NULL */
     uint32_t groups;
-    char **group_name;      /**< [groups] */
+    char **group_name; /**< [groups] */
 } tamis_data;
 
 /** How to read. Zero-initialise; NULL fields take their defaults. Strings need live only during
  *  the call. */
 typedef struct tamis_data_options {
-    const char *path;       /**< the file; required */
-    const char *format;     /**< "csv", "tsv", "jsonl", "idx", "npy", "safetensors"; NULL = by the file's
+    const char *path; /**< the file; required */
+    const char
+        *format;       /**< "csv", "tsv", "jsonl", "idx", "npy", "safetensors"; NULL = by the file's
                                  name (.csv .tsv .jsonl .ndjson .idx .npy .safetensors, each also
                                  with .gz for csv, tsv, jsonl, idx) and first bytes */
-    const char *label;      /**< CSV column or JSON key of the class; NULL = no labels, unless
+    const char *label; /**< CSV column or JSON key of the class; NULL = no labels, unless
                                  `labels_path` is given. safetensors: tensor name */
-    const char *labels_path;/**< labels from a separate .npy or IDX file: one integer a row */
-    const char *id;         /**< CSV column or JSON key holding an id; NULL = none */
-    const char *group;      /**< CSV column or JSON key of the group; NULL = none */
-    const char *features;   /**< CSV: comma-separated columns (default: every column not used
+    const char *labels_path; /**< labels from a separate .npy or IDX file: one integer a row */
+    const char *id;          /**< CSV column or JSON key holding an id; NULL = none */
+    const char *group;       /**< CSV column or JSON key of the group; NULL = none */
+    const char *features;    /**< CSV: comma-separated columns (default: every column not used
                                  otherwise). JSON: key of an array of numbers, or comma-separated
                                  keys of numbers (default: the single array-valued key, else every
                                  numeric key of the first record). safetensors: tensor name */
-    const char *ignore;     /**< comma-separated columns or keys that are not features */
-    uint32_t classes;       /**< when not 0: the class list is fixed (a model's) */
+    const char *ignore;      /**< comma-separated columns or keys that are not features */
+    uint32_t classes;        /**< when not 0: the class list is fixed (a model's) */
     const char *const *class_name; /**< [classes]; NULL with classes != 0: labels are the integers
                                         0 .. classes-1 */
 } tamis_data_options;
@@ -59,7 +60,8 @@ typedef struct tamis_data_options {
  *  feature), SHAPE (labels and rows differ in number; no rows), ARG (no such column: nearest
  *  suggested), UNSUPPORTED (a dtype that is not read), NOMEM.
  *  Complexity: one pass over the file. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_data_read(tamis_data **ret_data, tamis_context *context,
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_data_read(tamis_data **ret_data,
+                                                       tamis_context *context,
                                                        const tamis_data_options *options,
                                                        tamis_error *err);
 

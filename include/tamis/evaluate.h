@@ -12,22 +12,20 @@ TAMIS_BEGIN
 /** How well a ranking finds rows known to be bad. */
 typedef struct tamis_noise {
     uint64_t rows, bad;
-    double auc;         /**< probability that a bad row stands before a good one, ties counting half
+    double auc;       /**< probability that a bad row stands before a good one, ties counting half
                              (Mann-Whitney); 0.5 = chance */
-    uint64_t k;         /**< rows looked at: the budget */
-    uint64_t found;     /**< bad rows among the first k (ties: lower row first) */
-    double precision;   /**< found / k */
-    double recall;      /**< found / bad */
+    uint64_t k;       /**< rows looked at: the budget */
+    uint64_t found;   /**< bad rows among the first k (ties: lower row first) */
+    double precision; /**< found / k */
+    double recall;    /**< found / bad */
 } tamis_noise;
 
 /** Compare a scores file, aggregated by `by`, with `bad` [rows] (1 = known bad). `low` true: the
  *  lowest scores are taken as the worst (influence on good queries); false: the highest
  *  (self-influence). Errors: ARG (budget), SHAPE (all or none are bad), NUMERIC (NaN), IO, NOMEM. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise(tamis_context *context,
-                                                            const tamis_scores *scores, tamis_aggregate by,
-                                                            bool low, const uint8_t *bad,
-                                                            const char *budget, tamis_noise *ret_noise,
-                                                            tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise(
+    tamis_context *context, const tamis_scores *scores, tamis_aggregate by, bool low,
+    const uint8_t *bad, const char *budget, tamis_noise *ret_noise, tamis_error *err);
 
 /** Read known bad rows: text with one row number a line ('#' starts a comment), or .npy of booleans
  *  [rows] or of row numbers. `ret_bad` is allocated [rows]; the caller frees it with free(). */

@@ -11,17 +11,17 @@ TAMIS_BEGIN
 
 /** Zero-initialise. */
 typedef struct tamis_export_params {
-    const char *input;  /**< gradient store, scores or selection */
-    const char *format; /**< "npy", "csv" or "jsonl"; NULL = by the output's name */
-    const char *what;   /**< which part; NULL = the main one:
+    const char *input;   /**< gradient store, scores or selection */
+    const char *format;  /**< "npy", "csv" or "jsonl"; NULL = by the output's name */
+    const char *what;    /**< which part; NULL = the main one:
                              store: "gradient" (of `checkpoint`, f32 [N, p]), "norm", "loss",
                                     "margin", "probability", "label", "group", "id", "digest";
                              scores: "score" ([N, Q], or [N] for one query; CSV and JSON Lines carry the ids);
                              selection: "table" (CSV, JSON Lines), "row" (kept rows ascending),
                                     "picks" (kept rows in order of choice), "keep", "rank",
                                     "score", "weight" */
-    uint32_t checkpoint;/**< of a store; default 0 */
-    const char *output; /**< a file, or "-" for standard output (CSV and JSON Lines) */
+    uint32_t checkpoint; /**< of a store; default 0 */
+    const char *output;  /**< a file, or "-" for standard output (CSV and JSON Lines) */
     bool force;
 } tamis_export_params;
 
@@ -34,7 +34,8 @@ TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
  *  where RFC 4180 asks for it.
  *  Errors: ARG (no such part, text asked as npy), FORMAT, IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_export(tamis_context *context,
-                                                    const tamis_export_params *params, tamis_error *err);
+                                                    const tamis_export_params *params,
+                                                    tamis_error *err);
 
 TAMIS_END
 

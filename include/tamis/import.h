@@ -21,13 +21,13 @@ typedef struct tamis_import_params {
     const char *format;            /**< "npy" or "safetensors"; required */
     const tamis_import_rows *rows; /**< [checkpoints]: a store is made */
     uint32_t checkpoints;
-    const char *scores;            /**< or: .npy [N, Q] or [N]; a scores file is made */
-    bool flip;                     /**< scores: negate, for sources where positive means harmful */
-    const char *labels;            /**< .npy integers [N]; NULL = none */
-    const char *groups;            /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
-    const char *ids;               /**< text, one id a line [N]; NULL = row numbers */
-    const char *output;            /**< required */
-    tamis_dtype dtype;             /**< of the store */
+    const char *scores; /**< or: .npy [N, Q] or [N]; a scores file is made */
+    bool flip;          /**< scores: negate, for sources where positive means harmful */
+    const char *labels; /**< .npy integers [N]; NULL = none */
+    const char *groups; /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
+    const char *ids;    /**< text, one id a line [N]; NULL = row numbers */
+    const char *output; /**< required */
+    tamis_dtype dtype;  /**< of the store */
     uint64_t shard_rows;
     bool force, resume;
     const char *provenance;
@@ -41,7 +41,8 @@ TAMIS_API const char *tamis_import_format_at(size_t i, const char **ret_summary)
  *  groups or ids that differ in number), NUMERIC (NaN or infinite: names row and column), ARG,
  *  UNSUPPORTED, NOMEM, CANCELLED. Complexity: one pass. Memory: blocks of rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_import(tamis_context *context,
-                                                    const tamis_import_params *params, tamis_error *err);
+                                                    const tamis_import_params *params,
+                                                    tamis_error *err);
 
 TAMIS_END
 

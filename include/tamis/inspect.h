@@ -10,27 +10,27 @@ TAMIS_BEGIN
 
 /** A fact of the file, for people and for machines. */
 typedef struct tamis_fact {
-    const char *key;   /**< stable name, e.g. "rows", "norm_median" */
-    char value[256];   /**< as text */
-    int is_number;     /**< 1: `value` is a JSON number */
+    const char *key; /**< stable name, e.g. "rows", "norm_median" */
+    char value[256]; /**< as text */
+    int is_number;   /**< 1: `value` is a JSON number */
 } tamis_fact;
 
 /** What is wrong, or worth knowing. */
 typedef struct tamis_finding {
-    int severe;        /**< 1: the file is not healthy; 0: a remark */
-    const char *key;   /**< stable name, e.g. "zero_norm", "duplicate_rows", "digest_mismatch" */
-    uint64_t count;    /**< how many rows */
-    char text[256];    /**< one line naming the first rows */
+    int severe;      /**< 1: the file is not healthy; 0: a remark */
+    const char *key; /**< stable name, e.g. "zero_norm", "duplicate_rows", "digest_mismatch" */
+    uint64_t count;  /**< how many rows */
+    char text[256];  /**< one line naming the first rows */
 } tamis_finding;
 
 typedef struct tamis_inspection {
-    char kind[32];     /**< "gradient-store", "scores", "selection", "model" */
+    char kind[32]; /**< "gradient-store", "scores", "selection", "model" */
     tamis_fact *fact;
     size_t facts;
     tamis_finding *finding;
     size_t findings;
-    int healthy;       /**< 1 when no finding is severe */
-    char *provenance;  /**< JSON text */
+    int healthy;      /**< 1 when no finding is severe */
+    char *provenance; /**< JSON text */
 } tamis_inspection;
 
 /** Describe any tamis file and check it. With `quick` only what can be told without reading rows.
@@ -40,8 +40,8 @@ typedef struct tamis_inspection {
  *  Errors: IO, FORMAT (no tamis file), UNSUPPORTED (newer version), NOMEM, CANCELLED. A file that
  *  opens but is not healthy is not an error: see `healthy`. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_inspect(tamis_inspection **ret_inspection,
-                                                     tamis_context *context, const char *path, int quick,
-                                                     tamis_error *err);
+                                                     tamis_context *context, const char *path,
+                                                     int quick, tamis_error *err);
 TAMIS_API void tamis_inspection_free(tamis_inspection **inspection);
 
 /** The tamis_kind of a file or store directory, into `ret_kind` ("gradient-store" ...). Errors as

@@ -13,7 +13,7 @@ enum {
 };
 
 typedef struct tamis_manifest_info {
-    const char *name;       /**< "csv", "tsv", "jsonl", "index", "index-npy", "mask", "mask-npy" */
+    const char *name; /**< "csv", "tsv", "jsonl", "index", "index-npy", "mask", "mask-npy" */
     const char *summary;
     const char *extensions; /**< file name endings, space-separated; "" = none */
     unsigned flags;
@@ -25,14 +25,14 @@ TAMIS_API const tamis_manifest_info *tamis_manifest_at(size_t i);
 /** Zero-initialise. */
 typedef struct tamis_manifest_params {
     const tamis_selection *selection; /**< required */
-    const char *format;  /**< NULL = by the name of the input, else of the output */
+    const char *format;               /**< NULL = by the name of the input, else of the output */
     const char *input;   /**< the file the candidates came from; NULL for index and mask */
     const char *output;  /**< kept records; required */
     const char *dropped; /**< the other records, byte for byte, and beside them
                               "<dropped>.reasons.csv" with row, id, score, rank and reason of each;
                               NULL = not written */
     bool force;
-    bool no_digests;     /**< do not compare record digests (said in the result) */
+    bool no_digests; /**< do not compare record digests (said in the result) */
 } tamis_manifest_params;
 
 typedef struct tamis_manifest_result {

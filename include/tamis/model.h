@@ -20,15 +20,16 @@ typedef struct tamis_model tamis_model;
 
 typedef struct tamis_model_info {
     uint32_t layers;
-    const tamis_layer *layer;          /**< [layers]; first_column counts over all layers */
+    const tamis_layer *layer; /**< [layers]; first_column counts over all layers */
     tamis_activation activation;
     uint64_t parameters;
     uint32_t checkpoints;
-    const tamis_checkpoint *checkpoint;/**< [checkpoints], ascending steps; the last is the final model */
+    const tamis_checkpoint
+        *checkpoint; /**< [checkpoints], ascending steps; the last is the final model */
     uint32_t classes;
-    const char *const *class_name;     /**< [classes], or NULL (weights from safetensors) */
-    const float *mean, *scale;         /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
-    const char *provenance;            /**< JSON text; "{}" when absent */
+    const char *const *class_name; /**< [classes], or NULL (weights from safetensors) */
+    const float *mean, *scale;     /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
+    const char *provenance;        /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
 TAMIS_API const tamis_model_info *tamis_model_info_get(const tamis_model *model);
@@ -43,31 +44,31 @@ typedef enum tamis_optimizer { TAMIS_SGD = 0, TAMIS_ADAM = 1 } tamis_optimizer;
 
 /** How to train. tamis_train_defaults() fills it in. */
 typedef struct tamis_train_params {
-    const uint32_t *hidden;    /**< [hidden_layers] widths; none = softmax regression */
+    const uint32_t *hidden; /**< [hidden_layers] widths; none = softmax regression */
     uint32_t hidden_layers;
     tamis_activation activation;
     uint64_t no_bias;          /**< bit i set: layer i has no bias */
     tamis_optimizer optimizer; /**< default SGD */
     uint32_t epochs;           /**< default 40; >= 1 */
-    uint32_t batch;            /**< rows per step; default 64; the last of an epoch may be smaller */
-    double learning_rate;      /**< default 0.1 (SGD), 0.001 (Adam); > 0 */
-    double momentum;           /**< SGD, in [0, 1); default 0.9 */
-    double weight_decay;       /**< L2: added to the gradient as weight_decay * w; not on biases;
+    uint32_t batch;       /**< rows per step; default 64; the last of an epoch may be smaller */
+    double learning_rate; /**< default 0.1 (SGD), 0.001 (Adam); > 0 */
+    double momentum;      /**< SGD, in [0, 1); default 0.9 */
+    double weight_decay;  /**< L2: added to the gradient as weight_decay * w; not on biases;
                                     default 0 */
     double beta1, beta2, epsilon; /**< Adam (Kingma and Ba 2015, algorithm 1); 0.9, 0.999, 1e-8 */
-    uint32_t checkpoint_every; /**< epochs between checkpoints; 0 = only the last */
-    bool standardise;          /**< default true: mean 0 and deviation 1 per column, from the
+    uint32_t checkpoint_every;    /**< epochs between checkpoints; 0 = only the last */
+    bool standardise;             /**< default true: mean 0 and deviation 1 per column, from the
                                     training rows; a constant column is only centred */
-    uint64_t seed;             /**< default 0: initialisation and order of rows */
-    const char *provenance;    /**< JSON text kept with the model; NULL = "{}" */
+    uint64_t seed;                /**< default 0: initialisation and order of rows */
+    const char *provenance;       /**< JSON text kept with the model; NULL = "{}" */
 } tamis_train_params;
 
 TAMIS_API void tamis_train_defaults(tamis_train_params *params);
 
 /** Loss and accuracy on labelled rows. */
 typedef struct tamis_fit {
-    double loss;      /**< mean cross-entropy, nats */
-    double accuracy;  /**< share of rows whose largest logit is the label's (ties: lowest class) */
+    double loss;     /**< mean cross-entropy, nats */
+    double accuracy; /**< share of rows whose largest logit is the label's (ties: lowest class) */
 } tamis_fit;
 
 /** Train on `data`. Initial weights: Glorot uniform (Glorot and Bengio 2010, eq. 16) for tanh,
@@ -82,10 +83,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_train(tamis_model **ret_model, tami
                                                    tamis_error *err);
 
 /** Loss and accuracy of a checkpoint on labelled rows; `ret_predicted` [rows] classes, or NULL. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(const tamis_model *model,
-                                                            tamis_context *context, uint32_t checkpoint,
-                                                            const tamis_data *data, tamis_fit *ret_fit,
-                                                            int32_t *ret_predicted, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
+    const tamis_model *model, tamis_context *context, uint32_t checkpoint, const tamis_data *data,
+    tamis_fit *ret_fit, int32_t *ret_predicted, tamis_error *err);
 
 /** Load an HDF5 model file, or safetensors with tensors `layers.N.weight` [out, in] and optional
  *  `layers.N.bias` [out] (F16, BF16, F32, F64; one checkpoint, learning rate 1, no
@@ -93,21 +93,22 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(const tamis_model *m
  *  `activation`, and is an error when that is absent too; for HDF5 it must be NULL or agree.
  *  Errors: IO, FORMAT (missing or extra layers, shapes that do not chain, non-finite weights),
  *  ARG (unknown activation), UNSUPPORTED. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_load(tamis_model **ret_model, tamis_context *context,
-                                                        const char *path, const char *activation,
-                                                        tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_load(tamis_model **ret_model,
+                                                        tamis_context *context, const char *path,
+                                                        const char *activation, tamis_error *err);
 /** Write the HDF5 model file atomically. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model, tamis_context *context,
-                                                        const char *path, bool force, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model,
+                                                        tamis_context *context, const char *path,
+                                                        bool force, tamis_error *err);
 
 /** What per-example gradients to store. Zero-initialise. */
 typedef struct tamis_gradient_params {
-    const char *path;           /**< store to write; required */
+    const char *path; /**< store to write; required */
     tamis_dtype dtype;
-    const char *layers;         /**< comma-separated layer names or numbers, "first-last" ranges,
+    const char *layers;      /**< comma-separated layer names or numbers, "first-last" ranges,
                                      NULL = all */
-    const char *checkpoints;    /**< comma-separated checkpoint numbers, "all" or "last"; NULL = all */
-    uint64_t shard_rows;        /**< as tamis_store_spec */
+    const char *checkpoints; /**< comma-separated checkpoint numbers, "all" or "last"; NULL = all */
+    uint64_t shard_rows;     /**< as tamis_store_spec */
     bool force, resume;
     const char *provenance;
 } tamis_gradient_params;
@@ -118,7 +119,8 @@ typedef struct tamis_gradient_params {
  *  Errors: those of tamis_store_writer_open() and _append(), ARG (no such layer or checkpoint),
  *  SHAPE (columns or classes differ from the model's), FORMAT (no labels), CANCELLED.
  *  Complexity: 4 flops per parameter, row and checkpoint, and one write of the rows. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model,
+                                                       tamis_context *context,
                                                        const tamis_data *data,
                                                        const tamis_gradient_params *params,
                                                        tamis_error *err);

@@ -10,24 +10,24 @@
 TAMIS_BEGIN
 
 typedef enum tamis_param_type {
-    TAMIS_PARAM_REAL = 0,   /**< a finite number in [min, max] */
-    TAMIS_PARAM_INTEGER,    /**< a whole number in [min, max] */
-    TAMIS_PARAM_BOOLEAN,    /**< true/false, yes/no, on/off, 1/0; no value means true */
-    TAMIS_PARAM_CHOICE,     /**< one of `choices`; the value is its index */
-    TAMIS_PARAM_STRING      /**< text, at most TAMIS_PARAM_TEXT_SIZE - 1 bytes */
+    TAMIS_PARAM_REAL = 0, /**< a finite number in [min, max] */
+    TAMIS_PARAM_INTEGER,  /**< a whole number in [min, max] */
+    TAMIS_PARAM_BOOLEAN,  /**< true/false, yes/no, on/off, 1/0; no value means true */
+    TAMIS_PARAM_CHOICE,   /**< one of `choices`; the value is its index */
+    TAMIS_PARAM_STRING    /**< text, at most TAMIS_PARAM_TEXT_SIZE - 1 bytes */
 } tamis_param_type;
 
 #define TAMIS_PARAM_TEXT_SIZE 128
 
 /** Description of one parameter. Tables are const and static. */
 typedef struct tamis_param_desc {
-    const char *name;            /**< as written before '=' */
-    const char *help;            /**< one line: meaning and unit */
+    const char *name; /**< as written before '=' */
+    const char *help; /**< one line: meaning and unit */
     tamis_param_type type;
-    double min, max;             /**< bounds, both included; REAL and INTEGER only */
-    double fallback;             /**< default as a number (CHOICE: index; BOOLEAN: 0 or 1) */
-    const char *fallback_text;   /**< default of a STRING; NULL = empty */
-    const char *const *choices;  /**< CHOICE: names ended by NULL; otherwise NULL */
+    double min, max; /**< bounds, both included; REAL and INTEGER only */
+    double fallback; /**< default as a number (CHOICE: index; BOOLEAN: 0 or 1; NaN: none) */
+    const char *fallback_text;  /**< default of a STRING; NULL = empty */
+    const char *const *choices; /**< CHOICE: names ended by NULL; otherwise NULL */
 } tamis_param_desc;
 
 /** A parsed value. `number` is set for all types but STRING, `text` for STRING and CHOICE. */

@@ -21,11 +21,13 @@ TAMIS_API void tamis_provenance_destroy(tamis_provenance **provenance);
 
 /** The command as the user would repeat it: the words that decide the result, one space apart. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_command(tamis_provenance *provenance,
-                                                                const char *command, tamis_error *err);
+                                                                const char *command,
+                                                                tamis_error *err);
 
 /** Record an option in force: text, or a number written with %.17g (integers without a point). */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_text(tamis_provenance *provenance, const char *name,
-                                                             const char *value, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_text(tamis_provenance *provenance,
+                                                             const char *name, const char *value,
+                                                             tamis_error *err);
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_number(tamis_provenance *provenance,
                                                                const char *name, double value,
                                                                tamis_error *err);
@@ -35,8 +37,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_number(tamis_provenance 
  *  ("rows-xxh3-64:<16 hex>"), so that recording a store larger than memory costs nothing; it is
  *  the same for one file and for any sharding. Errors: IO when the path cannot be read. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_input(tamis_provenance *provenance,
-                                                              tamis_context *context, const char *role,
-                                                              const char *path, tamis_error *err);
+                                                              tamis_context *context,
+                                                              const char *role, const char *path,
+                                                              tamis_error *err);
 
 /** The JSON text, one line, owned by the object and valid until it changes or is destroyed.
  *  NULL only when memory runs out. */

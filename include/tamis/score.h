@@ -34,10 +34,10 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scorer_check(const char *scorer,
 
 /** What to score. Zero-initialise. */
 typedef struct tamis_score_params {
-    const char *scorer;     /**< "name[:param=value,...]"; required */
-    tamis_store *train;     /**< required; not closed */
-    tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
-    const char *path;       /**< scores file to write; required */
+    const char *scorer; /**< "name[:param=value,...]"; required */
+    tamis_store *train; /**< required; not closed */
+    tamis_store *query; /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
+    const char *path;   /**< scores file to write; required */
     bool force;
     const char *provenance; /**< JSON text */
 } tamis_score_params;
@@ -50,7 +50,8 @@ typedef struct tamis_score_params {
  *  Complexity: 2 * rows * queries * columns * checkpoints flops; the training rows are read once
  *  for every 64-query tile group that fits the memory limit. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_score(tamis_context *context,
-                                                   const tamis_score_params *params, tamis_error *err);
+                                                   const tamis_score_params *params,
+                                                   tamis_error *err);
 
 TAMIS_END
 

@@ -10,33 +10,35 @@
 TAMIS_BEGIN
 
 /** Said in every scores file, report and table. */
-#define TAMIS_ORIENTATION \
+#define TAMIS_ORIENTATION                                                                          \
     "positive: training more on this example helps the query (lowers its loss)"
 
 /** An open scores file. Functions but close may be called from several threads at once. */
 typedef struct tamis_scores tamis_scores;
 
 typedef struct tamis_scores_info {
-    uint64_t rows;             /**< training examples */
-    uint64_t queries;          /**< columns; 1 for a score per example such as `self` */
-    const char *scorer;        /**< name and parameters ("tracin", "import") */
-    const char *provenance;    /**< JSON text */
-    tamis_examples examples;   /**< of the training rows: ids, digests, labels, groups */
-    tamis_examples query;      /**< of the queries: ids, digests, labels, groups */
+    uint64_t rows;           /**< training examples */
+    uint64_t queries;        /**< columns; 1 for a score per example such as `self` */
+    const char *scorer;      /**< name and parameters ("tracin", "import") */
+    const char *provenance;  /**< JSON text */
+    tamis_examples examples; /**< of the training rows: ids, digests, labels, groups */
+    tamis_examples query;    /**< of the queries: ids, digests, labels, groups */
 } tamis_scores_info;
 
 /** Errors as tamis_store_open(). */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_open(tamis_scores **ret_scores, tamis_context *context,
-                                                         const char *path, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_open(tamis_scores **ret_scores,
+                                                         tamis_context *context, const char *path,
+                                                         tamis_error *err);
 TAMIS_API void tamis_scores_close(tamis_scores **scores);
 TAMIS_API const tamis_scores_info *tamis_scores_info_get(const tamis_scores *scores);
 TAMIS_API const char *tamis_scores_path(const tamis_scores *scores);
 
 /** Read a block of the matrix into `out` [rows, queries] with `stride` floats from row to row.
  *  Errors: ARG (out of range), IO. Thread-safe (calls into HDF5 are serialised). */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_read(const tamis_scores *scores, uint64_t first_row,
-                                                         uint64_t rows, uint64_t first_query,
-                                                         uint64_t queries, float *out, size_t stride,
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_read(const tamis_scores *scores,
+                                                         uint64_t first_row, uint64_t rows,
+                                                         uint64_t first_query, uint64_t queries,
+                                                         float *out, size_t stride,
                                                          tamis_error *err);
 
 /** What a scores file will be. Zero-initialise; needs live only during the call. */
@@ -58,11 +60,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_open(tamis_scores_wri
                                                                 const tamis_scores_spec *spec,
                                                                 tamis_error *err);
 /** Write a block [rows, queries] at (first_row, first_query). One thread at a time. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put(tamis_scores_writer *writer,
-                                                               uint64_t first_row, uint64_t rows,
-                                                               uint64_t first_query, uint64_t queries,
-                                                               const float *values, size_t stride,
-                                                               tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put(
+    tamis_scores_writer *writer, uint64_t first_row, uint64_t rows, uint64_t first_query,
+    uint64_t queries, const float *values, size_t stride, tamis_error *err);
 /** Flush, sync, rename, free; the writer is set to NULL in every case. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_commit(tamis_scores_writer **writer,
                                                                   tamis_error *err);

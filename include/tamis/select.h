@@ -42,14 +42,16 @@ typedef enum tamis_aggregate {
 
 /** What to select. Zero-initialise. Exactly one of `scores` and `store` is set. */
 typedef struct tamis_select_params {
-    const char *selector;    /**< "name[:param=value,...]"; required */
+    const char *selector; /**< "name[:param=value,...]"; required */
     const tamis_scores *scores;
-    tamis_store *store;      /**< a gradient store, with `column` */
-    const char *column;      /**< with `store`: "loss", "margin", "norm" or "self" (weights times squared norms,
+    tamis_store *store; /**< a gradient store, with `column` */
+    const char
+        *column; /**< with `store`: "loss", "margin", "norm" or "self" (weights times squared norms,
                                   summed over checkpoints); loss, margin and norm are those of the last checkpoint.
                                   NULL with `scores`: the scores themselves */
     tamis_aggregate by;
-    const char *budget;      /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector needs none */
+    const char *
+        budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector needs none */
     uint64_t seed;
     const char *provenance;
 } tamis_select_params;

@@ -21,8 +21,8 @@ typedef struct tamis_selection {
     char **reason_text; /**< [reasons] e.g. "kept: score in the top 5%" */
     uint32_t reasons;
     tamis_examples examples; /**< ids, digests, labels, groups, or NULLs; owned by the struct */
-    char *selector;     /**< name and parameters */
-    char *provenance;   /**< JSON text */
+    char *selector;          /**< name and parameters */
+    char *provenance;        /**< JSON text */
 } tamis_selection;
 
 /** Allocate for `rows` candidates with every array but `reason_text` zeroed. Ids, digests, labels
@@ -40,13 +40,14 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_reason(tamis_selection *s
 
 /** Errors as tamis_store_open(). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_load(tamis_selection **ret_selection,
-                                                            tamis_context *context, const char *path,
-                                                            tamis_error *err);
+                                                            tamis_context *context,
+                                                            const char *path, tamis_error *err);
 /** Write atomically. Datasets, all of length rows: row, id, keep, rank, score, weight, group,
  *  reason, digest. Errors: IO (exists without force, cannot write), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_save(const tamis_selection *selection,
-                                                            tamis_context *context, const char *path,
-                                                            bool force, tamis_error *err);
+                                                            tamis_context *context,
+                                                            const char *path, bool force,
+                                                            tamis_error *err);
 
 TAMIS_END
 

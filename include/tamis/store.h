@@ -49,11 +49,11 @@ typedef struct tamis_store_info {
 
 /** Per-example columns. Any pointer may be NULL: the store does not have that column. */
 typedef struct tamis_examples {
-    const uint64_t *id_number; /**< [rows]; NULL together with id_text = ids are row numbers */
-    const char *const *id_text;/**< [rows] UTF-8, at most 4,095 bytes each */
-    const uint64_t *digest;    /**< [rows] of the source record's bytes; 0 = unknown */
-    const int32_t *label;      /**< [rows] */
-    const int32_t *group;      /**< [rows] index into group_name; -1 = none */
+    const uint64_t *id_number;     /**< [rows]; NULL together with id_text = ids are row numbers */
+    const char *const *id_text;    /**< [rows] UTF-8, at most 4,095 bytes each */
+    const uint64_t *digest;        /**< [rows] of the source record's bytes; 0 = unknown */
+    const int32_t *label;          /**< [rows] */
+    const int32_t *group;          /**< [rows] index into group_name; -1 = none */
     const char *const *group_name; /**< [groups] */
     uint32_t groups;
 } tamis_examples;
@@ -71,8 +71,9 @@ typedef struct tamis_store tamis_store;
  *  overlap, or stop before the last row), UNSUPPORTED (written by a newer version; a dtype that is
  *  not read), SHAPE (shards or checkpoints whose columns differ), NOMEM.
  *  Complexity: O(shards + chunks), no row is read. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_open(tamis_store **ret_store, tamis_context *context,
-                                                        const char *path, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_open(tamis_store **ret_store,
+                                                        tamis_context *context, const char *path,
+                                                        tamis_error *err);
 /** Close and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_store_close(tamis_store **store);
 
@@ -90,10 +91,11 @@ TAMIS_API void tamis_store_id(const tamis_store *store, uint64_t row, char *buff
 /** Rows first_row .. first_row+rows-1, columns first_column .. +columns-1 of a checkpoint,
  *  converted to f32 into `out` with `stride` floats from row to row (>= columns). Exact for every
  *  dtype. Errors: ARG (out of range), IO. Complexity: O(rows * columns). */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint,
-                                                        uint64_t first_row, uint64_t rows,
-                                                        uint64_t first_column, uint64_t columns,
-                                                        float *out, size_t stride, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store,
+                                                        uint32_t checkpoint, uint64_t first_row,
+                                                        uint64_t rows, uint64_t first_column,
+                                                        uint64_t columns, float *out, size_t stride,
+                                                        tamis_error *err);
 
 /** Pointer to a mapped row in its stored type, and in *ret_rows how many rows follow it without a
  *  gap (this one included). NULL when the rows are not mapped. Valid until the store closes. */
@@ -108,27 +110,27 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uin
 /** Optional per-example outputs at a checkpoint: "loss" [rows], "margin" [rows] or "probability"
  *  [rows, classes], read into memory the caller frees with free(). *ret_values is NULL when the
  *  store does not have them; that is not an error. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *store, uint32_t checkpoint,
-                                                           const char *name, float **ret_values,
-                                                           tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *store,
+                                                           uint32_t checkpoint, const char *name,
+                                                           float **ret_values, tamis_error *err);
 
 /* --- writing ------------------------------------------------------------------------------ */
 
 /** What a store will be. Zero-initialise. Strings and arrays need live only during the call. */
 typedef struct tamis_store_spec {
-    const char *path;         /**< file, or directory when shard_rows != 0; required */
+    const char *path; /**< file, or directory when shard_rows != 0; required */
     tamis_dtype dtype;
     uint64_t rows;            /**< rows in all, known beforehand; > 0 */
     const tamis_layer *layer; /**< [layers]; first_column is set by the writer */
     uint32_t layers;
     const tamis_checkpoint *checkpoint; /**< [checkpoints] */
     uint32_t checkpoints;
-    uint32_t classes;         /**< columns of /probability; 0 = none */
-    bool outputs;             /**< loss and margin are recorded as well */
-    uint64_t shard_rows;      /**< rows of a shard, rounded up to whole blocks; 0 = one file */
-    bool force;               /**< replace an existing store */
-    bool resume;              /**< keep whole shards that are there and match this spec */
-    const char *provenance;   /**< JSON text; NULL = "{}" */
+    uint32_t classes;       /**< columns of /probability; 0 = none */
+    bool outputs;           /**< loss and margin are recorded as well */
+    uint64_t shard_rows;    /**< rows of a shard, rounded up to whole blocks; 0 = one file */
+    bool force;             /**< replace an existing store */
+    bool resume;            /**< keep whole shards that are there and match this spec */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_store_spec;
 
 /** Writes rows in order. One thread at a time. */

@@ -87,7 +87,7 @@ static tamis_status read_shape(const header *h, tamis__tensor *tensor, const jso
 /* The bytes of the tensor, which must be those its shape and type ask for. */
 static tamis_status read_span(const header *h, tamis__tensor *tensor, const json_t *offsets)
 {
-    uint64_t begin, end, bits;
+    uint64_t begin = 0, end = 0, bits = 0;
     if (!json_is_array(offsets) || json_array_size(offsets) != 2)
         return tamis__fail(h->err, TAMIS_ERR_FORMAT,
                            "'%s' tensor '%.100s' has no pair of data_offsets", h->path,

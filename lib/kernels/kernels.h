@@ -30,8 +30,10 @@ typedef struct tamis__kernels {
 void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu);
 
 /* Stored values of any dtype to float, through the table. */
-void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in, size_t n);
+void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in,
+                  size_t n);
 /* Float to stored values of any dtype. */
-void tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in, size_t n);
+void tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in,
+                   size_t n);
 
 #endif

@@ -14,12 +14,12 @@
  * sizes give the same bits whatever the number of threads. */
 
 /* C [m, n] = alpha * op(A) op(B) + beta * C, op(A) [m, k], op(B) [k, n]. */
-tamis_status tamis__sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
-                          const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-                          size_t ldc, tamis_error *err);
-tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha,
-                          const double *a, size_t lda, const double *b, size_t ldb, double beta, double *c,
-                          size_t ldc, tamis_error *err);
+tamis_status tamis__sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
+                          float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                          float beta, float *c, size_t ldc, tamis_error *err);
+tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
+                          double alpha, const double *a, size_t lda, const double *b, size_t ldb,
+                          double beta, double *c, size_t ldc, tamis_error *err);
 
 /* Make BLAS single-threaded for a while; nests and is safe from several threads. Returns what
  * _end() needs to put things back. Branches on the OpenBLAS flavour: in the pthread flavour the

@@ -91,7 +91,7 @@ static bool is_the_one(const tamis__manifest_job *job, const tamis__record *reco
 {
     if (!job->check_digests) return true;
     uint64_t wanted = job->selection->examples.digest[row];
-    return wanted == 0 || tamis__digest(record->data, record->size) == wanted;
+    return wanted == 0 || tamis__record_digest(record) == wanted;
 }
 
 /* After a mismatch nothing more is written, but records are still counted: a differing count tells

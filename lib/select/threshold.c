@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,15 +19,17 @@ typedef struct threshold {
 
 static const tamis_param_desc params[] = {
     {.name = "min",
-     .help = "lowest value kept (default: none)",
+     .help = "lowest value kept",
      .type = TAMIS_PARAM_REAL,
      .min = -DBL_MAX,
-     .max = DBL_MAX},
+     .max = DBL_MAX,
+     .fallback = (double)NAN},
     {.name = "max",
-     .help = "highest value kept (default: none)",
+     .help = "highest value kept",
      .type = TAMIS_PARAM_REAL,
      .min = -DBL_MAX,
-     .max = DBL_MAX},
+     .max = DBL_MAX,
+     .fallback = (double)NAN},
 };
 
 static tamis_status init(void *state, const tamis_param_value *param, tamis_error *err)

@@ -15,17 +15,19 @@ typedef struct tamis__model_file {
     uint32_t layers, checkpoints, classes;
     tamis_layer *layer;           /* [layers] */
     tamis_checkpoint *checkpoint; /* [checkpoints] */
-    float **weight;               /* [checkpoints * layers], checkpoint-major; each [out, in + bias] */
+    float **weight; /* [checkpoints * layers], checkpoint-major; each [out, in + bias] */
     char activation[16];
-    float *mean, *scale;          /* [inputs] or both NULL */
-    char **class_name;            /* [classes] or NULL; one block, freed with one free(): see tamis__texts_copy() */
+    float *mean, *scale; /* [inputs] or both NULL */
+    char **
+        class_name; /* [classes] or NULL; one block, freed with one free(): see tamis__texts_copy() */
     char *provenance;
 } tamis__model_file;
 
 /* Errors as tamis_store_open(); weights that are not finite are NUMERIC. */
-tamis_status tamis__model_file_read(tamis__model_file *ret_file, const char *path, tamis_error *err);
-tamis_status tamis__model_file_write(const tamis__model_file *file, tamis_context *context, const char *path,
-                                     bool force, tamis_error *err);
+tamis_status tamis__model_file_read(tamis__model_file *ret_file, const char *path,
+                                    tamis_error *err);
+tamis_status tamis__model_file_write(const tamis__model_file *file, tamis_context *context,
+                                     const char *path, bool force, tamis_error *err);
 /* Frees the arrays; accepts a zeroed struct. */
 void tamis__model_file_fini(tamis__model_file *file);
 

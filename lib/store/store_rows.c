@@ -53,7 +53,8 @@ tamis_status tamis__store_rows_narrow(const tamis__kernels *kernels, tamis_dtype
         double exact = sqrt(kernels->sum_squares(gradient, columns));
         if (!isfinite(exact)) return not_finite(err, checkpoint, first_row + i);
         tamis__narrow(kernels, dtype, out, gradient, columns);
-        if (exact >= largest(dtype) && (!values_finite(dtype, out, columns) || !isfinite((float)exact)))
+        if (exact >= largest(dtype) &&
+            (!values_finite(dtype, out, columns) || !isfinite((float)exact)))
             return tamis__fail(
                 err, TAMIS_ERR_NUMERIC,
                 "checkpoint %u, row %llu: a value is too large for %s: store %s instead",

@@ -12,21 +12,21 @@
 #include <unistd.h>
 
 /* The call succeeds; its message is shown when it does not. */
-#define ck_ok(call)                                                                     \
-    do {                                                                                \
-        tamis_status ck_status_ = (call);                                               \
-        ck_assert_msg(ck_status_ == TAMIS_OK, "%s: %s: %s", #call,                      \
-                      tamis_status_name(ck_status_), err.message);                      \
+#define ck_ok(call)                                                                                \
+    do {                                                                                           \
+        tamis_status ck_status_ = (call);                                                          \
+        ck_assert_msg(ck_status_ == TAMIS_OK, "%s: %s: %s", #call, tamis_status_name(ck_status_),  \
+                      err.message);                                                                \
     } while (0)
 
 /* The call fails with this status and a message holding this text. */
-#define ck_fails(call, wanted, text)                                                    \
-    do {                                                                                \
-        tamis_status ck_status_ = (call);                                               \
-        ck_assert_msg(ck_status_ == (wanted), "%s: got %s (%s), wanted %s", #call,      \
-                      tamis_status_name(ck_status_), err.message, tamis_status_name(wanted)); \
-        ck_assert_msg(strstr(err.message, (text)) != NULL, "%s: message '%s' lacks '%s'", #call, \
-                      err.message, (text));                                             \
+#define ck_fails(call, wanted, text)                                                               \
+    do {                                                                                           \
+        tamis_status ck_status_ = (call);                                                          \
+        ck_assert_msg(ck_status_ == (wanted), "%s: got %s (%s), wanted %s", #call,                 \
+                      tamis_status_name(ck_status_), err.message, tamis_status_name(wanted));      \
+        ck_assert_msg(strstr(err.message, (text)) != NULL, "%s: message '%s' lacks '%s'", #call,   \
+                      err.message, (text));                                                        \
     } while (0)
 
 /* A new empty directory, entered; the test's files go there. */
@@ -43,7 +43,8 @@ static inline void enter_scratch(void)
 static inline void leave_scratch(void)
 {
     char here[256], command[300];
-    if (getcwd(here, sizeof here) && strncmp(here, "/tmp/tamis-test-", 16) == 0 && chdir("/") == 0) {
+    if (getcwd(here, sizeof here) && strncmp(here, "/tmp/tamis-test-", 16) == 0 &&
+        chdir("/") == 0) {
         snprintf(command, sizeof command, "rm -rf '%s'", here);
         if (system(command)) perror("rm");
     }

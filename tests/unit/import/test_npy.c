@@ -11,7 +11,7 @@
 static tamis_error err;
 
 /* Both are floats in C. */
-#define INF ((double)INFINITY)
+#define INF          ((double)INFINITY)
 #define NOT_A_NUMBER ((double)NAN)
 
 static void setup(void)

@@ -68,7 +68,7 @@ static inline tamis_status small_open(tamis_store_writer **writer, tamis_context
 typedef struct small_rows {
     float *gradient[3], *loss[3], *margin[3], *probability[3];
     uint64_t *id, *digest;
-    char (*text)[16];
+    char (*text)[32];
     const char **id_text;
     int32_t *label, *group;
     tamis_examples examples;
@@ -79,7 +79,7 @@ static const char *const small_group_name[3] = {"red", "green", "a much longer n
 static inline small_rows small_make(const small_store *s, uint64_t first, uint64_t n)
 {
     small_rows r = {0};
-    r.id = malloc(n * 8), r.digest = malloc(n * 8), r.text = malloc(n * 16);
+    r.id = malloc(n * 8), r.digest = malloc(n * 8), r.text = malloc(n * 32);
     r.id_text = malloc(n * sizeof *r.id_text);
     r.label = malloc(n * 4), r.group = malloc(n * 4);
     for (uint32_t k = 0; k < s->checkpoints; k++) {
@@ -100,7 +100,7 @@ static inline small_rows small_make(const small_store *s, uint64_t first, uint64
         r.digest[i] = (first + i) * 0x123456789abcdefu;
         r.label[i] = (int32_t)((first + i) % 10) - 1;
         r.group[i] = (int32_t)((first + i) % 4) - 1;
-        snprintf(r.text[i], sizeof r.text[i], "é%llu", (unsigned long long)(first + i));
+        snprintf(r.text[i], sizeof r.text[i], "é%u", (unsigned)(first + i));
         r.id_text[i] = r.text[i];
     }
     if (s->numbers) r.examples.id_number = r.id;
@@ -121,7 +121,8 @@ static inline void small_free(small_rows *r)
     free(r->id), free(r->digest), free(r->text), free(r->id_text), free(r->label), free(r->group);
 }
 
-static inline tamis_status small_append(tamis_store_writer *writer, const small_store *s, uint64_t n)
+static inline tamis_status small_append(tamis_store_writer *writer, const small_store *s,
+                                        uint64_t n)
 {
     small_rows r = small_make(s, tamis_store_writer_next(writer), n);
     const float *gradient[3], *loss[3], *margin[3], *probability[3];
@@ -136,7 +137,8 @@ static inline tamis_status small_append(tamis_store_writer *writer, const small_
 }
 
 /* The rows that are missing, `batch` at a time, and commit. */
-static inline tamis_status small_finish(tamis_store_writer **writer, const small_store *s, uint64_t batch)
+static inline tamis_status small_finish(tamis_store_writer **writer, const small_store *s,
+                                        uint64_t batch)
 {
     while (tamis_store_writer_next(*writer) < s->rows) {
         uint64_t left = s->rows - tamis_store_writer_next(*writer);

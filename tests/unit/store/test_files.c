@@ -26,8 +26,15 @@ static void teardown(void)
 }
 
 static const small_store plain = {
-    .path = "s.h5", .rows = 40, .columns = 6, .checkpoints = 2, .outputs = true, .classes = 2,
-    .labels = true, .groups = true, .text_ids = true,
+    .path = "s.h5",
+    .rows = 40,
+    .columns = 6,
+    .checkpoints = 2,
+    .outputs = true,
+    .classes = 2,
+    .labels = true,
+    .groups = true,
+    .text_ids = true,
 };
 
 static void refused(const char *path, tamis_status status, const char *why)
@@ -68,7 +75,8 @@ START_TEST(other_kinds)
     refused("scores.h5", TAMIS_ERR_FORMAT, "is a scores file: a gradient-store file is expected");
     ck_ok(tamis__h5_create(&h5, context, "new.h5", TAMIS__STORE_KIND, 2, NULL, &err));
     ck_ok(tamis__h5_commit(&h5, false, &err));
-    refused("new.h5", TAMIS_ERR_UNSUPPORTED, "newer tamis: its format is 2, this program reads up to 1");
+    refused("new.h5", TAMIS_ERR_UNSUPPORTED,
+            "newer tamis: its format is 2, this program reads up to 1");
     hid_t file = H5Fcreate("foreign.h5", H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     H5Fclose(file);
     refused("foreign.h5", TAMIS_ERR_FORMAT, "not one of tamis");
@@ -166,7 +174,8 @@ START_TEST(missing_parts)
     without("layer", TAMIS_ERR_FORMAT, "dataset 'layer' is missing");
     without("checkpoint", TAMIS_ERR_FORMAT, "group 'checkpoint/0' is missing");
     without("checkpoint/0", TAMIS_ERR_FORMAT, "group 'checkpoint/0' is missing");
-    without("checkpoint/1/gradient", TAMIS_ERR_FORMAT, "dataset 'checkpoint/1/gradient' is missing");
+    without("checkpoint/1/gradient", TAMIS_ERR_FORMAT,
+            "dataset 'checkpoint/1/gradient' is missing");
     without("checkpoint/1", TAMIS_OK, NULL);
     without("checkpoint/1/loss", TAMIS_OK, NULL);
     without("checkpoint/0/norm", TAMIS_OK, NULL);
@@ -200,7 +209,8 @@ START_TEST(numbers_that_do_not_fit)
     with_number("/", "rows", 39, TAMIS_ERR_FORMAT, "says it has 39 rows, its gradients have 40");
     with_number("/", "first_row", 5, TAMIS_ERR_FORMAT, "ends at row 45 of a store of 40");
     with_number("/", "total_rows", 39, TAMIS_ERR_FORMAT, "ends at row 40 of a store of 39");
-    with_number("/", "total_rows", 50, TAMIS_ERR_FORMAT, "one shard of a store, rows 0 to 39 of 50");
+    with_number("/", "total_rows", 50, TAMIS_ERR_FORMAT,
+                "one shard of a store, rows 0 to 39 of 50");
     with_number("/", "tamis_version", 9, TAMIS_ERR_UNSUPPORTED, "newer");
     with_number("/", "tamis_version", 0, TAMIS_ERR_UNSUPPORTED, "newer");
     with_number("checkpoint/1", "learning_rate", 0, TAMIS_ERR_FORMAT, "learning rate 0");
@@ -221,7 +231,8 @@ static void replaced(const char *name, hid_t type, int rank, hsize_t rows, hsize
     hid_t space = H5Screate_simple(rank, dims, NULL);
     hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     void *zeros = calloc(rows * (columns + 1), 8);
-    if (H5Tget_class(type) != H5T_COMPOUND) H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros);
+    if (H5Tget_class(type) != H5T_COMPOUND)
+        H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros);
     free(zeros);
     H5Dclose(dataset);
     H5Sclose(space);
@@ -235,10 +246,13 @@ START_TEST(wrong_datasets)
              "rows of 7 columns, its layers have 6");
     replaced("checkpoint/1/gradient", H5T_IEEE_F32LE, 2, 41, 6, TAMIS_ERR_SHAPE,
              "checkpoint 1 has 41 rows, checkpoint 0 has 40");
-    replaced("checkpoint/1/gradient", H5T_IEEE_F32LE, 1, 40, 0, TAMIS_ERR_FORMAT, "1 dimensions, 2 expected");
+    replaced("checkpoint/1/gradient", H5T_IEEE_F32LE, 1, 40, 0, TAMIS_ERR_FORMAT,
+             "1 dimensions, 2 expected");
     replaced("checkpoint/0/gradient", H5T_STD_I8LE, 2, 40, 6, TAMIS_ERR_UNSUPPORTED, "integers");
-    replaced("checkpoint/0/gradient", H5T_C_S1, 2, 40, 6, TAMIS_ERR_FORMAT, "does not hold numbers");
-    replaced("checkpoint/0/norm", H5T_IEEE_F32LE, 1, 39, 0, TAMIS_ERR_FORMAT, "39 values, 40 expected");
+    replaced("checkpoint/0/gradient", H5T_C_S1, 2, 40, 6, TAMIS_ERR_FORMAT,
+             "does not hold numbers");
+    replaced("checkpoint/0/norm", H5T_IEEE_F32LE, 1, 39, 0, TAMIS_ERR_FORMAT,
+             "39 values, 40 expected");
     replaced("checkpoint/1/loss", H5T_STD_I32LE, 1, 40, 0, TAMIS_ERR_FORMAT, "floating-point");
     replaced("checkpoint/1/probability", H5T_IEEE_F32LE, 2, 40, 3, TAMIS_ERR_FORMAT,
              "40 x 3, 40 x 2 expected");
@@ -246,7 +260,8 @@ START_TEST(wrong_datasets)
     replaced("example/label", H5T_STD_I32LE, 1, 4, 0, TAMIS_ERR_FORMAT, "4 values, 40 expected");
     replaced("example/id", H5T_STD_U64LE, 1, 41, 0, TAMIS_ERR_FORMAT, "41 values, 40 expected");
     replaced("example/id", H5T_C_S1, 1, 41, 0, TAMIS_ERR_FORMAT, "41 texts, 40 expected");
-    replaced("example/group_name", H5T_C_S1, 1, 1, 0, TAMIS_ERR_FORMAT, "is of group 1, there are 1");
+    replaced("example/group_name", H5T_C_S1, 1, 1, 0, TAMIS_ERR_FORMAT,
+             "is of group 1, there are 1");
     replaced("layer", H5T_STD_I32LE, 1, 2, 0, TAMIS_ERR_FORMAT, "'layer' is not a table");
 }
 END_TEST
@@ -259,14 +274,14 @@ START_TEST(huge_headers)
     ck_ok(tamis__h5_create(&h5, context, "huge.h5", "test", 1, NULL, &err));
     const hsize_t dims[2] = {(hsize_t)1 << 40, 1000};
     hid_t space = H5Screate_simple(2, dims, NULL);
-    hid_t dataset =
-        H5Dcreate2(h5.file, "big", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t dataset = H5Dcreate2(h5.file, "big", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT,
+                               H5P_DEFAULT);
     H5Dclose(dataset);
     H5Sclose(space);
     ck_ok(tamis__h5_commit(&h5, false, &err));
     ck_ok(tamis__h5_open(&h5, "huge.h5", "test", 1, &err));
-    ck_fails(tamis__h5_read(&h5, "big", TAMIS__H5_F32, dims[0], dims[1], &values, &err), TAMIS_ERR_FORMAT,
-             "the file does not have them");
+    ck_fails(tamis__h5_read(&h5, "big", TAMIS__H5_F32, dims[0], dims[1], &values, &err),
+             TAMIS_ERR_FORMAT, "the file does not have them");
     tamis__h5_close(&h5);
 }
 END_TEST
@@ -349,7 +364,7 @@ static void foreign_number(hid_t where, const char *name, hid_t type, double val
     H5Sclose(space);
 }
 
-#define ROWS 50u
+#define ROWS    50u
 #define COLUMNS 9u
 
 /* [ROWS, COLUMNS] of small_value(); `hole` leaves rows out, `bad` makes a row NaN. */
@@ -421,7 +436,8 @@ static void foreign_examples(hid_t file)
     hid_t dataset = H5Dcreate2(group, "id", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     ck_assert(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, id) >= 0);
     H5Dclose(dataset);
-    dataset = H5Dcreate2(group, "label", H5T_STD_I64BE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    dataset = H5Dcreate2(group, "label", H5T_STD_I64BE, space, H5P_DEFAULT, H5P_DEFAULT,
+                         H5P_DEFAULT);
     ck_assert(H5Dwrite(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, label) >= 0);
     H5Dclose(dataset);
     H5Tclose(type);
@@ -434,7 +450,8 @@ static void odd_bytes(hid_t file)
     const hsize_t odd = 4099;
     char zeros[4099] = {0};
     hid_t space = H5Screate_simple(1, &odd, NULL);
-    hid_t dataset = H5Dcreate2(file, "odd", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t dataset = H5Dcreate2(file, "odd", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT,
+                               H5P_DEFAULT);
     H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros);
     H5Dclose(dataset);
     H5Sclose(space);
@@ -495,8 +512,8 @@ START_TEST(foreign_stores)
     for (unsigned i = 0; i < ROWS - 7; i++)
         for (unsigned j = 0; j < 5; j++) bad += out[i * 6 + j] != small_value(0, i + 7, j + 3);
     ck_assert_uint_eq(bad, 0);
-    bool in_place = (which == 0 || which == 3 || which == 4) && layout != DEFLATED && layout != TILED &&
-                    layout != USER_BLOCK && layout != ODD_PLACE;
+    bool in_place = (which == 0 || which == 3 || which == 4) && layout != DEFLATED &&
+                    layout != TILED && layout != USER_BLOCK && layout != ODD_PLACE;
     ck_assert_int_eq(tamis_store_map(store, 0, 0, &rows) != NULL, in_place);
     ck_ok(tamis_store_norms(store, 0, &norm, &err));
     for (unsigned i = 0; i < ROWS; i++) {
@@ -525,7 +542,8 @@ static void *read_all(void *arg)
     tamis_error own;
     for (unsigned round = 0; round < 20; round++) {
         r->bad += tamis_store_norms(r->store, 0, &norm, &own) != TAMIS_OK;
-        r->bad += tamis_store_read(r->store, 0, 0, ROWS, 0, COLUMNS, out, COLUMNS, &own) != TAMIS_OK;
+        r->bad += tamis_store_read(r->store, 0, 0, ROWS, 0, COLUMNS, out, COLUMNS, &own) !=
+                  TAMIS_OK;
         for (unsigned i = 0; i < ROWS * COLUMNS; i++)
             r->bad += out[i] != small_value(0, i / COLUMNS, i % COLUMNS);
         r->bad += norm[round] != norm[round];
@@ -652,7 +670,8 @@ END_TEST
  * places for some chunks only. */
 START_TEST(index_of_a_damaged_file)
 {
-    small_store s = {.path = "s.h5", .rows = 40, .columns = 1 << 18, .checkpoints = 1, .dtype = TAMIS_F16};
+    small_store s = {
+        .path = "s.h5", .rows = 40, .columns = 1 << 18, .checkpoints = 1, .dtype = TAMIS_F16};
     tamis__h5 h5;
     tamis__input input;
     ck_ok(small_write(context, &s, 40));

@@ -65,16 +65,19 @@ START_TEST(attributes)
     ck_fails(tamis__h5_get_u64(&h5, "g", "half", &u, &err), TAMIS_ERR_FORMAT, "not a whole number");
     ck_fails(tamis__h5_get_f64(&h5, "g", "text", &d, &err), TAMIS_ERR_FORMAT, "not a number");
     ck_fails(tamis__h5_get_text(&h5, "g", "half", &text, &err), TAMIS_ERR_FORMAT, "not text");
-    ck_fails(tamis__h5_get_u64(&h5, "g", "absent", &u, &err), TAMIS_ERR_FORMAT, "no attribute absent of g");
+    ck_fails(tamis__h5_get_u64(&h5, "g", "absent", &u, &err), TAMIS_ERR_FORMAT,
+             "no attribute absent of g");
     ck_fails(tamis__h5_get_u64(&h5, "x/y", "absent", &u, &err), TAMIS_ERR_FORMAT, "no attribute");
-    ck_assert(tamis__h5_has(&h5, "g/h") && !tamis__h5_has(&h5, "g/i") && !tamis__h5_has(&h5, "x/y/z"));
+    ck_assert(tamis__h5_has(&h5, "g/h") && !tamis__h5_has(&h5, "g/i") &&
+              !tamis__h5_has(&h5, "x/y/z"));
 }
 END_TEST
 
 START_TEST(numbers)
 {
-    static const tamis__h5_type type[] = {TAMIS__H5_U64, TAMIS__H5_I64, TAMIS__H5_U32, TAMIS__H5_I32,
-                                          TAMIS__H5_U16, TAMIS__H5_U8,  TAMIS__H5_F32, TAMIS__H5_F64};
+    static const tamis__h5_type type[] = {TAMIS__H5_U64, TAMIS__H5_I64, TAMIS__H5_U32,
+                                          TAMIS__H5_I32, TAMIS__H5_U16, TAMIS__H5_U8,
+                                          TAMIS__H5_F32, TAMIS__H5_F64};
     unsigned char bytes[48];
     void *read = NULL;
     for (unsigned i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(i * 5 % 120);
@@ -99,7 +102,8 @@ START_TEST(numbers)
              "1 dimensions, 2 expected");
     ck_fails(tamis__h5_read(&h5, "two", type[_i], 3, 2, &read, &err), TAMIS_ERR_FORMAT,
              "is 2 x 3, 3 x 2 expected");
-    ck_fails(tamis__h5_shape(&h5, "absent", 1, shape, &err), TAMIS_ERR_FORMAT, "'absent' is missing");
+    ck_fails(tamis__h5_shape(&h5, "absent", 1, shape, &err), TAMIS_ERR_FORMAT,
+             "'absent' is missing");
     hid_t dataset = 0;
     ck_ok(tamis__h5_array_open(&h5, "two", type[_i], 2, 3, &dataset, &err));
     ck_assert(tamis__h5_array_address(&h5, dataset, type[_i]) != HADDR_UNDEF);
@@ -111,7 +115,8 @@ END_TEST
 
 START_TEST(integers_that_do_not_fit)
 {
-    const int64_t fits[3] = {-5, 7, INT32_MAX}, does_not[3] = {0, 1, (int64_t)INT32_MAX + 1}, below[1] = {-1};
+    const int64_t fits[3] = {-5, 7, INT32_MAX}, does_not[3] = {0, 1, (int64_t)INT32_MAX + 1},
+                  below[1] = {-1};
     void *read = NULL;
     ck_ok(tamis__h5_write(&h5, "fits", TAMIS__H5_I64, fits, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "not", TAMIS__H5_I64, does_not, 3, 0, &err));
@@ -120,8 +125,10 @@ START_TEST(integers_that_do_not_fit)
     ck_ok(tamis__h5_read(&h5, "fits", TAMIS__H5_I32, 3, 0, &read, &err));
     ck_assert(((int32_t *)read)[0] == -5 && ((int32_t *)read)[2] == INT32_MAX);
     free(read);
-    ck_fails(tamis__h5_read(&h5, "not", TAMIS__H5_I32, 3, 0, &read, &err), TAMIS_ERR_FORMAT, "out of range");
-    ck_fails(tamis__h5_read(&h5, "below", TAMIS__H5_U64, 1, 0, &read, &err), TAMIS_ERR_FORMAT, "out of range");
+    ck_fails(tamis__h5_read(&h5, "not", TAMIS__H5_I32, 3, 0, &read, &err), TAMIS_ERR_FORMAT,
+             "out of range");
+    ck_fails(tamis__h5_read(&h5, "below", TAMIS__H5_U64, 1, 0, &read, &err), TAMIS_ERR_FORMAT,
+             "out of range");
     ck_fails(tamis__h5_read(&h5, "fits", TAMIS__H5_F32, 3, 0, &read, &err), TAMIS_ERR_FORMAT,
              "does not hold floating-point numbers");
 }
@@ -143,7 +150,8 @@ START_TEST(texts)
     const char *one = longest;
     ck_ok(tamis__h5_write_text(&h5, "longest", &one, 1, &err));
     longest[TAMIS__H5_TEXT_MAX] = 'x';
-    ck_fails(tamis__h5_write_text(&h5, "too long", &one, 1, &err), TAMIS_ERR_ARG, "4096 bytes, at most 4095");
+    ck_fails(tamis__h5_write_text(&h5, "too long", &one, 1, &err), TAMIS_ERR_ARG,
+             "4096 bytes, at most 4095");
     reopen();
     ck_assert(tamis__h5_is_text(&h5, "texts") && !tamis__h5_is_text(&h5, "absent"));
     ck_ok(tamis__h5_read_text(&h5, "texts", ROWS, &read, &err));
@@ -152,7 +160,8 @@ START_TEST(texts)
     ck_ok(tamis__h5_read_text(&h5, "longest", 1, &read, &err));
     ck_assert_uint_eq(strlen(read[0]), TAMIS__H5_TEXT_MAX);
     free(read);
-    ck_fails(tamis__h5_read_text(&h5, "texts", 4, &read, &err), TAMIS_ERR_FORMAT, "3000 texts, 4 expected");
+    ck_fails(tamis__h5_read_text(&h5, "texts", 4, &read, &err), TAMIS_ERR_FORMAT,
+             "3000 texts, 4 expected");
 }
 END_TEST
 
@@ -165,7 +174,8 @@ START_TEST(foreign_texts)
     char **read = NULL;
     hid_t space = H5Screate_simple(1, &n, NULL), type = H5Tcopy(H5T_FORTRAN_S1);
     H5Tset_size(type, 4);
-    hid_t dataset = H5Dcreate2(h5.file, "fixed", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t dataset = H5Dcreate2(h5.file, "fixed", type, space, H5P_DEFAULT, H5P_DEFAULT,
+                               H5P_DEFAULT);
     ck_assert(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, fixed) >= 0);
     H5Dclose(dataset);
     H5Tclose(type);
@@ -203,12 +213,14 @@ START_TEST(parts)
     tamis__h5_array_close(&dataset);
     reopen();
     ck_ok(tamis__h5_array_open(&h5, "a", TAMIS__H5_F32, 6, 5, &dataset, &err));
-    part = (tamis__h5_part){.first_row = 2, .rows = 3, .first_column = 1, .columns = 3, .stride = 4};
+    part = (tamis__h5_part){
+        .first_row = 2, .rows = 3, .first_column = 1, .columns = 3, .stride = 4};
     ck_ok(tamis__h5_array_read(&h5, dataset, TAMIS__H5_F32, &part, out, &err));
     ck_assert(out[0][0] == 21 && out[0][2] == 23 && out[0][3] == 0);
     ck_assert(out[1][0] == 6 && out[2][0] == 16);
     part.rows = 5;
-    ck_fails(tamis__h5_array_read(&h5, dataset, TAMIS__H5_F32, &part, out, &err), TAMIS_ERR_IO, "at row 2");
+    ck_fails(tamis__h5_array_read(&h5, dataset, TAMIS__H5_F32, &part, out, &err), TAMIS_ERR_IO,
+             "at row 2");
     tamis__h5_array_close(&dataset);
 }
 END_TEST
@@ -219,16 +231,19 @@ START_TEST(examples)
     const uint64_t id[2] = {5, UINT64_MAX};
     const int32_t group[2] = {-1, 3};
     const char *name[2] = {"a", "b"};
-    tamis_examples e = {.id_number = id, .group = group, .group_name = name, .groups = 2}, read, copy;
+    tamis_examples e = {.id_number = id, .group = group, .group_name = name, .groups = 2}, read,
+                   copy;
     char text[8];
-    ck_fails(tamis__examples_write(&h5, "example", &e, 2, &err), TAMIS_ERR_ARG, "row 1 is of group 3");
+    ck_fails(tamis__examples_write(&h5, "example", &e, 2, &err), TAMIS_ERR_ARG,
+             "row 1 is of group 3");
     e.group_name = NULL, e.groups = 0;
     ck_ok(tamis__examples_write(&h5, "query", &e, 2, &err));
     ck_ok(tamis__examples_write(&h5, "nothing", NULL, 2, &err));
     reopen();
     ck_assert(!tamis__h5_has(&h5, "nothing"));
     ck_ok(tamis__examples_read(&h5, "query", 2, &read, &err));
-    ck_assert(read.id_number[1] == UINT64_MAX && read.group[1] == 3 && !read.label && !read.group_name);
+    ck_assert(read.id_number[1] == UINT64_MAX && read.group[1] == 3 && !read.label &&
+              !read.group_name);
     ck_ok(tamis__examples_copy(&copy, &read, 2, &err));
     tamis__examples_fini(&read);
     ck_assert(copy.id_number[0] == 5 && copy.group[0] == -1 && !copy.id_text);

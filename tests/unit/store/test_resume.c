@@ -26,8 +26,16 @@ static void teardown(void)
 }
 
 static const small_store sharded = {
-    .path = "d", .rows = 150, .columns = 6, .checkpoints = 2, .shard_rows = 32, .outputs = true,
-    .labels = true, .groups = true, .text_ids = true, .provenance = "{\"command\":\"x\"}",
+    .path = "d",
+    .rows = 150,
+    .columns = 6,
+    .checkpoints = 2,
+    .shard_rows = 32,
+    .outputs = true,
+    .labels = true,
+    .groups = true,
+    .text_ids = true,
+    .provenance = "{\"command\":\"x\"}",
 };
 
 /* Five shards of two stores are the same, and nothing else is there. */
@@ -160,17 +168,23 @@ START_TEST(other_learning_rate)
 {
     tamis_layer layer = {.name = "a", .out = 1, .in = 1};
     tamis_checkpoint checkpoint = {1, 0.1};
-    tamis_store_spec spec = {.path = "s.h5", .rows = 1, .layer = &layer, .layers = 1,
-                             .checkpoint = &checkpoint, .checkpoints = 1};
+    tamis_store_spec spec = {.path = "s.h5",
+                             .rows = 1,
+                             .layer = &layer,
+                             .layers = 1,
+                             .checkpoint = &checkpoint,
+                             .checkpoints = 1};
     tamis_store_writer *writer = NULL;
     const float row = 1, *rows = &row;
     ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
     ck_ok(tamis_store_writer_append(writer, 1, &rows, NULL, NULL, NULL, NULL, &err));
     ck_ok(tamis_store_writer_commit(&writer, &err));
     spec.resume = true, checkpoint.learning_rate = 0.1000001;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_SHAPE, "learning rate 0.1 at");
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_SHAPE,
+             "learning rate 0.1 at");
     checkpoint.learning_rate = 0.1, checkpoint.step = 2;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_SHAPE, "step 1, now it is 2");
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_SHAPE,
+             "step 1, now it is 2");
 }
 END_TEST
 

@@ -27,8 +27,16 @@ static void teardown(void)
 }
 
 static const small_store everything = {
-    .path = "s.h5", .rows = 300, .columns = 11, .checkpoints = 3, .classes = 3, .outputs = true,
-    .numbers = true, .labels = true, .groups = true, .provenance = "{\"program\":\"tamis\"}",
+    .path = "s.h5",
+    .rows = 300,
+    .columns = 11,
+    .checkpoints = 3,
+    .classes = 3,
+    .outputs = true,
+    .numbers = true,
+    .labels = true,
+    .groups = true,
+    .provenance = "{\"program\":\"tamis\"}",
 };
 
 /* --- what is read is what was written --------------------------------------------------------- */
@@ -43,7 +51,8 @@ static void check_rows(const tamis_store *store, const small_store *s)
             for (uint64_t j = 0; j < s->columns; j++)
                 bad += rows[i * s->columns + j] != small_value(k, i, j);
         /* a part, with another stride */
-        ck_ok(tamis_store_read(store, k, 3, s->rows - 4, 2, s->columns - 3, rows, s->columns + 3, &err));
+        ck_ok(tamis_store_read(store, k, 3, s->rows - 4, 2, s->columns - 3, rows, s->columns + 3,
+                               &err));
         for (uint64_t i = 0; i < s->rows - 4; i++)
             for (uint64_t j = 0; j < s->columns - 3; j++)
                 bad += rows[i * (s->columns + 3) + j] != small_value(k, i + 3, j + 2);
@@ -101,7 +110,8 @@ static void check_examples(const tamis_store *store, const small_store *s)
         if (e->label) ck_assert(e->label[i] == r.label[i] && e->digest[i] == r.digest[i]);
         if (e->group) ck_assert_int_eq(e->group[i], r.group[i]);
     }
-    for (uint32_t g = 0; g < e->groups; g++) ck_assert_str_eq(e->group_name[g], small_group_name[g]);
+    for (uint32_t g = 0; g < e->groups; g++)
+        ck_assert_str_eq(e->group_name[g], small_group_name[g]);
     small_free(&r);
 }
 
@@ -273,15 +283,19 @@ static void put_blocks(const small_store *s, uint64_t chunks)
         const float *norm[3], *loss[3], *margin[3], *probability[3];
         void *stored[3] = {0};
         float *norms[3] = {0};
-        tamis__store_block block = {.rows = n, .gradient = gradient, .norm = norm, .loss = loss,
-                                    .margin = margin, .probability = probability,
+        tamis__store_block block = {.rows = n,
+                                    .gradient = gradient,
+                                    .norm = norm,
+                                    .loss = loss,
+                                    .margin = margin,
+                                    .probability = probability,
                                     .examples = r.examples};
         for (uint32_t k = 0; k < s->checkpoints; k++) {
             gradient[k] = stored[k] = malloc(n * s->columns * 4);
             norm[k] = norms[k] = malloc(n * 4);
             loss[k] = r.loss[k], margin[k] = r.margin[k], probability[k] = r.probability[k];
-            ck_ok(tamis__store_rows_narrow(&kernels, s->dtype, r.gradient[k], n, s->columns, first, k,
-                                           stored[k], norms[k], &err));
+            ck_ok(tamis__store_rows_narrow(&kernels, s->dtype, r.gradient[k], n, s->columns, first,
+                                           k, stored[k], norms[k], &err));
             ck_ok(tamis__store_rows_check(s->dtype, stored[k], n, s->columns, first, k, &err));
             block.digest += tamis__store_rows_digest(stored[k], n, first, s->columns, s->dtype, k);
         }
@@ -384,9 +398,11 @@ START_TEST(stored_rows_are_checked)
              "checkpoint 3, row 11");
     ck_ok(tamis__store_rows_check(TAMIS_BF16, half, 2, 4, 0, 0, &err));
     half[7] = 0xff81;
-    ck_fails(tamis__store_rows_check(TAMIS_BF16, half, 2, 4, 0, 0, &err), TAMIS_ERR_NUMERIC, "row 1");
+    ck_fails(tamis__store_rows_check(TAMIS_BF16, half, 2, 4, 0, 0, &err), TAMIS_ERR_NUMERIC,
+             "row 1");
     ck_ok(tamis__store_rows_check(TAMIS_F32, full, 1, 2, 0, 0, &err));
-    ck_fails(tamis__store_rows_check(TAMIS_F32, full, 2, 2, 0, 0, &err), TAMIS_ERR_NUMERIC, "row 1");
+    ck_fails(tamis__store_rows_check(TAMIS_F32, full, 2, 2, 0, 0, &err), TAMIS_ERR_NUMERIC,
+             "row 1");
 }
 END_TEST
 
@@ -396,25 +412,33 @@ START_TEST(specs_refused)
     tamis_store_writer *writer = NULL;
     tamis_layer layer[2] = {{.name = "a", .out = 1, .in = 4}, {.name = "a", .out = 1, .in = 4}};
     tamis_checkpoint checkpoint = {1, 0.1};
-    tamis_store_spec spec = {.path = "s.h5", .rows = 2, .layer = layer, .layers = 1,
-                             .checkpoint = &checkpoint, .checkpoints = 1};
+    tamis_store_spec spec = {.path = "s.h5",
+                             .rows = 2,
+                             .layer = layer,
+                             .layers = 1,
+                             .checkpoint = &checkpoint,
+                             .checkpoints = 1};
     ck_fails(small_open(&writer, context, &s), TAMIS_ERR_ARG, "at least one row");
     s.rows = 1, s.checkpoints = 0;
     ck_fails(small_open(&writer, context, &s), TAMIS_ERR_ARG, "needs a checkpoint");
     spec.layers = 2;
     ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "two layers");
     spec.layers = 0;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "needs a layer");
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG,
+             "needs a layer");
     spec.layers = 1, layer[0].in = 0;
     ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "at least 1");
     layer[0].in = UINT64_C(1) << 40;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_UNSUPPORTED, "4 GiB");
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_UNSUPPORTED,
+             "4 GiB");
     layer[0].in = UINT64_MAX;
     ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "too wide");
     layer[0].in = 4, checkpoint.learning_rate = 0;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "learning rate");
-    checkpoint.learning_rate = NAN;
-    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "learning rate");
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG,
+             "learning rate");
+    checkpoint.learning_rate = (double)NAN;
+    ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG,
+             "learning rate");
     checkpoint.learning_rate = 1, spec.rows = 1u << 30, spec.shard_rows = 1;
     ck_fails(tamis_store_writer_open(&writer, context, &spec, &err), TAMIS_ERR_ARG, "100000 files");
     ck_assert_ptr_null(writer);
@@ -426,7 +450,8 @@ START_TEST(rows_not_as_announced)
     small_store s = {.path = "s.h5", .rows = 5, .columns = 4, .checkpoints = 1};
     tamis_store_writer *writer = NULL;
     ck_ok(small_open(&writer, context, &s));
-    ck_fails(small_append(writer, &s, 6), TAMIS_ERR_ARG, "announced with 5 rows, and there are more");
+    ck_fails(small_append(writer, &s, 6), TAMIS_ERR_ARG,
+             "announced with 5 rows, and there are more");
     ck_ok(small_append(writer, &s, 4));
     ck_fails(tamis_store_writer_commit(&writer, &err), TAMIS_ERR_ARG, "there are only 4");
     ck_assert_ptr_null(writer);
