@@ -7,6 +7,7 @@
 #ifndef TAMIS_SELECT_REGISTRY_H
 #define TAMIS_SELECT_REGISTRY_H
 
+#include <stdbool.h>
 #include <tamis/select.h>
 
 #define TAMIS__SELECTOR_ABI 1
@@ -51,5 +52,9 @@ typedef struct tamis__selector_class {
 #define TAMIS__DECLARE_SELECTOR(name) extern const tamis__selector_class tamis__selector_##name;
 TAMIS__SELECTORS(TAMIS__DECLARE_SELECTOR)
 #undef TAMIS__DECLARE_SELECTOR
+
+/* Take the budget from the high or the low end of the values. In values.c. */
+tamis_status tamis__take_end(const tamis__candidates *candidates, bool highest,
+                             tamis_selection *selection, tamis_error *err);
 
 #endif

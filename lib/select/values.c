@@ -11,6 +11,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "select/registry.h"
 
 /* Scores read at a time, in floats: 1 MiB. */
 #define BLOCK_FLOATS ((uint64_t)1 << 18)
@@ -200,4 +201,20 @@ tamis_status tamis__take(tamis_selection *selection, const uint64_t *order, uint
         selection->reason[order[i]] = i < kept ? in : out;
     }
     return TAMIS_OK;
+}
+
+tamis_status tamis__take_end(const tamis__candidates *c, bool highest, tamis_selection *selection,
+                             tamis_error *err)
+{
+    char kept[256], dropped[256];
+    uint64_t *order = NULL;
+    const char *end = highest ? "top" : "bottom";
+    TAMIS_TRY(tamis__order(c->value, c->rows, highest, &order, err));
+    snprintf(kept, sizeof kept, "in the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s", end,
+             c->budget_text, c->budget, c->rows, c->value_name);
+    snprintf(dropped, sizeof dropped, "%s the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s",
+             highest ? "below" : "above", end, c->budget_text, c->budget, c->rows, c->value_name);
+    tamis_status status = tamis__take(selection, order, c->budget, kept, dropped, err);
+    free(order);
+    return status;
 }
