@@ -14,6 +14,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/context.h"
 #include "base/error.h"
@@ -338,6 +340,25 @@ static tamis_status score_block(void *arg, uint64_t item, unsigned slot, unsigne
     return round_sums(e, sum, first, rows, e->out + slot * block, err);
 }
 
+/* Let go of the pages of rows that are done, so that a store larger than memory does not fill it.
+ * They stay in the system's cache. Pages shared with rows outside stay mapped. */
+static void release_rows(const tamis_store *store, uint64_t first, uint64_t rows)
+{
+    const tamis_store_info *info = tamis_store_info_get(store);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uint64_t row_bytes = info->columns * tamis_dtype_size(info->dtype), run = 0;
+    for (uint32_t k = 0; k < info->checkpoints; k++) {
+        for (uint64_t at = first; at < first + rows; at += run) {
+            uintptr_t begin = (uintptr_t)tamis_store_map(store, k, at, &run);
+            if (!begin) break;
+            run = smaller(run, first + rows - at);
+            uintptr_t end = (begin + run * row_bytes) / page * page;
+            begin = (begin + page - 1) / page * page;
+            if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+        }
+    }
+}
+
 static tamis_status give_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     const engine *e = arg;
@@ -346,6 +367,7 @@ static tamis_status give_block(void *arg, uint64_t item, unsigned slot, tamis_er
     size_t stride = e->capacity * QUERY_TILE;
     TAMIS_TRY(sink->put(sink->arg, first, rows, e->first_query, e->queries,
                         e->out + slot * stride * ROW_BLOCK, stride, err));
+    release_rows(e->product->train, first, rows);
     return tamis__progress(e->product->context, "scoring", e->rows_before + first + rows,
                            e->rows_total, "rows", NULL, err);
 }
