@@ -129,6 +129,7 @@ void demo_print_json(const demo_plan *plan, const demo_result *result, size_t se
     json_begin(&j, stdout);
     json_put_object(&j, NULL);
     json_put_uint(&j, "schema", 1);
+    json_put_text(&j, "command", "demo");
     json_put_text(&j, "data_set", plan->name);
     json_put_array(&j, "seeds");
     for (size_t s = 0; s < seeds; s++) {

@@ -55,20 +55,58 @@ static void add_word(text *t, const char *word)
     add(t, "'", 1);
 }
 
+/* Does the option have its default value, written or not? */
+static bool is_default(const invocation *inv, const opt *option)
+{
+    field_value value = opt_get(option, inv->args), usual;
+    if (!inv->cmd->defaults) return false;
+    usual = opt_get(option, inv->cmd->defaults);
+    switch (option->type) {
+    case OPT_FLAG: return value.flag == usual.flag;
+    case OPT_STRING: return value.text && usual.text && !strcmp(value.text, usual.text);
+    case OPT_CHOICE: return value.index == usual.index;
+    case OPT_UINT:
+    case OPT_SIZE: return value.count == usual.count;
+    case OPT_REAL:
+        return !(value.real < usual.real || value.real > usual.real) && !isnan(usual.real);
+    case OPT_LIST:
+    case OPT_CALL: break;
+    }
+    return false;
+}
+
+static bool repeats(const opt *option)
+{
+    return option->type == OPT_LIST || option->type == OPT_CALL;
+}
+
+static void add_option(text *t, const opt_given *given)
+{
+    add(t, " --", 3);
+    add(t, given->option->name, strlen(given->option->name));
+    if (given->value) add_word(t, given->value);
+}
+
+/* The same command written in another order, or with a default spelled out, is recorded the same:
+ * options in the order of the table, those that may be repeated after them as they stood. */
 static tamis_status record_command(const invocation *inv, tamis_provenance *provenance,
                                    tamis_error *err)
 {
     text t = {0};
+    const opt *option;
     add(&t, "tamis", 5);
     add_word(&t, inv->cmd->name);
     for (size_t i = 0; i < inv->n_operands; i++) add_word(&t, inv->operand[i]);
-    for (size_t i = 0; i < inv->n_given; i++) {
-        const opt *option = inv->given[i].option;
-        if (option->flags & OPT_NEUTRAL) continue;
-        add(&t, " --", 3);
-        add(&t, option->name, strlen(option->name));
-        if (inv->given[i].value) add_word(&t, inv->given[i].value);
+    for (size_t k = 0; (option = command_option(inv->cmd, k)); k++) {
+        const opt_given *last = NULL;
+        if ((option->flags & OPT_NEUTRAL) || repeats(option) || is_default(inv, option)) continue;
+        for (size_t i = 0; i < inv->n_given; i++)
+            if (inv->given[i].option == option) last = &inv->given[i];
+        if (last) add_option(&t, last);
     }
+    for (size_t i = 0; i < inv->n_given; i++)
+        if (repeats(inv->given[i].option) && !(inv->given[i].option->flags & OPT_NEUTRAL))
+            add_option(&t, &inv->given[i]);
     tamis_status status = t.failed ? fail_memory(err)
                                    : tamis_provenance_command(provenance, t.at, err);
     free(t.at);

@@ -90,7 +90,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
 /** Load an HDF5 model file, or safetensors with tensors `layers.N.weight` [out, in] and optional
  *  `layers.N.bias` [out] (F16, BF16, F32, F64; one checkpoint, learning rate 1, no
  *  standardisation). `activation` is needed for safetensors: NULL takes the file's metadata key
- *  `activation`, and is an error when that is absent too; for HDF5 it must be NULL or agree.
+ *  `activation`, and is an error when that is absent too and there is more than one layer. Where
+ *  the file says its activation, the argument must be NULL or agree.
  *  Errors: IO, FORMAT (missing or extra layers, shapes that do not chain, non-finite weights),
  *  ARG (unknown activation), UNSUPPORTED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_load(tamis_model **ret_model,

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "import/npy.h"
+#include "import/records.h"
 #include "import/texts.h"
 
 /* A one-column .npy of this many integers. */
@@ -61,7 +62,7 @@ tamis_status tamis__beside_labels(tamis__beside *beside, tamis_context *context,
     return status;
 }
 
-/* Distinct numbers become groups, named in decimal. */
+/* Distinct numbers become groups, named in decimal; -1 is no group. */
 static tamis_status read_groups(const tamis__npy *npy, tamis__names *names, int32_t *group,
                                 const char *path, tamis_error *err)
 {
@@ -69,6 +70,10 @@ static tamis_status read_groups(const tamis__npy *npy, tamis__names *names, int3
         int64_t value = 0;
         char text[24];
         TAMIS_TRY(tamis__npy_integer(npy, i, &value, path, err));
+        if (value == -1) { /* no group, as in a store */
+            group[i] = -1;
+            continue;
+        }
         int size = snprintf(text, sizeof text, "%" PRId64, value);
         TAMIS_TRY(tamis__names_add(names, text, (size_t)size, &group[i], err));
     }
@@ -87,8 +92,12 @@ tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context,
     tamis_status status = beside->group
                               ? read_groups(&npy, &names, beside->group, path, err)
                               : tamis__fail_memory(err, "groups", rows * sizeof *beside->group);
-    if (status == TAMIS_OK)
+    if (status == TAMIS_OK && names.list.count > 0)
         status = tamis__names_sort(&names, beside->group, rows, &beside->group_name, err);
+    if (names.list.count == 0) { /* no row has one */
+        free(beside->group);
+        beside->group = NULL;
+    }
     beside->groups = (uint32_t)names.list.count;
     tamis__names_fini(&names);
     tamis__npy_close(&npy);
@@ -99,6 +108,7 @@ static tamis_status read_ids(const tamis__input *input, tamis__ids *ids, tamis__
                              const char *path, tamis_error *err)
 {
     const char *at = (const char *)input->data, *end = at + input->size;
+    at += tamis__records_bom(at, input->size);
     for (uint64_t line = 1; at < end; line++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop) stop = end;

@@ -171,6 +171,30 @@ static tamis_status finish_classes(tamis__table *table, tamis_error *err)
                             : tamis__fail_memory(err, "class names", table->classes.list.used);
 }
 
+/* Ids name rows in reports, so that two rows with one id should be known of. */
+static tamis_status warn_of_repeated_ids(const tamis__table *table, tamis_error *err)
+{
+    const tamis_data *data = table->data;
+    tamis__names seen = {0};
+    tamis_status status = TAMIS_OK;
+    for (uint64_t i = 0; i < data->rows && status == TAMIS_OK; i++) {
+        char number[24];
+        const char *text = number;
+        int32_t index;
+        if (data->id_text)
+            text = data->id_text[i];
+        else
+            snprintf(number, sizeof number, "%" PRIu64, data->id_number[i]);
+        status = tamis__names_add(&seen, text, strlen(text), &index, err);
+    }
+    if (status == TAMIS_OK && seen.list.count < data->rows)
+        tamis__log(table->source->context, TAMIS_LOG_WARNING,
+                   "'%s': only %zu of %" PRIu64 " ids are different: rows are told apart by number",
+                   table->source->path, seen.list.count, data->rows);
+    tamis__names_fini(&seen);
+    return status;
+}
+
 tamis_status tamis__table_finish(tamis__table *table, tamis_data **ret_data, tamis_error *err)
 {
     tamis_data *data = table->data;
@@ -181,6 +205,7 @@ tamis_status tamis__table_finish(tamis__table *table, tamis_data **ret_data, tam
             tamis__names_sort(&table->groups, data->group, data->rows, &data->group_name, err));
     }
     TAMIS_TRY(tamis__ids_take(&table->ids, &data->id_number, &data->id_text, err));
+    if (data->id_number || data->id_text) TAMIS_TRY(warn_of_repeated_ids(table, err));
     *ret_data = data;
     table->data = NULL;
     return TAMIS_OK;

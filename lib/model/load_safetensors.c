@@ -151,21 +151,26 @@ static tamis_status read_layers(tamis__model_file *file, const tamis__safetensor
     return TAMIS_OK;
 }
 
-/* The option wins over the file's word: the file may come from a program that writes none or its
- * own spelling. */
+/* The file's word and the option must not contradict each other; a spelling that is not known here
+ * says nothing. */
 static tamis_status set_activation(tamis__model_file *file, const tamis__safetensors *st,
                                    const char *path, const char *activation, tamis_error *err)
 {
-    if (!activation) activation = tamis__safetensors_meta(st, "activation");
+    const char *word = tamis__safetensors_meta(st, "activation");
+    tamis_activation known = TAMIS_RELU, said = TAMIS_RELU;
     /* One layer has no activation after it. */
-    if (!activation && file->layers == 1) activation = "relu";
-    if (!activation)
+    const char *chosen = activation ? activation : word ? word : file->layers == 1 ? "relu" : NULL;
+    if (!chosen)
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "%s does not say its activation: name it with --activation relu, tanh or gelu", path);
-    tamis_activation known = TAMIS_RELU;
-    tamis_status status = tamis__activation_find(&known, activation, err);
+    tamis_status status = tamis__activation_find(&known, chosen, err);
     if (status != TAMIS_OK) return tamis__prefix(err, status, "%s", path);
+    if (word && tamis__activation_find(&said, word, NULL) == TAMIS_OK && said != known)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s says that its activation is %s, and %s is asked for: leave "
+                           "--activation out",
+                           path, word, chosen);
     snprintf(file->activation, sizeof file->activation, "%s", tamis__activation_name(known));
     return TAMIS_OK;
 }

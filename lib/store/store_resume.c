@@ -4,6 +4,7 @@
 #include "store/store_resume.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "store/store_part.h"
+#include "store/store_writer.h"
 
 /* --- does a file match the plan? -------------------------------------------------------------- */
 
@@ -93,17 +96,49 @@ static tamis_status match(const tamis__store_header *header, const tamis__store_
     return TAMIS_OK;
 }
 
+/* The rows of a file that is to be kept are still those that were written: reading them costs little
+ * beside making them again. */
+static tamis_status check_rows(const tamis_context *context, const char *path, tamis_error *err)
+{
+    tamis__store_part part;
+    TAMIS_TRY(tamis__store_part_open(&part, context, path, err));
+    const tamis__store_header *header = &part.header;
+    uint64_t digest = 0;
+    for (uint32_t k = 0; k < header->checkpoints; k++) {
+        for (uint64_t row = 0, run = 0; row < header->rows; row += run) {
+            const void *rows = tamis__store_part_map(&part, k, row, &run);
+            if (!rows) break; /* our writer's files are always mapped; the digest will differ */
+            if (run > header->rows - row) run = header->rows - row;
+            digest += tamis__store_rows_digest(rows, run, header->first_row + row, header->columns,
+                                               header->dtype, k);
+        }
+    }
+    bool same = digest == header->digest;
+    tamis__store_part_fini(&part);
+    if (same) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' is damaged: its rows are not those written",
+                       path);
+}
+
 static tamis_status match_file(const char *path, const tamis__store_plan *plan, uint64_t first,
                                uint64_t rows, tamis_error *err)
 {
     tamis__h5 h5;
     tamis__store_header header = {0};
-    TAMIS_TRY(tamis__h5_open(&h5, path, TAMIS__STORE_KIND, TAMIS__STORE_VERSION, err));
-    tamis_status status = tamis__store_header_read(&header, &h5, err);
-    if (status == TAMIS_OK) status = match(&header, plan, first, rows, path, err);
-    tamis__store_header_fini(&header);
-    tamis__h5_close(&h5);
-    return status;
+    tamis_status status = tamis__h5_open(&h5, path, TAMIS__STORE_KIND, TAMIS__STORE_VERSION, err);
+    if (status == TAMIS_OK) {
+        status = tamis__store_header_read(&header, &h5, err);
+        if (status == TAMIS_OK) status = match(&header, plan, first, rows, path, err);
+        tamis__store_header_fini(&header);
+        tamis__h5_close(&h5);
+    }
+    if (status == TAMIS_OK) status = check_rows(plan->context, path, err);
+    if (status != TAMIS_ERR_FORMAT || !err) return status;
+    char reason[TAMIS_MESSAGE_SIZE / 2];
+    snprintf(reason, sizeof reason, "%.*s", (int)sizeof reason - 1, err->message);
+    return tamis__fail(err, status,
+                       "cannot resume: %s; remove '%s' to have it written again with --resume",
+                       reason, path);
 }
 
 /* --- one file --------------------------------------------------------------------------------- */

@@ -291,15 +291,30 @@ static tamis_status refuse_score(const engine *e, uint64_t row, uint64_t query, 
                        (unsigned long long)query, query_id);
 }
 
+/* A weighted sum of cosines leaves its bounds by rounding only. NaN passes. */
+static float clamp(float x, float bound)
+{
+    return x > bound ? bound : x < -bound ? -bound : x;
+}
+
+/* The largest a score can be with unit rows: the sum of the weights. */
+static float unit_bound(const engine *e)
+{
+    double sum = 0.0;
+    for (uint32_t k = 0; k < e->train->checkpoints; k++) sum += fabs(e->product->weight[k]);
+    return (float)sum;
+}
+
 static tamis_status round_sums(const engine *e, const double *sum, uint64_t first, uint64_t rows,
                                float *out, tamis_error *err)
 {
     size_t stride = e->capacity * QUERY_TILE;
+    float bound = e->product->unit ? unit_bound(e) : HUGE_VALF;
     for (uint64_t r = 0; r < rows; r++)
         for (uint64_t q = 0; q < e->queries; q++) {
             float score = (float)sum[r * stride + q];
             if (!isfinite(score)) return refuse_score(e, first + r, e->first_query + q, err);
-            out[r * stride + q] = score;
+            out[r * stride + q] = clamp(score, bound);
         }
     return TAMIS_OK;
 }

@@ -118,6 +118,37 @@ START_TEST(rows_of_npy)
 }
 END_TEST
 
+/* -1 is no group; a byte order mark is no part of the first id. */
+START_TEST(groups_and_ids_at_the_edge)
+{
+    static const int some[] = {7, -1, 7}, none[] = {-1, -1, -1};
+    write_text("ids.txt", "\xef\xbb\xbf" "a\nb\nc\n");
+    save_checkpoints();
+    for (int any = 0; any < 2; any++) {
+        tamis_store *store = NULL;
+        save_integers("g.npy", any ? (int *)(uintptr_t)some : (int *)(uintptr_t)none, 3);
+        tamis_import_params params = {.format = "npy",
+                                      .rows = two,
+                                      .checkpoints = 2,
+                                      .groups = "g.npy",
+                                      .ids = "ids.txt",
+                                      .output = "s.h5",
+                                      .force = true};
+        ck_ok(tamis_import(context, &params, &err));
+        ck_ok(tamis_store_open(&store, context, "s.h5", &err));
+        const tamis_examples *examples = tamis_store_examples(store);
+        ck_assert_str_eq(examples->id_text[0], "a");
+        ck_assert_uint_eq(examples->groups, any ? 1 : 0);
+        ck_assert_int_eq(examples->group != NULL, any);
+        if (any) {
+            ck_assert_str_eq(examples->group_name[0], "7");
+            ck_assert(examples->group[0] == 0 && examples->group[1] == -1 && examples->group[2] == 0);
+        }
+        tamis_store_close(&store);
+    }
+}
+END_TEST
+
 START_TEST(rows_of_safetensors)
 {
     bytes b = safetensors_of("{\"m\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]},"
@@ -344,6 +375,7 @@ int main(void)
     tcase_add_test(tests, rows_of_npy);
     tcase_add_test(tests, rows_of_safetensors);
     tcase_add_test(tests, many_rows);
+    tcase_add_test(tests, groups_and_ids_at_the_edge);
     tcase_add_test(tests, scores);
     tcase_add_test(tests, refused);
     tcase_add_test(tests, formats);

@@ -398,6 +398,124 @@ START_TEST(index_and_mask_as_arrays)
 }
 END_TEST
 
+/* Lists with an input: its records are compared, whatever names or hides its format. */
+START_TEST(lists_compare_their_input)
+{
+    static const struct {
+        const char *name, *text;
+        tamis__records_kind kind;
+    } in[] = {
+        {"t.jsonl", "{1}\n\n{2}\n{3}", TAMIS__RECORDS_JSONL},
+        {"t.csv", "h,i\na,1\n\"b\nb\",2\nc,3\n", TAMIS__RECORDS_CSV},
+        {"t.tsv", "h\ti\na\t1\nb\t2\nc\t3\n", TAMIS__RECORDS_TSV},
+        {"lines.txt", "\xef\xbb\xbf\n {1}\n{2}\n{3}\n", TAMIS__RECORDS_JSONL},
+        {"commas", "h,i\n\"{\n\",1\nb,2\nc,3\n", TAMIS__RECORDS_CSV},
+        {"tabs", "h,\ti\tj\n\"a\tb\n\"\t1\nb\t2\nc\t3\n", TAMIS__RECORDS_TSV},
+    };
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        put(in[i].name, in[i].text);
+        put("in", in[i].text);
+        tamis_manifest_result result;
+        size_t n;
+        uint64_t *digest = digests_of(in[i].kind, in[i].text, strlen(in[i].text), &n);
+        ck_assert_uint_eq(n, 3);
+        tamis_selection *selection = make_selection("101", &(tamis_examples){.digest = digest});
+        tamis_manifest_params params = {.selection = selection,
+                                        .format = "index",
+                                        .input = in[i].name,
+                                        .output = "out",
+                                        .dropped = "rest",
+                                        .force = true};
+        ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
+        check_text("out", "0\n2\n");
+        check_text("rest", "1\n");
+        ck_assert(exists("rest.reasons.csv"));
+        ck_assert(result.digests_checked);
+        ck_assert_uint_eq(result.records, 3);
+        ck_assert_uint_eq(result.bytes_in, strlen(in[i].text));
+        ck_assert_uint_eq(result.bytes_out, 4);
+        ck_assert_uint_eq(result.bytes_dropped, 2);
+        params.format = "mask";
+        ck_ok(tamis_manifest_write(NULL, &params, NULL, &err));
+        check_text("out", "1\n0\n1\n");
+        check_text("rest", "0\n1\n0\n");
+        ck_assert_int_eq(unlink("out") | unlink("rest") | unlink("rest.reasons.csv"), 0);
+        tamis_selection_free(&selection);
+        free(digest);
+    }
+}
+END_TEST
+
+START_TEST(lists_refuse_another_input)
+{
+    static const char *const format[] = {"index", "index-npy", "mask", "mask-npy"};
+    const uint64_t digest[] = {tamis__digest("{1}", 3), tamis__digest("{2}", 3)};
+    tamis_selection *selection = make_selection("10", &(tamis_examples){.digest = digest});
+    put("good.jsonl", "{1}\n{2}\n");
+    put("more.jsonl", "{1}\n{2}\n{3}\n");
+    put("other", "{1}\n{x}\n");
+    put_bytes("binary.npy", "\x93NUMPY\x01\x00\x00", 9);
+    put_bytes("packed", "\x1f\x8b\x08\x00", 4);
+    for (size_t i = 0; i < sizeof format / sizeof *format; i++) {
+        ck_fails(write_manifest(selection, format[i], "more.jsonl", "rest"), TAMIS_ERR_SHAPE,
+                 "'more.jsonl' has 3 records, the selection 2 candidates");
+        ck_fails(write_manifest(selection, format[i], "other", "rest"), TAMIS_ERR_FORMAT,
+                 "'other' line 2: the record of row 1");
+        ck_fails(write_manifest(selection, format[i], "absent", "rest"), TAMIS_ERR_IO, "absent");
+        ck_fails(write_manifest(selection, format[i], "binary.npy", "rest"), TAMIS_ERR_UNSUPPORTED,
+                 "is no text");
+        ck_fails(write_manifest(selection, format[i], "packed", "rest"), TAMIS_ERR_UNSUPPORTED,
+                 "decompress it first");
+        check_nothing_left();
+        ck_ok(write_manifest(selection, format[i], "good.jsonl", NULL));
+        ck_assert_int_eq(unlink("out"), 0);
+    }
+    tamis_manifest_result result;
+    tamis_manifest_params params = {.selection = selection,
+                                    .format = "index",
+                                    .input = "other",
+                                    .output = "out",
+                                    .no_digests = true};
+    ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
+    ck_assert(!result.digests_checked);
+    tamis_selection_free(&selection);
+}
+END_TEST
+
+static void keep_line(void *cookie, tamis_log_level level, const char *line)
+{
+    char *last = cookie;
+    snprintf(last, TAMIS_MESSAGE_SIZE, "%d %s", level == TAMIS_LOG_WARNING, line);
+}
+
+START_TEST(keeping_nothing_is_said)
+{
+    char last[TAMIS_MESSAGE_SIZE] = "";
+    tamis_context *context = NULL;
+    ck_ok(tamis_context_create(
+        &context, &(tamis_context_params){.threads = 1, .log = keep_line, .cookie = last}, &err));
+    tamis_selection *selection = make_selection("000", NULL);
+    tamis_manifest_params params = {
+        .selection = selection, .input = "t.jsonl", .output = "out", .force = true};
+    put("t.jsonl", "a\nb\nc\n");
+    ck_ok(tamis_manifest_write(context, &params, NULL, &err));
+    check_text("out", "");
+    ck_assert_str_eq(last, "1 the selection keeps none of the 3 records");
+    *last = '\0';
+    params = (tamis_manifest_params){
+        .selection = selection, .format = "index", .output = "out", .force = true};
+    ck_ok(tamis_manifest_write(context, &params, NULL, &err));
+    check_text("out", "");
+    ck_assert_str_eq(last, "1 the selection keeps none of the 3 records");
+    *last = '\0';
+    selection->keep[1] = 1;
+    ck_ok(tamis_manifest_write(context, &params, NULL, &err));
+    ck_assert_str_eq(last, "");
+    tamis_context_destroy(&context);
+    tamis_selection_free(&selection);
+}
+END_TEST
+
 START_TEST(reasons_are_quoted)
 {
     static const char *const ids[] = {"plain", "a,b", "say \"x\"", "two\nlines"};
@@ -457,7 +575,23 @@ START_TEST(format_is_found_by_name)
         &(tamis_manifest_params){.selection = selection, .input = "lines", .output = "o.jsonl"},
         NULL, &err));
     check_text("o.jsonl", "a\n");
-    ck_fails(write_manifest(selection, NULL, "lines", NULL), TAMIS_ERR_ARG, "say which");
+    ck_fails(write_manifest(selection, NULL, "lines", NULL), TAMIS_ERR_ARG,
+             "'lines' does not tell the format of its records: say --format csv|tsv|jsonl");
+    ck_fails(write_manifest(selection, NULL, "t.txt", NULL), TAMIS_ERR_ARG, "csv|tsv|jsonl");
+    put("t.npy", "a\nb\n"); /* never a list: neither by the input nor by the output */
+    ck_fails(tamis_manifest_write(NULL,
+                                  &(tamis_manifest_params){.selection = selection,
+                                                           .input = "t.npy",
+                                                           .output = "rest.mask"},
+                                  NULL, &err),
+             TAMIS_ERR_ARG, "csv|tsv|jsonl");
+    ck_assert(!exists("rest.mask"));
+    ck_ok(tamis_manifest_write(
+        NULL,
+        &(tamis_manifest_params){.selection = selection, .input = "t.txt", .output = "o2.jsonl"},
+        NULL, &err));
+    check_text("o2.jsonl", "a\n");
+    ck_fails(write_manifest(selection, NULL, NULL, NULL), TAMIS_ERR_ARG, "say which");
     ck_fails(write_manifest(selection, "josnl", "lines", NULL), TAMIS_ERR_ARG,
              "did you mean 'jsonl'");
     ck_fails(write_manifest(selection, "parquet", "lines", NULL), TAMIS_ERR_ARG, "csv, index");
@@ -551,7 +685,6 @@ START_TEST(arguments_are_checked)
     put("t.jsonl", "a\nb\n");
     ck_fails(write_manifest(NULL, "jsonl", "t.jsonl", NULL), TAMIS_ERR_ARG, "needs a selection");
     ck_fails(write_manifest(selection, "jsonl", NULL, NULL), TAMIS_ERR_ARG, "copies records");
-    ck_fails(write_manifest(selection, "index", "t.jsonl", NULL), TAMIS_ERR_ARG, "reads no file");
     ck_fails(write_manifest(selection, NULL, "absent.jsonl", NULL), TAMIS_ERR_IO, "absent.jsonl");
     ck_fails(write_manifest(selection, "jsonl", ".", NULL), TAMIS_ERR_IO, "directory");
     ck_fails(write_manifest(selection, NULL, "t.jsonl", "-"), TAMIS_ERR_ARG, "name a file");
@@ -693,6 +826,8 @@ START_TEST(failures_leave_nothing)
     inject(tamis__fault_memory_after, "index-npy", NULL);
     inject(tamis__fault_io_after, "index-npy", NULL);
     inject(tamis__fault_io_after, "mask", NULL);
+    inject(tamis__fault_memory_after, "index-npy", "in.csv");
+    inject(tamis__fault_io_after, "index", "in.csv");
 }
 END_TEST
 
@@ -765,6 +900,9 @@ int main(void)
     tcase_add_test(all, huge_records_pass);
     tcase_add_test(all, index_and_mask_as_text);
     tcase_add_test(all, index_and_mask_as_arrays);
+    tcase_add_test(all, lists_compare_their_input);
+    tcase_add_test(all, lists_refuse_another_input);
+    tcase_add_test(all, keeping_nothing_is_said);
     tcase_add_test(all, reasons_are_quoted);
     tcase_add_test(all, formats_are_listed_in_order);
     tcase_add_test(all, format_is_found_by_name);

@@ -228,9 +228,11 @@ static unsigned kill_until_finished(gsl_rng *rng, long longest)
         pid_t child = fork();
         if (child == 0) write_until_killed();
         ck_assert_int_gt(child, 0);
-        struct timespec wait = {.tv_nsec = (long)gsl_rng_uniform_int(rng, (unsigned long)longest)};
+        long pause = (long)gsl_rng_uniform_int(rng, (unsigned long)longest);
+        struct timespec wait = {.tv_sec = pause / 1000000000, .tv_nsec = pause % 1000000000};
         nanosleep(&wait, NULL);
         kill(child, SIGKILL);
+        longest += longest / 8; /* so that it ends on a machine as slow as can be */
         int how = 0;
         ck_assert_int_eq(waitpid(child, &how, 0), child);
         if (WIFEXITED(how)) {
