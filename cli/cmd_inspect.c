@@ -132,8 +132,8 @@ const command cmd_inspect = {
     .description = "Describes a file of tamis and checks it: digests against rows, values that are "
                    "not finite, rows "
                    "that are zero or occur twice, norms that disagree with rows. Exits with 0 when "
-                   "the file is healthy "
-                   "and with 5 when it is not.",
+                   "the file is healthy, with 5 when it can be read and is not, and with 3 when it "
+                   "cannot be read at all (truncated, unfinished, no file of tamis).",
     .examples = "# everything\ntamis inspect train.h5\n"
                 "# in a script: may this store be used?\ntamis inspect -q train.h5 && echo yes",
     .options = options,
