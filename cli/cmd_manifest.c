@@ -26,17 +26,19 @@ static const opt options[] = {
      .flags = OPT_REQUIRED | OPT_FILE},
     {.name = "in",
      .value = "FILE",
-     .help = "the file the candidates came from; not for index and mask",
+     .help = "the file the candidates came from",
      .type = OPT_STRING,
      .at = AT(input),
-     .flags = OPT_FILE},
+     .flags = OPT_FILE,
+     .more = "index and mask need none; with one, its records are compared with the selection "
+             "before the list is written."},
     {.name = "format",
      .value = "FORMAT",
-     .help = "format of the input or, without one, of the output",
+     .help = "what to write; copied records are in the format of the input",
      .type = OPT_STRING,
      .at = AT(format),
      .name_at = names_manifest,
-     .fallback = "by the file's name"},
+     .fallback = "by the name of the input, or without one of the output"},
     {.name = "dropped",
      .value = "FILE",
      .help = "write the other records here, their reasons beside them",
@@ -59,7 +61,7 @@ static void report_manifest(const session *s, const manifest_args *args,
     report_count(&r, "records", m->records);
     report_count(&r, "kept", m->kept);
     report_count(&r, "dropped", m->dropped);
-    report_bytes(&r, "bytes_in", m->bytes_in);
+    if (args->input || r.machine) report_bytes(&r, "bytes_in", m->bytes_in);
     report_bytes(&r, "bytes_out", m->bytes_out);
     if (args->dropped) report_bytes(&r, "bytes_dropped", m->bytes_dropped);
     if (r.machine) json_put_bool(&r.j, "digests_checked", m->digests_checked);
@@ -127,19 +129,22 @@ const command cmd_manifest = {
     .group = "Flow",
     .summary = "write the training file that a selection stands for",
     .synopsis = "--selection SEL.h5 [--in FILE] -o OUT [OPTIONS]",
-    .description = "Copies the kept records of the file that the candidates came from, byte for "
-                   "byte and in their "
-                   "order, or writes their row numbers or a mask. Nothing is re-serialised: "
-                   "quoting, line ends and "
-                   "invalid UTF-8 stay as they are.\n\n"
-                   "The number of records, and where the selection has them the digests of the "
-                   "records, must match, "
-                   "or nothing is written.",
-    .examples = "# the kept lines, and the others with the reason\n"
-                "tamis manifest --selection keep.h5 --in train.jsonl -o kept.jsonl --dropped "
-                "dropped.jsonl\n"
-                "# row numbers for a data loader\n"
-                "tamis manifest --selection keep.h5 --format index-npy -o rows.npy",
+    .description =
+        "Copies the kept records of the file that the candidates came from, byte for "
+        "byte and in their "
+        "order, or writes their row numbers or a mask. Nothing is re-serialised: "
+        "quoting, line ends and "
+        "invalid UTF-8 stay as they are. A missing last newline is completed. Blank lines are "
+        "not records and are not copied (JSON Lines and CSV).\n\n"
+        "The number of records, and where the selection has them the digests of the "
+        "records, must match, "
+        "or nothing is written. Row numbers and masks are checked so when --in is given.",
+    .examples =
+        "# the kept lines, and the others with the reason\n"
+        "tamis manifest --selection keep.h5 --in train.jsonl -o kept.jsonl --dropped "
+        "dropped.jsonl\n"
+        "# row numbers for a data loader\n"
+        "tamis manifest --selection keep.h5 --in train.jsonl --format index-npy -o rows.npy",
     .output = "OUT",
     .options = options,
     .n_options = LEN(options),

@@ -25,8 +25,11 @@ TAMIS_API const tamis_manifest_info *tamis_manifest_at(size_t i);
 /** Zero-initialise. */
 typedef struct tamis_manifest_params {
     const tamis_selection *selection; /**< required */
-    const char *format;               /**< NULL = by the name of the input, else of the output */
-    const char *input;   /**< the file the candidates came from; NULL for index and mask */
+    const char *format;               /**< NULL = by the name of the input, else of the output;
+                                           with an input only formats that copy its records */
+    const char *input;   /**< the file the candidates came from. For index and mask NULL, or the
+                              file to compare with the selection: its own format is found by its
+                              name, else by its content */
     const char *output;  /**< kept records; required */
     const char *dropped; /**< the other records, byte for byte, and beside them
                               "<dropped>.reasons.csv" with row, id, score, rank and reason of each;
@@ -37,17 +40,22 @@ typedef struct tamis_manifest_params {
 
 typedef struct tamis_manifest_result {
     uint64_t records, kept, dropped;
-    uint64_t bytes_in, bytes_out, bytes_dropped;
+    uint64_t bytes_in; /**< 0 without an input */
+    uint64_t bytes_out, bytes_dropped;
     bool digests_checked; /**< false: the selection has none, or no_digests */
 } tamis_manifest_result;
 
 /** Write the kept records byte for byte, in source order: line ends, invalid UTF-8 and quoting
- *  untouched, a byte order mark and a CSV header kept at the head of both outputs, a missing
- *  last newline completed in the file's own style when a record would follow or end it. Blank
- *  lines of JSON Lines are not records and are not copied. Nothing is re-serialised.
+ *  untouched, a byte order mark and a CSV header kept at the head of both outputs. Nothing is
+ *  re-serialised. The exceptions to byte for byte: a missing last newline is completed, in the
+ *  file's own style; blank lines are not records and are not copied (JSON Lines and CSV).
+ *  Lists (index, mask) hold no records; given an input, they compare it with the selection just
+ *  the same. `dropped` of a list is the list of the other rows. A selection that keeps nothing
+ *  writes an empty manifest and logs a warning.
  *  Errors: SHAPE (record count differs from the selection: says both), FORMAT (a record's digest
  *  differs: names the first record, its line and id; an unclosed quote), ARG (unknown format, no
- *  input), IO, NOMEM, CANCELLED. On error no output exists.
+ *  input), UNSUPPORTED (compressed; an input of a list that is no text), IO, NOMEM, CANCELLED.
+ *  On error no output exists.
  *  Complexity: one pass, memory-mapped. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_manifest_write(tamis_context *context,
                                                             const tamis_manifest_params *params,

@@ -1,4 +1,4 @@
-/* Copying the records of a text file to one of two outputs.
+/* Copying the records of a text file to one of two outputs, or only comparing them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/filter.h"
@@ -12,6 +12,8 @@
 
 /* Input bytes between two progress reports. */
 #define PROGRESS_BYTES ((size_t)16 << 20)
+/* How far the content is looked at to tell what it is. */
+#define GUESS_BYTES ((size_t)4096)
 
 /* The first record that is not the one that was scored. */
 typedef struct mismatch {
@@ -113,7 +115,8 @@ static tamis_status report(filter *f, size_t done, tamis_error *err)
 {
     if (done - f->reported < PROGRESS_BYTES && done < f->input.size) return TAMIS_OK;
     f->reported = done;
-    return tamis__progress(f->job->context, "filtering", done, f->input.size, "bytes", NULL, err);
+    const char *phase = f->job->kept ? "filtering" : "comparing records";
+    return tamis__progress(f->job->context, phase, done, f->input.size, "bytes", NULL, err);
 }
 
 static tamis_status copy_all(filter *f, tamis__records_kind kind, uint64_t *ret_records,
@@ -186,15 +189,41 @@ static tamis_status check_plain(const filter *f, tamis_error *err)
                        f->job->input, gzip ? "gzip -dk" : "zstd -dk");
 }
 
-tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__records_kind kind,
-                                   tamis_manifest_result *result, tamis_error *err)
+/* The kind of records that the content looks like: lines that open an object or an array are JSON,
+ * a first line with more tabs than commas is TSV. */
+static tamis_status guess_kind(const filter *f, tamis__records_kind *ret_kind, tamis_error *err)
+{
+    size_t bom = tamis__records_bom(f->input.data, f->input.size), tabs = 0, commas = 0;
+    const unsigned char *data = f->input.data + bom;
+    size_t size = f->input.size - bom < GUESS_BYTES ? f->input.size - bom : GUESS_BYTES, at = 0;
+    if (memchr(data, '\0', size))
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' is no text and has no records to compare with the selection: "
+                           "give a CSV, TSV or JSON Lines file, or none",
+                           f->job->input);
+    while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
+    *ret_kind = TAMIS__RECORDS_JSONL;
+    if (at < size && (data[at] == '{' || data[at] == '[')) return TAMIS_OK;
+    for (; at < size && data[at] != '\n'; at++) {
+        tabs += data[at] == '\t';
+        commas += data[at] == ',';
+    }
+    *ret_kind = tabs > commas ? TAMIS__RECORDS_TSV : TAMIS__RECORDS_CSV;
+    return TAMIS_OK;
+}
+
+/* `kind` NULL = by the content. */
+static tamis_status filter_input(const tamis__manifest_job *job, const tamis__records_kind *kind,
+                                 tamis_manifest_result *result, tamis_error *err)
 {
     filter f = {.job = job};
     uint64_t records = 0;
+    tamis__records_kind guess = kind ? *kind : TAMIS__RECORDS_CSV;
     TAMIS_TRY(tamis__input_open(&f.input, job->context, job->input, err));
     tamis__input_sequential(&f.input);
     tamis_status status = check_plain(&f, err);
-    if (status == TAMIS_OK) status = copy_all(&f, kind, &records, err);
+    if (status == TAMIS_OK && !kind) status = guess_kind(&f, &guess, err);
+    if (status == TAMIS_OK) status = copy_all(&f, guess, &records, err);
     if (status == TAMIS_OK) status = check_count(&f, records, err);
     if (status == TAMIS_OK) status = check_digests(&f, err);
     if (status == TAMIS_OK) {
@@ -203,4 +232,16 @@ tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__record
     }
     tamis__input_close(&f.input);
     return status;
+}
+
+tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__records_kind kind,
+                                   tamis_manifest_result *result, tamis_error *err)
+{
+    return filter_input(job, &kind, result, err);
+}
+
+tamis_status tamis__filter_by_content(const tamis__manifest_job *job, tamis_manifest_result *result,
+                                      tamis_error *err)
+{
+    return filter_input(job, NULL, result, err);
 }

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/manifest.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 #include <sys/stat.h>
 #include <tamis/param.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "manifest/filter.h"
 #include "manifest/outputs.h"
 #include "manifest/reasons.h"
 #include "manifest/registry.h"
@@ -40,10 +43,17 @@ static bool has_ending(const char *path, const char *endings)
     return false;
 }
 
-static const tamis__manifest_class *class_of_path(const char *path)
+static bool copies_records(const tamis__manifest_class *class)
 {
-    for (size_t i = 0; path && i < TABLE_SIZE; i++)
-        if (has_ending(path, table[i]->info.extensions)) return table[i];
+    return class->info.flags & TAMIS_MANIFEST_NEEDS_INPUT;
+}
+
+/* With `copies` only among the formats that copy records. */
+static const tamis__manifest_class *class_of_path(const char *path, bool copies)
+{
+    for (size_t i = 0; i < TABLE_SIZE; i++)
+        if ((copies_records(table[i]) || !copies) && has_ending(path, table[i]->info.extensions))
+            return table[i];
     return NULL;
 }
 
@@ -64,19 +74,36 @@ static tamis_status fail_format(const char *format, tamis_error *err)
                        list);
 }
 
+/* A list of rows is no answer to an input that was given without a format: its user wants records
+ * of it. */
+static tamis_status find_class_by_name(const tamis_manifest_params *params,
+                                       const tamis__manifest_class **ret_class, tamis_error *err)
+{
+    const tamis__manifest_class *class = NULL;
+    if (params->input) class = class_of_path(params->input, true);
+    if (!class) class = class_of_path(params->output, params->input != NULL);
+    if (class) {
+        *ret_class = class;
+        return TAMIS_OK;
+    }
+    if (params->input)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "the name '%s' does not tell the format of its records: say --format "
+                           "csv|tsv|jsonl",
+                           params->input);
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "the name '%s' does not tell the manifest's format: say which",
+                       params->output);
+}
+
 static tamis_status find_class(const tamis_manifest_params *params,
                                const tamis__manifest_class **ret_class, tamis_error *err)
 {
     const tamis__manifest_class *class = NULL;
-    for (size_t i = 0; params->format && i < TABLE_SIZE; i++)
+    if (!params->format) return find_class_by_name(params, ret_class, err);
+    for (size_t i = 0; i < TABLE_SIZE; i++)
         if (!strcmp(params->format, table[i]->info.name)) class = table[i];
-    if (params->format && !class) return fail_format(params->format, err);
-    if (!class) class = class_of_path(params->input);
-    if (!class) class = class_of_path(params->output);
-    if (!class)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "the name '%s' does not tell the manifest's format: say which",
-                           params->input ? params->input : params->output);
+    if (!class) return fail_format(params->format, err);
     *ret_class = class;
     return TAMIS_OK;
 }
@@ -94,16 +121,11 @@ static tamis_status check_plain_name(const char *path, const char *what, tamis_e
 static tamis_status check_input(const tamis_manifest_params *params,
                                 const tamis__manifest_class *class, tamis_error *err)
 {
-    bool wanted = class->info.flags & TAMIS_MANIFEST_NEEDS_INPUT;
-    if (wanted && (!params->input || !*params->input))
+    if (copies_records(class) && (!params->input || !*params->input))
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "format %s copies records: name the file that the gradients were made from as input",
             class->info.name);
-    if (!wanted && params->input)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "format %s numbers the rows and reads no file: leave the input '%s' out",
-                           class->info.name, params->input);
     return TAMIS_OK;
 }
 
@@ -174,20 +196,39 @@ static tamis_status open_outputs(tamis__outputs *outputs, tamis_context *context
     return tamis__outputs_add(outputs, context, params->output, params->force, err);
 }
 
+/* A list carries no records, but they are compared with the selection as if it did. The format is
+ * the list's here, so the records' own is found by the input's name or content. */
+static tamis_status compare_records(const tamis__manifest_job *job, tamis_manifest_result *result,
+                                    tamis_error *err)
+{
+    const tamis__manifest_class *class = class_of_path(job->input, true);
+    tamis__manifest_job nowhere = *job;
+    nowhere.kept = nowhere.dropped = NULL;
+    if (!class) return tamis__filter_by_content(&nowhere, result, err);
+    return class->write(&nowhere, result, err);
+}
+
+static void warn_if_empty(const tamis_context *context, const tamis_manifest_result *result)
+{
+    if (!result->kept)
+        tamis__log(context, TAMIS_LOG_WARNING,
+                   "the selection keeps none of the %" PRIu64 " records", result->records);
+}
+
 static tamis_status write_all(tamis__outputs *outputs, tamis_context *context,
                               const tamis_manifest_params *params,
                               const tamis__manifest_class *class, tamis_manifest_result *result,
                               tamis_error *err)
 {
-    bool copies = class->info.flags & TAMIS_MANIFEST_NEEDS_INPUT;
     tamis__manifest_job job = {
         .context = context,
         .selection = params->selection,
         .input = params->input,
         .kept = &outputs->output[outputs->n - 1],
         .dropped = params->dropped ? &outputs->output[1] : NULL,
-        .check_digests = copies && !params->no_digests && has_digests(params->selection),
+        .check_digests = params->input && !params->no_digests && has_digests(params->selection),
     };
+    if (job.input && !copies_records(class)) TAMIS_TRY(compare_records(&job, result, err));
     TAMIS_TRY(class->write(&job, result, err));
     if (params->dropped)
         TAMIS_TRY(tamis__reasons_write(params->selection, &outputs->output[0], err));
@@ -197,6 +238,7 @@ static tamis_status write_all(tamis__outputs *outputs, tamis_context *context,
     result->bytes_out = job.kept->written;
     result->bytes_dropped = job.dropped ? job.dropped->written : 0;
     result->digests_checked = job.check_digests;
+    warn_if_empty(context, result);
     return TAMIS_OK;
 }
 

@@ -17,8 +17,8 @@
 typedef struct tamis__manifest_job {
     const tamis_context *context;
     const tamis_selection *selection;
-    const char *input; /* NULL for formats that copy no records */
-    tamis__output *kept;
+    const char *input;      /* NULL where a format that copies no records is given none */
+    tamis__output *kept;    /* NULL = not wanted; only for formats that copy records */
     tamis__output *dropped; /* NULL = not wanted */
     bool check_digests;
 } tamis__manifest_job;
@@ -26,8 +26,9 @@ typedef struct tamis__manifest_job {
 typedef struct tamis__manifest_class {
     uint32_t abi; /* TAMIS__MANIFEST_ABI */
     tamis_manifest_info info;
-    /* Write the kept rows and the others. Sets `records` and `bytes_in` of the result; the driver
-     * sets the rest. */
+    /* Write the kept rows and the others. Sets `records` of the result and, when it reads the
+     * input, `bytes_in`; the driver sets the rest. Formats that copy records compare them with the
+     * selection on the way; for the others the driver has done that. */
     tamis_status (*write)(const tamis__manifest_job *job, tamis_manifest_result *result,
                           tamis_error *err);
 } tamis__manifest_class;

@@ -24,3 +24,14 @@ tail -c 6 mask.npy | od -An -v -t u1 | xargs
 quiet manifest --selection sel.h5 -o by-name.npy
 same index.npy by-name.npy
 tamis manifest --selection sel.h5 --format index -q -o -
+# With an input: compared with the selection, then the list; without one there are no bytes in.
+seq 6 | sed 's/.*/{"n": &}/' >in.jsonl
+tamis manifest --selection sel.h5 --in in.jsonl --format index -o of.txt --dropped others.txt | facts
+same index.txt of.txt
+paste -s -d ' ' others.txt
+wc -l <others.txt.reasons.csv
+tamis manifest --selection sel.h5 --format index -f -o of.txt | facts
+# Nothing kept: an empty file and a warning.
+quiet select threshold:min=100 --scores scores.h5 -o none.h5 2>/dev/null
+tamis manifest --selection none.h5 --in in.jsonl -o none.jsonl 2>&1 >/dev/null
+wc -c <none.jsonl
