@@ -59,8 +59,7 @@ static const char *what_at(size_t i, const char **ret_summary)
 
 static const operand operands[] = {
     {.name = "WHAT",
-     .help = "what to list",
-     .min = 1,
+     .help = "what to list; everything when left out",
      .max = 1,
      .at = AT(what),
      .name_at = what_at,
@@ -70,8 +69,25 @@ static const operand operands[] = {
 
 /* --- one entry -------------------------------------------------------------------------------------- */
 
+static void list_option_type(report *r, const opt *option)
+{
+    static const char *const types[] = {
+        [OPT_FLAG] = "flag",    [OPT_STRING] = "string", [OPT_CHOICE] = "choice",
+        [OPT_UINT] = "integer", [OPT_SIZE] = "size",     [OPT_REAL] = "real",
+        [OPT_LIST] = "list",    [OPT_CALL] = "string"};
+    json_put_text(&r->j, "type", types[option->type]);
+    if (option->min < option->max) {
+        json_put_real(&r->j, "min", option->min);
+        json_put_real(&r->j, "max", option->max);
+    }
+    if (!option->choices) return;
+    json_put_array(&r->j, "choices");
+    for (size_t i = 0; option->choices[i]; i++) json_put_text(&r->j, NULL, option->choices[i]);
+    json_close(&r->j);
+}
+
 /* The options of `tamis train` that shape a model and its training stand for its parameters. */
-static void list_train_options(report *r)
+static void list_train_options(report *r, const char *model)
 {
     char term[64], fallback[128];
     const command *train = command_find("train");
@@ -81,11 +97,14 @@ static void list_train_options(report *r)
         const opt *option = &train->options[i];
         if (option->section) section = option->section;
         if (!strcmp(section, "Data") || !strcmp(option->name, "model")) continue;
+        bool of_layers = !strcmp(option->name, "hidden") || !strcmp(option->name, "activation");
+        if (of_layers && !strcmp(model, "softmax")) continue;
         bool shown = opt_default_text(option, train->defaults, fallback, sizeof fallback);
         if (r->machine) {
             json_put_object(&r->j, NULL);
             json_put_text(&r->j, "name", option->name);
             json_put_text(&r->j, "help", option->help);
+            list_option_type(r, option);
             json_put_text(&r->j, "default", shown ? fallback : NULL);
             json_close(&r->j);
         }
@@ -94,6 +113,20 @@ static void list_train_options(report *r)
                     fallback);
     }
     if (r->machine) json_close(&r->j);
+}
+
+/* What the entry needs, for machines. */
+static void list_flags(report *r, const catalogue *c, size_t i)
+{
+    if (!strcmp(c->name, "scorers"))
+        json_put_bool(&r->j, "needs_query", !(tamis_scorer_at(i)->flags & TAMIS_SCORER_NO_QUERY));
+    if (!strcmp(c->name, "selectors")) {
+        unsigned flags = tamis_selector_at(i)->flags;
+        json_put_bool(&r->j, "needs_budget", !(flags & TAMIS_SELECTOR_NO_BUDGET));
+        json_put_bool(&r->j, "needs_values", !(flags & TAMIS_SELECTOR_NO_VALUE));
+    }
+    if (c->purpose && !strcmp(c->purpose, "manifest"))
+        json_put_text(&r->j, "extensions", tamis_manifest_at(i)->extensions);
 }
 
 static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
@@ -106,6 +139,7 @@ static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
         json_put_text(&r->j, "summary", summary);
         if (c->purpose) json_put_text(&r->j, "purpose", c->purpose);
         if (c->citation_at) json_put_text(&r->j, "citation", citation);
+        list_flags(r, c, i);
     }
     if (c->purpose)
         report_line(r, "%-12s %-10s %s", name, c->purpose, summary);
@@ -118,7 +152,7 @@ static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
         report_params(r, params, n);
         if (n == 0) report_line(r, "    no parameters");
     }
-    if (!strcmp(c->name, "models") && (whole || r->machine)) list_train_options(r);
+    if (!strcmp(c->name, "models") && (whole || r->machine)) list_train_options(r, name);
     if (r->machine) json_close(&r->j);
 }
 
@@ -162,9 +196,14 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     if (args->name && list_all(NULL, args->what, args->name) == 0) return unknown(args, err);
     report r;
     report_begin(&r, s);
-    if (r.machine) json_put_array(&r.j, args->what);
-    list_all(&r, args->what, args->name);
-    if (r.machine) json_close(&r.j);
+    const char *what;
+    for (size_t k = 0; (what = what_at(k, NULL)); k++) {
+        if (args->what && strcmp(args->what, what)) continue;
+        if (r.machine) json_put_array(&r.j, what);
+        if (!args->what) report_line(&r, "%s%s:", k ? "\n" : "", what);
+        list_all(&r, what, args->name);
+        if (r.machine) json_close(&r.j);
+    }
     report_end(&r);
     return TAMIS_OK;
 }
@@ -173,7 +212,7 @@ const command cmd_list = {
     .name = "list",
     .group = "Look",
     .summary = "list scorers, selectors, formats or models and their parameters",
-    .synopsis = "scorers|selectors|formats|models [NAME] [--json]",
+    .synopsis = "[scorers|selectors|formats|models [NAME]] [--json]",
     .description =
         "Lists what can be named on the command line. With a name it tells the paper and the "
         "equation "

@@ -45,7 +45,8 @@ typedef struct stores {
 
 static tamis_status score(session *s, const score_args *args, stores *st, tamis_error *err)
 {
-    TRY(tamis_scorer_check(args->scorer, NULL, err));
+    const tamis_scorer_info *info = NULL;
+    TRY(tamis_scorer_check(args->scorer, &info, err));
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));
     TRY(session_add_output(s, args->common.output, 0, err));
@@ -58,6 +59,7 @@ static tamis_status score(session *s, const score_args *args, stores *st, tamis_
         .path = args->common.output,
         .force = args->common.force,
     };
+    TRY(names_note_params(s, info->name, args->scorer, info->params, info->n_params, err));
     TRY(session_provenance(s, &params.provenance, err));
     return tamis_score(s->context, &params, err);
 }

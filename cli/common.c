@@ -109,7 +109,7 @@ static const struct {
       .value = "LIST",
       .help = "use only these processor features",
       .type = OPT_CALL,
-      .flags = OPT_NEUTRAL | OPT_ADVANCED,
+      .flags = OPT_ADVANCED,
       .set = set_cpu,
       .fallback = "all that the processor has",
       .more = "A comma-separated list of avx2, avx512, avx512bf16 and vnni, or none."}},

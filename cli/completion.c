@@ -230,6 +230,9 @@ static void fish_write(FILE *file)
         fish_text(file, cmd->summary);
         fputs("'\n", file);
         for (size_t k = 0; (option = command_option(cmd, k)); k++) fish_option(file, cmd, option);
+        fprintf(file,
+                "complete -c tamis -n '__fish_seen_subcommand_from %s' -s h -l help -d 'help'\n",
+                cmd->name);
         if (!cmd->n_operands || !cmd->operands[0].name_at) continue;
         fprintf(file, "complete -c tamis -n '__fish_seen_subcommand_from %s' -f -a '", cmd->name);
         operand_names(file, &cmd->operands[0]);

@@ -3,6 +3,10 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "names.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
 typedef struct named {
     const char *name, *summary;
 } named;
@@ -89,4 +93,28 @@ const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n)
     const tamis_selector_info *info = tamis_selector_at(i);
     *ret_n = info ? info->n_params : 0;
     return info ? info->params : NULL;
+}
+
+enum { MAX_PARAMS = 32 };
+
+tamis_status names_note_params(session *s, const char *name, const char *text,
+                               const tamis_param_desc *params, size_t n, tamis_error *err)
+{
+    tamis_param_value value[MAX_PARAMS];
+    char key[128];
+    if (n > MAX_PARAMS) n = MAX_PARAMS;
+    const char *colon = strchr(text, ':');
+    TRY(tamis_params_parse(params, n, name, colon ? colon + 1 : NULL, value, err));
+    for (size_t i = 0; i < n; i++) {
+        snprintf(key, sizeof key, "%s.%s", name, params[i].name);
+        bool number = params[i].type == TAMIS_PARAM_REAL || params[i].type == TAMIS_PARAM_INTEGER;
+        if (number && isnan(value[i].number)) continue;
+        if (number)
+            TRY(session_note_number(s, key, value[i].number, err));
+        else if (params[i].type == TAMIS_PARAM_BOOLEAN)
+            TRY(session_note_text(s, key, value[i].number > 0 ? "true" : "false", err));
+        else
+            TRY(session_note_text(s, key, value[i].text, err));
+    }
+    return TAMIS_OK;
 }

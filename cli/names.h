@@ -5,6 +5,7 @@
 #define TAMIS_CLI_NAMES_H
 
 #include "opt.h"
+#include "session.h"
 
 const char *names_scorer(size_t i, const char **ret_summary);
 const char *names_selector(size_t i, const char **ret_summary);
@@ -16,5 +17,10 @@ const char *names_model(size_t i, const char **ret_summary);
 
 const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n);
 const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n);
+
+/* Record the parameters in force of "name[:param=value,...]", each as "name.param". Parameters without
+ * a value and without a default are left out. */
+tamis_status names_note_params(session *s, const char *name, const char *text,
+                               const tamis_param_desc *params, size_t n, tamis_error *err);
 
 #endif

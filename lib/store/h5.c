@@ -32,8 +32,18 @@ const char *tamis__h5_version(void)
 /* The library's state is the process's, so its lock is too. Recursive: calls nest. */
 static pthread_mutex_t h5_mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+/* Reading a damaged file can leave HDF5 with objects that its own clean-up at exit does not survive
+ * quietly. This room closes what it opens, so that clean-up is not needed. Without effect when the
+ * application started HDF5 before. */
+static void no_cleanup_at_exit(void)
+{
+    (void)H5dont_atexit();
+}
+
 void tamis__h5_enter(tamis__h5_scope *ret_scope)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, no_cleanup_at_exit);
     pthread_mutex_lock(&h5_mutex);
     if (H5Eget_auto2(H5E_DEFAULT, &ret_scope->print, &ret_scope->cookie) < 0)
         *ret_scope = (tamis__h5_scope){0};
