@@ -50,7 +50,9 @@ static const opt options[] = {
      .name_at = what_at,
      .fallback = "gradient of a store, score of scores, table of a selection",
      .more = "Of a selection, row is the kept rows in ascending order, picks the same in order of "
-             "choice."},
+             "choice. Of scores, query-id, query-label and query-group are of the queries, id, "
+             "label and group of the training rows. CSV and JSON Lines write labels and groups by "
+             "name where the file has names."},
     {.name = "checkpoint",
      .value = "N",
      .help = "which checkpoint of a store, from 0",
@@ -111,6 +113,8 @@ const command cmd_export = {
                    "and null in JSON. The "
                    "output '-' is standard output, for CSV and JSON Lines.",
     .examples = "# scores as an array [N, Q]\ntamis export scores.h5 --format npy -o s.npy\n"
+                "# the class of each query\n"
+                "tamis export scores.h5 --what query-label -o queries.csv\n"
                 "# kept rows in order of choice\ntamis export keep.h5 --what picks -o picks.npy\n"
                 "# look at a selection\ntamis export keep.h5 --format csv -o - | head",
     .output = "OUT",

@@ -194,7 +194,10 @@ static void report_range(report *r, const char *key, range found)
         json_put_float(&r->j, NULL, found.high);
         json_close(&r->j);
     }
-    report_labelled(r, key, "%.6g to %.6g", (double)found.low, (double)found.high);
+    if (isnan(found.low))
+        report_labelled(r, key, "none");
+    else
+        report_labelled(r, key, "%.6g to %.6g", (double)found.low, (double)found.high);
 }
 
 /* A selector that looks at no value leaves scores that mean nothing. */
@@ -212,7 +215,11 @@ static tamis_status report_selection(const session *s, const tamis_selection *se
 {
     char kept[32], rows[32];
     const tamis_examples *e = &sel->examples;
-    column labels = {.title = "label", .plural = "labels", .value = e->label};
+    column labels = {.title = "label",
+                     .plural = "labels",
+                     .value = e->label,
+                     .name = e->class_name,
+                     .names = e->classes};
     column groups = {.title = "group",
                      .plural = "groups",
                      .value = e->group,
@@ -262,7 +269,8 @@ typedef struct chosen {
 
 static tamis_status choose(session *s, const select_args *args, chosen *c, tamis_error *err)
 {
-    TRY(tamis_selector_check(args->selector, NULL, err));
+    const tamis_selector_info *info = NULL;
+    TRY(tamis_selector_check(args->selector, &info, err));
     TRY(check(args, err));
     TRY(session_add_input(s, "scores", args->scores, err));
     TRY(session_add_input(s, "train", args->train, err));
@@ -278,6 +286,7 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
         .budget = args->budget,
         .seed = args->common.seed,
     };
+    TRY(names_note_params(s, info->name, args->selector, info->params, info->n_params, err));
     TRY(session_provenance(s, &params.provenance, err));
     TRY(tamis_select(&c->selection, s->context, &params, err));
     return tamis_selection_save(c->selection, s->context, args->common.output, args->common.force,
@@ -316,7 +325,7 @@ const command cmd_select = {
     .n_options = LEN(options),
     .operands = operands,
     .n_operands = LEN(operands),
-    .common = COMMON_WRITES | COMMON_SEED,
+    .common = COMMON_WRITES,
     .args_size = sizeof(select_args),
     .run = run,
 };

@@ -16,11 +16,14 @@ typedef struct tamis_export_params {
     const char *what;    /**< which part; NULL = the main one:
                              store: "gradient" (of `checkpoint`, f32 [N, p]), "norm", "loss",
                                     "margin", "probability", "label", "group", "id", "digest";
-                             scores: "score" ([N, Q], or [N] for one query; CSV and JSON Lines carry the ids);
+                             scores: "score" ([N, Q], or [N] for one query; CSV and JSON
+                                     Lines carry the ids), "id", "label", "group" [N] of the
+                                     training rows, "query-id", "query-label", "query-group"
+                                     [Q] of the queries;
                              selection: "table" (CSV, JSON Lines), "row" (kept rows ascending),
                                     "picks" (kept rows in order of choice), "keep", "rank",
                                     "score", "weight" */
-    uint32_t checkpoint; /**< of a store; default 0 */
+    uint32_t checkpoint; /**< of a store; default 0, and nothing else for other files */
     const char *output;  /**< a file, or "-" for standard output (CSV and JSON Lines) */
     bool force;
 } tamis_export_params;
@@ -28,11 +31,13 @@ typedef struct tamis_export_params {
 /** The names of `what` for a kind ("gradient-store", "scores", "selection"); NULL past the end. */
 TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
 
-/** Export. npy: v1.0, C order, little-endian; row, picks, rank: int64; keep: bool; label, group:
- *  int32; digest: uint64; the rest float32. Numbers in text are the shortest that read back to
+/** Export. npy: v1.0, C order, little-endian; row, picks, rank: int64; keep: bool; labels and
+ *  groups: int32; numeric ids, digest: uint64; the rest float32. Labels and groups are written by
+ *  name in text where the file has names. Numbers in text are the shortest that read back to
  *  the same bits (at most %.9g). NaN is "nan" in CSV and null in JSON. Fields of CSV are quoted
  *  where RFC 4180 asks for it.
- *  Errors: ARG (no such part, text asked as npy), FORMAT, IO, NOMEM, CANCELLED. */
+ *  Errors: ARG (no such part, text asked as npy, a checkpoint of what has none), FORMAT (not a
+ *  file of tamis, or the part is not recorded in it), IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_export(tamis_context *context,
                                                     const tamis_export_params *params,
                                                     tamis_error *err);

@@ -56,6 +56,9 @@ typedef struct tamis_examples {
     const int32_t *group;          /**< [rows] index into group_name; -1 = none */
     const char *const *group_name; /**< [groups] */
     uint32_t groups;
+    const char *const *class_name; /**< [classes] name of each label value; NULL = labels are their
+                                        own names */
+    uint32_t classes;
 } tamis_examples;
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -152,9 +155,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_open(tamis_store_write
 TAMIS_API uint64_t tamis_store_writer_next(const tamis_store_writer *writer);
 
 /** Add `rows` rows. `gradient[k]` points to [rows, columns] f32 of checkpoint k, `examples` to
- *  columns of the same rows (its arrays start at the first of them; group_name must not change
- *  between calls), `loss[k]`, `margin[k]` [rows] and `probability[k]` [rows, classes] to outputs
- *  (NULL arrays when the spec has none).
+ *  columns of the same rows (its arrays start at the first of them; group_name and class_name must
+ *  not change between calls), `loss[k]`, `margin[k]` [rows] and `probability[k]` [rows, classes]
+ *  to outputs (NULL arrays when the spec has none).
  *  Errors: NUMERIC (a row is not finite, or overflows the stored type: names checkpoint and row),
  *  ARG (more rows than announced), IO, NOMEM. After an error only _abort() may be called. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append(

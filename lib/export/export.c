@@ -67,8 +67,8 @@ static const char *descr_of(tamis__field_type type)
     case TAMIS__FIELD_COUNT: return "<i8";
     case TAMIS__FIELD_ID:
     case TAMIS__FIELD_DIGEST: return "<u8";
-    case TAMIS__FIELD_GROUP:
-    case TAMIS__FIELD_INT: return "<i4";
+    case TAMIS__FIELD_LABEL:
+    case TAMIS__FIELD_GROUP: return "<i4";
     case TAMIS__FIELD_BOOL: return "|b1";
     default: return "<f4";
     }
@@ -106,8 +106,8 @@ static tamis_status npy_block(const tamis__export_source *source, uint64_t first
                                    (size_t)(rows * source->columns) * sizeof *matrix, err);
     case TAMIS__FIELD_ID: return npy_ids(source->examples, first, rows, output, err);
     case TAMIS__FIELD_BOOL: size = 1; break;
+    case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP:
-    case TAMIS__FIELD_INT:
     case TAMIS__FIELD_FLOAT: size = 4; break;
     default: break;
     }

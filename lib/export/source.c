@@ -17,7 +17,8 @@
 /* The first of each is what is exported when nothing is asked for. */
 static const char *const store_parts[] = {"gradient", "norm",  "loss", "margin", "probability",
                                           "label",    "group", "id",   "digest", NULL};
-static const char *const scores_parts[] = {"score", NULL};
+static const char *const scores_parts[] = {"score",    "id",          "label",       "group",
+                                           "query-id", "query-label", "query-group", NULL};
 static const char *const selection_parts[] = {"table", "row",   "picks",  "keep",
                                               "rank",  "score", "weight", NULL};
 
@@ -43,12 +44,13 @@ static void add(tamis__export_source *s, const char *name, tamis__field_type typ
     s->field[s->fields++] = (tamis__field){name, type, values};
 }
 
-/* A single thing beside the row's number and id. */
+/* A single thing beside the number and id of the row, or of the query. */
 static void add_main(tamis__export_source *s, const char *name, tamis__field_type type,
                      const void *values)
 {
-    add(s, "row", TAMIS__FIELD_ROW, NULL);
-    if (type != TAMIS__FIELD_ID) add(s, "id", TAMIS__FIELD_ID, NULL);
+    bool query = !strncmp(name, "query-", 6);
+    add(s, query ? "query" : "row", TAMIS__FIELD_ROW, NULL);
+    if (type != TAMIS__FIELD_ID) add(s, query ? "query-id" : "id", TAMIS__FIELD_ID, NULL);
     s->main = s->fields;
     add(s, name, type, values);
 }
@@ -65,6 +67,14 @@ static tamis_status add_column(tamis__export_source *s, const char *what, tamis_
 {
     if (!values) return missing(s, what, err);
     add_main(s, what, type, values);
+    return TAMIS_OK;
+}
+
+/* Ids, which every file has: without recorded ones they are the rows' numbers. */
+static tamis_status add_ids(tamis__export_source *s, const char *what)
+{
+    add_main(s, what, TAMIS__FIELD_ID, NULL);
+    s->text_only = s->examples->id_text != NULL;
     return TAMIS_OK;
 }
 
@@ -99,27 +109,33 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
         return add_column(s, what, TAMIS__FIELD_FLOAT, norms, err);
     }
     if (!strcmp(what, "label"))
-        return add_column(s, what, TAMIS__FIELD_INT, s->examples->label, err);
+        return add_column(s, what, TAMIS__FIELD_LABEL, s->examples->label, err);
     if (!strcmp(what, "group"))
         return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
     if (!strcmp(what, "digest"))
         return add_column(s, what, TAMIS__FIELD_DIGEST, s->examples->digest, err);
     if (strcmp(what, "id") != 0) return add_output(s, what, err);
-    add_main(s, what, TAMIS__FIELD_ID, NULL);
-    s->text_only = s->examples->id_text != NULL;
-    return TAMIS_OK;
+    return add_ids(s, what);
 }
 
 /* --- scores and selections -------------------------------------------------------------------- */
 
-static void lay_out_scores(tamis__export_source *s)
+static tamis_status lay_out_scores(tamis__export_source *s, const char *what, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(s->scores);
-    s->examples = &info->examples;
-    s->rows = info->rows;
+    bool query = !strncmp(what, "query-", 6);
+    const char *column = query ? what + 6 : what;
+    s->examples = query ? &info->query : &info->examples;
+    s->rows = query ? info->queries : info->rows;
+    if (!strcmp(column, "id")) return add_ids(s, what);
+    if (!strcmp(column, "label"))
+        return add_column(s, what, TAMIS__FIELD_LABEL, s->examples->label, err);
+    if (!strcmp(column, "group"))
+        return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
     s->columns = info->queries;
     s->one_column = info->queries == 1;
-    add_main(s, "score", TAMIS__FIELD_MATRIX, NULL);
+    add_main(s, what, TAMIS__FIELD_MATRIX, NULL);
+    return TAMIS_OK;
 }
 
 /* Kept rows, ascending or in the order they were chosen in. A damaged file may give one rank twice:
@@ -161,7 +177,7 @@ static void lay_out_table(tamis__export_source *s)
     add(s, "rank", TAMIS__FIELD_COUNT, selection->rank);
     add(s, "score", TAMIS__FIELD_FLOAT, selection->score);
     add(s, "weight", TAMIS__FIELD_FLOAT, selection->weight);
-    if (e->label) add(s, "label", TAMIS__FIELD_INT, e->label);
+    if (e->label) add(s, "label", TAMIS__FIELD_LABEL, e->label);
     if (e->group) add(s, "group", TAMIS__FIELD_GROUP, e->group);
     add(s, "reason", TAMIS__FIELD_REASON, NULL);
     if (e->digest) add(s, "digest", TAMIS__FIELD_DIGEST, e->digest);
@@ -208,6 +224,15 @@ static tamis_status find_part(const char *path, const char *kind, const char *wh
                        near ? near : parts[0]);
 }
 
+static tamis_status check_checkpoint(const tamis__export_source *s, const char *kind,
+                                     tamis_error *err)
+{
+    if (s->checkpoint == 0 || !strcmp(kind, "gradient-store")) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "'%s' is a %s file, which has no checkpoints: leave --checkpoint out",
+                       s->path, kind);
+}
+
 static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *context,
                                      const char *kind, const char *part, tamis_error *err)
 {
@@ -220,8 +245,7 @@ static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *con
         return lay_out_selection(s, part, err);
     }
     TAMIS_TRY(tamis_scores_open(&s->scores, context, s->path, err));
-    lay_out_scores(s);
-    return TAMIS_OK;
+    return lay_out_scores(s, part, err);
 }
 
 tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_context *context,
@@ -232,6 +256,7 @@ tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_c
     tamis__export_source source = {.path = params->input, .checkpoint = params->checkpoint};
     TAMIS_TRY(tamis_file_kind(params->input, kind, err));
     TAMIS_TRY(find_part(params->input, kind, params->what, &part, err));
+    TAMIS_TRY(check_checkpoint(&source, kind, err));
     tamis_status status = open_and_lay_out(&source, context, kind, part, err);
     if (status == TAMIS_OK)
         *ret_source = source;

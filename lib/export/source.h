@@ -14,10 +14,10 @@
 typedef enum tamis__field_type {
     TAMIS__FIELD_ROW,    /* the row's number; no values */
     TAMIS__FIELD_ID,     /* from the source's examples; no values */
-    TAMIS__FIELD_GROUP,  /* int32, its name in text */
+    TAMIS__FIELD_LABEL,  /* int32, its name in text */
+    TAMIS__FIELD_GROUP,  /* the same; negative = none */
     TAMIS__FIELD_COUNT,  /* uint64, int64 in npy */
     TAMIS__FIELD_DIGEST, /* uint64, 16 hexadecimal digits in text */
-    TAMIS__FIELD_INT,    /* int32 */
     TAMIS__FIELD_BOOL,   /* uint8 */
     TAMIS__FIELD_FLOAT,  /* float */
     TAMIS__FIELD_MATRIX, /* rows of floats, read by blocks */
@@ -38,7 +38,7 @@ typedef struct tamis__export_source {
     tamis_store *store;
     tamis_scores *scores;
     tamis_selection *selection;
-    const tamis_examples *examples;
+    const tamis_examples *examples; /* of the rows, which for parts of queries are the queries */
     uint64_t rows;
     tamis__field field[TAMIS__FIELDS]; /* in text, these one after another */
     size_t fields;

@@ -34,6 +34,16 @@ static tamis_status put_int(tamis__output *output, int32_t value, tamis_error *e
     return put_count(output, (uint64_t)(value < 0 ? -(int64_t)value : value), err);
 }
 
+/* The name of a label or group that has one, or NULL. */
+static const char *name_of(const tamis_examples *e, const tamis__field *field, uint64_t row)
+{
+    bool label = field->type == TAMIS__FIELD_LABEL;
+    const char *const *name = label ? e->class_name : e->group_name;
+    uint32_t names = label ? e->classes : e->groups;
+    int32_t value = ((const int32_t *)field->values)[row];
+    return name && value >= 0 && (uint32_t)value < names ? name[value] : NULL;
+}
+
 /* The text of a field that is one, or NULL. */
 static const char *text_of(const tamis__export_source *s, const tamis__field *field, uint64_t row)
 {
@@ -43,9 +53,9 @@ static const char *text_of(const tamis__export_source *s, const tamis__field *fi
         uint16_t reason = s->selection->reason[row];
         return reason < s->selection->reasons ? s->selection->reason_text[reason] : "";
     }
-    if (field->type != TAMIS__FIELD_GROUP || !e->group_name) return NULL;
-    int32_t group = ((const int32_t *)field->values)[row];
-    return group >= 0 && (uint32_t)group < e->groups ? e->group_name[group] : NULL;
+    if (field->type == TAMIS__FIELD_LABEL || field->type == TAMIS__FIELD_GROUP)
+        return name_of(e, field, row);
+    return NULL;
 }
 
 /* Whole numbers, written alike in both formats. */
@@ -56,7 +66,7 @@ static tamis_status put_number(const tamis__export_source *s, const tamis__field
     case TAMIS__FIELD_ID:
         return put_count(output, s->examples->id_number ? s->examples->id_number[row] : row, err);
     case TAMIS__FIELD_COUNT: return put_count(output, ((const uint64_t *)field->values)[row], err);
-    case TAMIS__FIELD_INT:
+    case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP: return put_int(output, ((const int32_t *)field->values)[row], err);
     default: return put_count(output, row, err);
     }

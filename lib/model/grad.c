@@ -179,6 +179,8 @@ static tamis_examples examples_from(const tamis_data *data, uint64_t row)
         .group = data->group ? data->group + row : NULL,
         .group_name = (const char *const *)data->group_name,
         .groups = data->groups,
+        .class_name = (const char *const *)data->class_name,
+        .classes = data->class_name ? data->classes : 0,
     };
 }
 

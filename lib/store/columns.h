@@ -8,9 +8,10 @@
 
 #include "store/h5.h"
 
-/* Write the columns that are there under "<prefix>/": id, digest, label, group, group_name. Makes
- * the group `prefix` ("example", "query") when there is anything to write. `examples` may be NULL.
- * Errors: ARG (an id longer than 4,095 bytes, a group outside group_name), IO. */
+/* Write the columns that are there under "<prefix>/": id, digest, label, group, group_name,
+ * class_name. Makes the group `prefix` ("example", "query") when there is anything to write.
+ * `examples` may be NULL. Errors: ARG (an id longer than 4,095 bytes, a group outside group_name, a
+ * label outside class_name), IO. */
 tamis_status tamis__examples_write(const tamis__h5 *h5, const char *prefix,
                                    const tamis_examples *examples, uint64_t rows, tamis_error *err);
 

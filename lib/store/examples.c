@@ -36,6 +36,17 @@ static tamis_status check_groups(const tamis_examples *e, const char *path, uint
     return TAMIS_OK;
 }
 
+static tamis_status check_labels(const tamis_examples *e, const char *path, uint64_t rows,
+                                 tamis_error *err)
+{
+    for (uint64_t i = 0; e->label && e->class_name && i < rows; i++)
+        if (e->label[i] < 0 || (uint32_t)e->label[i] >= e->classes)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "cannot write '%s': row %llu is of class %d, there are %u", path,
+                               (unsigned long long)i, (int)e->label[i], (unsigned)e->classes);
+    return TAMIS_OK;
+}
+
 static tamis_status write_id(const tamis__h5 *h5, const char *prefix, const tamis_examples *e,
                              uint64_t rows, tamis_error *err)
 {
@@ -46,14 +57,27 @@ static tamis_status write_id(const tamis__h5 *h5, const char *prefix, const tami
     return TAMIS_OK;
 }
 
+static tamis_status write_names(const tamis__h5 *h5, const char *prefix, const tamis_examples *e,
+                                tamis_error *err)
+{
+    if (e->group_name && e->groups > 0)
+        TAMIS_TRY(tamis__h5_write_text(h5, name_of(prefix, "group_name").text, e->group_name,
+                                       e->groups, err));
+    if (e->class_name && e->classes > 0)
+        TAMIS_TRY(tamis__h5_write_text(h5, name_of(prefix, "class_name").text, e->class_name,
+                                       e->classes, err));
+    return TAMIS_OK;
+}
+
 tamis_status tamis__examples_write(const tamis__h5 *h5, const char *prefix,
                                    const tamis_examples *examples, uint64_t rows, tamis_error *err)
 {
     const tamis_examples *e = examples;
-    bool names = e && e->group_name && e->groups > 0;
+    bool names = e && ((e->group_name && e->groups > 0) || (e->class_name && e->classes > 0));
     if (!e || !(e->id_text || e->id_number || e->digest || e->label || e->group || names))
         return TAMIS_OK;
     TAMIS_TRY(check_groups(e, h5->path, rows, err));
+    TAMIS_TRY(check_labels(e, h5->path, rows, err));
     TAMIS_TRY(tamis__h5_group(h5, prefix, err));
     TAMIS_TRY(write_id(h5, prefix, e, rows, err));
     if (e->digest)
@@ -65,10 +89,7 @@ tamis_status tamis__examples_write(const tamis__h5 *h5, const char *prefix,
     if (e->group)
         TAMIS_TRY(tamis__h5_write(h5, name_of(prefix, "group").text, TAMIS__H5_I32, e->group, rows,
                                   0, err));
-    if (names)
-        TAMIS_TRY(tamis__h5_write_text(h5, name_of(prefix, "group_name").text, e->group_name,
-                                       e->groups, err));
-    return TAMIS_OK;
+    return write_names(h5, prefix, e, err);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -99,21 +120,42 @@ static tamis_status read_id(const tamis__h5 *h5, const char *prefix, uint64_t ro
     return TAMIS_OK;
 }
 
-static tamis_status read_group_names(const tamis__h5 *h5, const char *prefix, tamis_examples *e,
-                                     tamis_error *err)
+/* `what` is "groups" or "classes". */
+static tamis_status read_names(const tamis__h5 *h5, const char *prefix, const char *dataset,
+                               const char *what, const char *const **ret_names, uint32_t *ret_n,
+                               tamis_error *err)
 {
-    column_name name = name_of(prefix, "group_name");
+    column_name name = name_of(prefix, dataset);
     uint64_t shape[2];
     char **texts = NULL;
     if (!tamis__h5_has(h5, name.text)) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_shape(h5, name.text, 1, shape, err));
     if (shape[0] > INT32_MAX)
         return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s': dataset '%s' names more groups than there can be", h5->path,
-                           name.text);
+                           "'%s': dataset '%s' names more %s than there can be", h5->path,
+                           name.text, what);
     TAMIS_TRY(tamis__h5_read_text(h5, name.text, shape[0], &texts, err));
-    e->group_name = (const char *const *)texts;
-    e->groups = (uint32_t)shape[0];
+    *ret_names = (const char *const *)texts;
+    *ret_n = (uint32_t)shape[0];
+    return TAMIS_OK;
+}
+
+static tamis_status check_read(const tamis__h5 *h5, const char *prefix, uint64_t rows,
+                               const tamis_examples *e, tamis_error *err)
+{
+    for (uint64_t i = 0; e->group && i < rows; i++)
+        if (e->group[i] < -1 ||
+            (e->group_name && e->group[i] >= 0 && (uint32_t)e->group[i] >= e->groups))
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s': dataset '%s/group': row %llu is of group %d, there are %u",
+                               h5->path, prefix, (unsigned long long)i, (int)e->group[i],
+                               (unsigned)e->groups);
+    for (uint64_t i = 0; e->label && e->class_name && i < rows; i++)
+        if (e->label[i] < 0 || (uint32_t)e->label[i] >= e->classes)
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s': dataset '%s/label': row %llu is of class %d, there are %u",
+                               h5->path, prefix, (unsigned long long)i, (int)e->label[i],
+                               (unsigned)e->classes);
     return TAMIS_OK;
 }
 
@@ -128,15 +170,9 @@ static tamis_status read_all(const tamis__h5 *h5, const char *prefix, uint64_t r
     e->label = values;
     TAMIS_TRY(read_number(h5, prefix, "group", TAMIS__H5_I32, rows, &values, err));
     e->group = values;
-    TAMIS_TRY(read_group_names(h5, prefix, e, err));
-    for (uint64_t i = 0; e->group && i < rows; i++)
-        if (e->group[i] < -1 ||
-            (e->group_name && e->group[i] >= 0 && (uint32_t)e->group[i] >= e->groups))
-            return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "'%s': dataset '%s/group': row %llu is of group %d, there are %u",
-                               h5->path, prefix, (unsigned long long)i, (int)e->group[i],
-                               (unsigned)e->groups);
-    return TAMIS_OK;
+    TAMIS_TRY(read_names(h5, prefix, "group_name", "groups", &e->group_name, &e->groups, err));
+    TAMIS_TRY(read_names(h5, prefix, "class_name", "classes", &e->class_name, &e->classes, err));
+    return check_read(h5, prefix, rows, e, err);
 }
 
 tamis_status tamis__examples_read(const tamis__h5 *h5, const char *prefix, uint64_t rows,
@@ -200,6 +236,8 @@ tamis_status tamis__examples_copy(tamis_examples *ret_examples, const tamis_exam
         e.group = copy_block(from->group, rows, sizeof *e.group, &failed);
         e.group_name = copy_texts(from->group_name, from->groups, &failed);
         e.groups = from->group_name ? from->groups : 0;
+        e.class_name = copy_texts(from->class_name, from->classes, &failed);
+        e.classes = from->class_name ? from->classes : 0;
     }
     if (failed) {
         tamis__examples_fini(&e);
@@ -218,6 +256,7 @@ void tamis__examples_fini(tamis_examples *examples)
     free((void *)(uintptr_t)examples->label);
     free((void *)(uintptr_t)examples->group);
     free((void *)(uintptr_t)examples->group_name);
+    free((void *)(uintptr_t)examples->class_name);
     *examples = (tamis_examples){0};
 }
 

@@ -64,22 +64,22 @@ static tamis_status write_groups(const tamis__h5 *h5, const tamis_selection *s, 
     return status;
 }
 
-/* Group names are not one a row: they go into an attribute, as a JSON array. */
-static tamis_status write_group_names(const tamis__h5 *h5, const tamis_examples *e,
-                                      tamis_error *err)
+/* Names of groups and classes are not one a row: they go into attributes, as JSON arrays. */
+static tamis_status write_names(const tamis__h5 *h5, const char *attribute, const char *const *name,
+                                uint32_t n, tamis_error *err)
 {
-    if (e->groups == 0) return TAMIS_OK;
+    if (!name || n == 0) return TAMIS_OK;
     json_t *names = json_array();
     bool failed = !names;
-    for (uint32_t g = 0; g < e->groups && !failed; g++) {
-        char *clean = tamis__utf8_repair(e->group_name[g]);
+    for (uint32_t i = 0; i < n && !failed; i++) {
+        char *clean = tamis__utf8_repair(name[i]);
         failed = !clean || json_array_append_new(names, json_string(clean)) != 0;
         free(clean);
     }
     char *text = failed ? NULL : json_dumps(names, JSON_COMPACT);
     json_decref(names);
-    if (!text) return tamis__fail_memory(err, "group names", e->groups);
-    tamis_status status = tamis__h5_put_text(h5, "/", "group_name", text, err);
+    if (!text) return tamis__fail_memory(err, attribute, n);
+    tamis_status status = tamis__h5_put_text(h5, "/", attribute, text, err);
     free(text);
     return status;
 }
@@ -97,20 +97,21 @@ static tamis_status write_reasons(const tamis__h5 *h5, const tamis_selection *s,
 
 static tamis_status write_table(const tamis__h5 *h5, const tamis_selection *s, tamis_error *err)
 {
+    const tamis_examples *e = &s->examples;
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "selector", s->selector ? s->selector : "unknown", err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "kept", s->kept, err));
     /* A score may be a loss or a norm as well: what is said of the sign holds for influences. */
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "orientation",
                                  "of a score that is an influence, " TAMIS_ORIENTATION, err));
-    TAMIS_TRY(write_group_names(h5, &s->examples, err));
+    TAMIS_TRY(write_names(h5, "group_name", e->group_name, e->groups, err));
+    TAMIS_TRY(write_names(h5, "class_name", e->class_name, e->classes, err));
     TAMIS_TRY(write_row_numbers(h5, s, err));
     TAMIS_TRY(tamis__h5_write(h5, "keep", TAMIS__H5_U8, s->keep, s->rows, 0, err));
     TAMIS_TRY(tamis__h5_write(h5, "rank", TAMIS__H5_U64, s->rank, s->rows, 0, err));
     TAMIS_TRY(tamis__h5_write(h5, "score", TAMIS__H5_F32, s->score, s->rows, 0, err));
     TAMIS_TRY(tamis__h5_write(h5, "weight", TAMIS__H5_F32, s->weight, s->rows, 0, err));
     TAMIS_TRY(write_groups(h5, s, err));
-    if (s->examples.label)
-        TAMIS_TRY(tamis__h5_write(h5, "label", TAMIS__H5_I32, s->examples.label, s->rows, 0, err));
+    if (e->label) TAMIS_TRY(tamis__h5_write(h5, "label", TAMIS__H5_I32, e->label, s->rows, 0, err));
     TAMIS_TRY(write_reasons(h5, s, err));
     return write_digests(h5, s, err);
 }
@@ -181,26 +182,27 @@ static tamis_status read_ids(const tamis__h5 *h5, tamis_selection *s, tamis_erro
     return TAMIS_OK;
 }
 
-static tamis_status read_group_names(const tamis__h5 *h5, tamis_examples *e, tamis_error *err)
+static tamis_status read_names(const tamis__h5 *h5, const char *attribute,
+                               const char *const **ret_name, uint32_t *ret_n, tamis_error *err)
 {
     char *text = NULL;
-    if (!tamis__h5_has_attribute(h5, "/", "group_name")) return TAMIS_OK;
-    TAMIS_TRY(tamis__h5_get_text(h5, "/", "group_name", &text, err));
+    if (!tamis__h5_has_attribute(h5, "/", attribute)) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_get_text(h5, "/", attribute, &text, err));
     json_t *names = json_loads(text, 0, NULL);
     free(text);
     size_t n = json_array_size(names);
     const char **list = tamis__calloc(n, sizeof *list);
-    tamis_status status = list ? TAMIS_OK : tamis__fail_memory(err, "group names", n);
+    tamis_status status = list ? TAMIS_OK : tamis__fail_memory(err, attribute, n);
     for (size_t i = 0; i < n && status == TAMIS_OK; i++) {
         list[i] = json_string_value(json_array_get(names, i));
         if (!list[i])
-            status = tamis__fail(err, TAMIS_ERR_FORMAT,
-                                 "'%s': attribute 'group_name' is no list of names", h5->path);
+            status = tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute '%s' is no list of names",
+                                 h5->path, attribute);
     }
     if (status == TAMIS_OK && n > 0) {
-        e->group_name = (const char *const *)tamis__texts_copy(list, n);
-        e->groups = e->group_name ? (uint32_t)n : 0;
-        if (!e->group_name) status = tamis__fail_memory(err, "group names", n);
+        *ret_name = (const char *const *)tamis__texts_copy(list, n);
+        *ret_n = *ret_name ? (uint32_t)n : 0;
+        if (!*ret_name) status = tamis__fail_memory(err, attribute, n);
     }
     free(list);
     json_decref(names);
@@ -211,7 +213,7 @@ static tamis_status read_groups(const tamis__h5 *h5, tamis_selection *s, tamis_e
 {
     int32_t *group = NULL;
     bool any = false;
-    TAMIS_TRY(read_group_names(h5, &s->examples, err));
+    TAMIS_TRY(read_names(h5, "group_name", &s->examples.group_name, &s->examples.groups, err));
     TAMIS_TRY(
         tamis__h5_read_optional(h5, "group", TAMIS__H5_I32, s->rows, 0, (void **)&group, err));
     tamis_status status = TAMIS_OK;
@@ -225,6 +227,20 @@ static tamis_status read_groups(const tamis__h5 *h5, tamis_selection *s, tamis_e
     else
         free(group);
     return status;
+}
+
+static tamis_status read_labels(const tamis__h5 *h5, tamis_selection *s, tamis_error *err)
+{
+    tamis_examples *e = &s->examples;
+    int32_t *label = NULL;
+    TAMIS_TRY(read_names(h5, "class_name", &e->class_name, &e->classes, err));
+    TAMIS_TRY(
+        tamis__h5_read_optional(h5, "label", TAMIS__H5_I32, s->rows, 0, (void **)&label, err));
+    e->label = label;
+    for (uint64_t i = 0; label && e->class_name && i < s->rows; i++)
+        if (label[i] < 0 || (uint32_t)label[i] >= e->classes)
+            return corrupt(h5, "label", i, "there is no such class", err);
+    return TAMIS_OK;
 }
 
 static tamis_status read_digests(const tamis__h5 *h5, tamis_selection *s, tamis_error *err)
@@ -297,10 +313,7 @@ static tamis_status read_table(const tamis__h5 *h5, tamis_selection *s, tamis_er
     TAMIS_TRY(read_ids(h5, s, err));
     TAMIS_TRY(read_groups(h5, s, err));
     TAMIS_TRY(read_digests(h5, s, err));
-    int32_t *label = NULL;
-    TAMIS_TRY(
-        tamis__h5_read_optional(h5, "label", TAMIS__H5_I32, s->rows, 0, (void **)&label, err));
-    s->examples.label = label;
+    TAMIS_TRY(read_labels(h5, s, err));
     TAMIS_TRY(read_reasons(h5, s, err));
     TAMIS_TRY(tamis__h5_get_text(h5, "/", "selector", &s->selector, err));
     return tamis__h5_get_text(h5, "/", "provenance", &s->provenance, err);

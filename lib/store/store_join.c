@@ -21,6 +21,14 @@ static const char *layer_difference(const tamis__store_header *a, const tamis__s
     return NULL;
 }
 
+static bool same_names(const char *const *a, uint32_t n, const char *const *b, uint32_t m)
+{
+    if (n != m) return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
+}
+
 static const char *difference(const tamis__store_part *x, const tamis__store_part *y)
 {
     const tamis__store_header *a = &x->header, *b = &y->header;
@@ -37,9 +45,8 @@ static const char *difference(const tamis__store_part *x, const tamis__store_par
     if (!e->id_text != !f->id_text || !e->id_number != !f->id_number) return "another kind of ids";
     if (!e->digest != !f->digest || !e->label != !f->label || !e->group != !f->group)
         return "other columns of examples";
-    if (e->groups != f->groups) return "other groups";
-    for (uint32_t i = 0; i < e->groups; i++)
-        if (strcmp(e->group_name[i], f->group_name[i]) != 0) return "other groups";
+    if (!same_names(e->group_name, e->groups, f->group_name, f->groups)) return "other groups";
+    if (!same_names(e->class_name, e->classes, f->class_name, f->classes)) return "other classes";
     return NULL;
 }
 
@@ -155,7 +162,7 @@ tamis_status tamis__store_parts_examples(tamis__store_part *part, uint32_t parts
         e.group = join_numbers(part, parts, offsetof(tamis_examples, group), 4, &failed);
         e.id_text = join_texts(part, parts, &failed);
     }
-    part->examples.group_name = NULL; /* moves with e */
+    part->examples.group_name = part->examples.class_name = NULL; /* they move with e */
     if (failed) {
         tamis__examples_fini(&e);
         return tamis__fail_memory(err, "the columns of the examples", part->header.total_rows * 8);

@@ -134,10 +134,13 @@ static tamis_status start_columns(tamis__shard *shard, const tamis_examples *e, 
     if (e->group) shard->group = tamis__malloc(rows, sizeof *shard->group);
     if (e->group_name) shard->group_name = tamis__texts_copy(e->group_name, e->groups);
     shard->groups = e->group_name ? e->groups : 0;
+    if (e->class_name) shard->class_name = tamis__texts_copy(e->class_name, e->classes);
+    shard->classes = e->class_name ? e->classes : 0;
     shard->columns_known = true;
     if ((e->id_number && !e->id_text && !shard->id_number) || (e->id_text && !shard->id_text.at) ||
         (e->digest && !shard->source_digest) || (e->label && !shard->label) ||
-        (e->group && !shard->group) || (e->group_name && !shard->group_name))
+        (e->group && !shard->group) || (e->group_name && !shard->group_name) ||
+        (e->class_name && !shard->class_name))
         return tamis__fail_memory(err, "the columns of the examples", rows * sizeof(uint64_t));
     return TAMIS_OK;
 }
@@ -147,7 +150,8 @@ static bool same_columns(const tamis__shard *shard, const tamis_examples *e)
     return !e->id_text == !shard->id_text.at &&
            (e->id_text || !e->id_number == !shard->id_number) &&
            !e->digest == !shard->source_digest && !e->label == !shard->label &&
-           !e->group == !shard->group && (e->group_name ? e->groups : 0) == shard->groups;
+           !e->group == !shard->group && (e->group_name ? e->groups : 0) == shard->groups &&
+           (e->class_name ? e->classes : 0) == shard->classes;
 }
 
 static tamis_status add_text(tamis__text_column *column, uint64_t row, const char *text,
@@ -340,6 +344,8 @@ static tamis_status write_examples(const tamis__shard *shard, tamis_error *err)
         .group = shard->group,
         .group_name = (const char *const *)shard->group_name,
         .groups = shard->groups,
+        .class_name = (const char *const *)shard->class_name,
+        .classes = shard->classes,
     };
     tamis_status status = tamis__examples_write(&shard->h5, "example", &examples, shard->rows, err);
     free(id);
@@ -392,5 +398,6 @@ void tamis__shard_abort(tamis__shard *shard)
     free(shard->id_text.bytes);
     free(shard->id_text.at);
     free(shard->group_name);
+    free(shard->class_name);
     *shard = (tamis__shard){0};
 }

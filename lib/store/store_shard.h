@@ -40,8 +40,8 @@ typedef struct tamis__shard {
     uint64_t *id_number, *source_digest;
     int32_t *label, *group;
     tamis__text_column id_text;
-    char **group_name;
-    uint32_t groups;
+    char **group_name, **class_name;
+    uint32_t groups, classes;
     bool columns_known; /* the first rows decide which columns there are */
 } tamis__shard;
 

@@ -33,5 +33,6 @@ wc -l <others.txt.reasons.csv
 tamis manifest --selection sel.h5 --format index -f -o of.txt | facts
 # Nothing kept: an empty file and a warning.
 quiet select threshold:min=100 --scores scores.h5 -o none.h5 2>/dev/null
-tamis manifest --selection none.h5 --in in.jsonl -o none.jsonl 2>&1 >/dev/null
+tamis manifest --selection none.h5 --in in.jsonl -o none.jsonl 2>none.err >none.out
+cat none.err
 wc -c <none.jsonl

@@ -145,6 +145,54 @@ START_TEST(scores_as_json_lines)
 }
 END_TEST
 
+/* Columns of the rows and of the queries; names in text, indices in npy. */
+START_TEST(parts_of_scores)
+{
+    static const char *const query_ids[] = {"q,1", "q2", "q3"};
+    static const char *const classes[] = {"cat", "sea, lion"}, *const groups[] = {"web"};
+    static const int32_t labels[] = {1, 0}, query_labels[] = {0, 1, 1}, query_groups[] = {0, -1, 0};
+    const float values[6] = {0};
+    tamis_error err = {0};
+    tamis__npy npy;
+    tamis_examples examples = {.label = labels}, query = {.id_text = query_ids,
+                                                          .label = query_labels,
+                                                          .group = query_groups,
+                                                          .group_name = groups,
+                                                          .groups = 1,
+                                                          .class_name = classes,
+                                                          .classes = 2};
+    small_scores(context, "s.h5", 2, 3, values, &examples, &query);
+    ck_text("s.h5", "id", "x.csv", "row,id\n0,0\n1,1\n");
+    ck_text("s.h5", "label", "x.csv", "row,id,label\n0,0,1\n1,1,0\n"); /* no names */
+    ck_text("s.h5", "query-id", "x.csv", "query,query-id\n0,\"q,1\"\n1,q2\n2,q3\n");
+    ck_text("s.h5", "query-label", "x.csv",
+            "query,query-id,query-label\n0,\"q,1\",cat\n1,q2,\"sea, lion\"\n2,q3,\"sea, lion\"\n");
+    ck_text("s.h5", "query-group", "x.jsonl",
+            "{\"query\":0,\"query-id\":\"q,1\",\"query-group\":\"web\"}\n"
+            "{\"query\":1,\"query-id\":\"q2\",\"query-group\":null}\n"
+            "{\"query\":2,\"query-id\":\"q3\",\"query-group\":\"web\"}\n");
+    ck_fails(export_to("s.h5", "group", "y.csv", &err), TAMIS_ERR_FORMAT, "has no group");
+    ck_fails(export_to("s.h5", "query-id", "y.npy", &err), TAMIS_ERR_ARG, "csv or jsonl");
+    ck_assert(!exists("y.csv") && !exists("y.npy"));
+    open_npy(&npy, "s.h5", "id", TAMIS__NPY_U8, 2, 0);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "s.h5", "label", TAMIS__NPY_I4, 2, 0);
+    ck_assert_mem_eq(npy.data, labels, sizeof labels);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "s.h5", "query-label", TAMIS__NPY_I4, 3, 0);
+    ck_assert_mem_eq(npy.data, query_labels, sizeof query_labels);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "s.h5", "query-group", TAMIS__NPY_I4, 3, 0);
+    ck_assert_mem_eq(npy.data, query_groups, sizeof query_groups);
+    tamis__npy_close(&npy);
+    small_scores(context, "t.h5", 2, 3, values, &query, NULL);
+    ck_text("t.h5", "group", "x.csv", "row,id,group\n0,\"q,1\",web\n1,q2,\n");
+    ck_text("t.h5", "query-id", "x.csv", "query,query-id\n0,0\n1,1\n2,2\n");
+    ck_fails(export_to("t.h5", "query-label", "y.csv", &err), TAMIS_ERR_FORMAT,
+             "has no query-label");
+}
+END_TEST
+
 /* --- selections ------------------------------------------------------------------------------- */
 
 /* Rows 0 .. 4; chosen in the order 3, 1; the others follow. */
@@ -152,12 +200,19 @@ static void make_selection(void)
 {
     static const uint64_t rank[] = {3, 1, 2, 0, 4}, digests[] = {1, 2, 3, 0xabcdef0123456789u, 0};
     static const int32_t group[] = {0, 1, -1, 0, 0};
-    static const char *const names[] = {"a", "b,c"};
+    static const char *const names[] = {"a", "b,c"}, *const classes[] = {"up", "\"down\""};
+    static const int32_t label[] = {0, 1, 0, 1, 0};
     tamis_error err = {0};
     tamis_selection *s = NULL;
     uint16_t in, out;
-    tamis_examples examples = {
-        .id_text = odd_ids, .digest = digests, .group = group, .group_name = names, .groups = 2};
+    tamis_examples examples = {.id_text = odd_ids,
+                               .digest = digests,
+                               .label = label,
+                               .group = group,
+                               .group_name = names,
+                               .groups = 2,
+                               .class_name = classes,
+                               .classes = 2};
     ck_ok(tamis_selection_create(&s, 5, &examples, &err));
     ck_ok(tamis_selection_reason(s, "in the top 2", &in, &err));
     ck_ok(tamis_selection_reason(s, "below, alas", &out, &err));
@@ -178,16 +233,17 @@ START_TEST(selection_as_text)
 {
     make_selection();
     ck_text("sel.h5", NULL, "x.csv",
-            "row,id,keep,rank,score,weight,group,reason,digest\n"
-            "0,plain,0,3,-1.5,0,a,\"below, alas\",0000000000000001\n"
-            "1,\"comma, \"\"quote\"\"\",1,1,-0.5,1,\"b,c\",in the top 2,0000000000000002\n"
-            "2,\"two\nlines\",0,2,-1,0,,\"below, alas\",0000000000000003\n"
-            "3,bad \xff utf,1,0,-0,1,a,in the top 2,abcdef0123456789\n"
-            "4,\xc3\xa9\t\x01,0,4,-2,0,a,\"below, alas\",0000000000000000\n");
+            "row,id,keep,rank,score,weight,label,group,reason,digest\n"
+            "0,plain,0,3,-1.5,0,up,a,\"below, alas\",0000000000000001\n"
+            "1,\"comma, \"\"quote\"\"\",1,1,-0.5,1,\"\"\"down\"\"\",\"b,c\",in the top "
+            "2,0000000000000002\n"
+            "2,\"two\nlines\",0,2,-1,0,up,,\"below, alas\",0000000000000003\n"
+            "3,bad \xff utf,1,0,-0,1,\"\"\"down\"\"\",a,in the top 2,abcdef0123456789\n"
+            "4,\xc3\xa9\t\x01,0,4,-2,0,up,a,\"below, alas\",0000000000000000\n");
     char *text = text_of("sel.h5", "table", "x.jsonl");
     ck_assert_ptr_nonnull(
         strstr(text, "{\"row\":2,\"id\":\"two\\nlines\",\"keep\":false,\"rank\":2,\"score\":-1,"
-                     "\"weight\":0,\"group\":null,\"reason\":\"below, alas\","
+                     "\"weight\":0,\"label\":\"up\",\"group\":null,\"reason\":\"below, alas\","
                      "\"digest\":\"0000000000000003\"}\n"));
     ck_assert_ptr_nonnull(strstr(text, "\\t\\u0001\""));
     free(text);
@@ -265,6 +321,7 @@ START_TEST(stores)
     float values[ROWS * COLUMNS], doubled[ROWS * COLUMNS];
     int32_t labels[ROWS];
     uint64_t ids[ROWS], digests[ROWS];
+    static const char *const classes[] = {"a", "b", "c"};
     for (int i = 0; i < ROWS * COLUMNS; i++) {
         values[i] = (float)(i % 64 - 32); /* exact in every type */
         doubled[i] = 2 * values[i];
@@ -274,7 +331,8 @@ START_TEST(stores)
         ids[i] = (uint64_t)i * 10;
         digests[i] = UINT64_MAX - (uint64_t)i;
     }
-    tamis_examples examples = {.id_number = ids, .digest = digests, .label = labels};
+    tamis_examples examples = {
+        .id_number = ids, .digest = digests, .label = labels, .class_name = classes, .classes = 3};
     small_store(context, "g", dtypes[_i], ROWS, COLUMNS, 2, values, &examples, 100);
     open_npy(&npy, "g", NULL, TAMIS__NPY_F4, ROWS, COLUMNS);
     ck_assert_mem_eq(npy.data, values, sizeof values);
@@ -290,6 +348,9 @@ START_TEST(stores)
     open_npy(&npy, "g", "label", TAMIS__NPY_I4, ROWS, 0);
     ck_assert_mem_eq(npy.data, labels, sizeof labels);
     tamis__npy_close(&npy);
+    char *text = text_of("g", "label", "x.csv");
+    ck_starts(text, "row,id,label\n0,0,a\n1,10,b\n2,20,c\n3,30,a\n");
+    free(text);
     open_npy(&npy, "g", "id", TAMIS__NPY_U8, ROWS, 0);
     ck_assert_mem_eq(npy.data, ids, sizeof ids);
     tamis__npy_close(&npy);
@@ -303,7 +364,7 @@ START_TEST(stores)
     tamis__npy_close(&npy);
     ck_fails(export_to("g", "group", "z.npy", &err), TAMIS_ERR_FORMAT, "has no group");
     ck_fails(export_to("g", "probability", "z.npy", &err), TAMIS_ERR_FORMAT, "has no probability");
-    char *text = text_of("g", NULL, "x.csv");
+    text = text_of("g", NULL, "x.csv");
     ck_starts(text, "row,id,gradient_0,gradient_1,gradient_2,gradient_3,gradient_4\n0,0,-32,-31,");
     free(text);
     text = text_of("g", "digest", "x.jsonl");
@@ -340,6 +401,10 @@ START_TEST(refuses)
     ck_fails(tamis_export(context, &params, &err), TAMIS_ERR_IO, "-f");
     params.output = "/dev/full";
     ck_fails(tamis_export(context, &params, &err), TAMIS_ERR_IO, "/dev/full");
+    params = (tamis_export_params){.input = "s.h5", .output = "x.csv", .checkpoint = 1};
+    ck_fails(tamis_export(context, &params, &err), TAMIS_ERR_ARG, "--checkpoint");
+    params.input = "sel.h5";
+    ck_fails(tamis_export(context, &params, &err), TAMIS_ERR_ARG, "--checkpoint");
     params.output = NULL;
     ck_fails(tamis_export(context, &params, &err), TAMIS_ERR_ARG, "a file to write");
     ck_assert(!exists("x.npy") && !exists("x.csv") && !exists("x.txt"));
@@ -370,7 +435,8 @@ START_TEST(names_of_parts)
 {
     ck_assert_str_eq(tamis_export_what_at("gradient-store", 0), "gradient");
     ck_assert_str_eq(tamis_export_what_at("selection", 2), "picks");
-    ck_assert_ptr_null(tamis_export_what_at("scores", 1));
+    ck_assert_str_eq(tamis_export_what_at("scores", 6), "query-group");
+    ck_assert_ptr_null(tamis_export_what_at("scores", 7));
     ck_assert_ptr_null(tamis_export_what_at("scores", 99));
     ck_assert_ptr_null(tamis_export_what_at("model", 0));
 }
@@ -401,6 +467,7 @@ int main(void)
     tcase_add_test(tcase, scores_as_npy);
     tcase_add_test(tcase, scores_as_csv);
     tcase_add_test(tcase, scores_as_json_lines);
+    tcase_add_test(tcase, parts_of_scores);
     tcase_add_test(tcase, selection_as_text);
     tcase_add_test(tcase, selection_as_npy);
     tcase_add_test(tcase, nothing_kept);

@@ -166,6 +166,9 @@ START_TEST(test_example_columns)
     data->group = calloc(600, sizeof *data->group);
     data->group_name = (char *[]){"even", "odd"};
     data->groups = 2;
+    char **class_name = data->class_name;
+    data->class_name = (char *[]){"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    ck_assert_uint_le(data->classes, 10);
     for (uint64_t i = 0; i < 600; i++) {
         id[i] = calloc(16, 1);
         snprintf(id[i], 16, "row-%d", (int)i);
@@ -191,9 +194,12 @@ START_TEST(test_example_columns)
     ck_assert_mem_eq(examples->group, data->group, 600 * sizeof *data->group);
     ck_assert_uint_eq(examples->groups, 2);
     ck_assert_str_eq(examples->group_name[1], "odd");
+    ck_assert_uint_eq(examples->classes, data->classes);
+    ck_assert_str_eq(examples->class_name[1], "b");
     ck_assert_str_eq(tamis_store_info_get(store)->provenance, "{\"a\":1}");
     tamis_store_close(&store);
     data->group_name = NULL;
+    data->class_name = class_name;
     fixture_data_free(data);
     tamis_model_free(&model);
 }

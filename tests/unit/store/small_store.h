@@ -20,6 +20,7 @@ typedef struct small_store {
     uint32_t checkpoints, classes;
     uint64_t shard_rows;
     bool outputs, text_ids, numbers, labels, groups;
+    const char *const *class_name; /* [10], with labels */
     bool force, resume;
     const char *provenance;
 } small_store;
@@ -74,6 +75,8 @@ typedef struct small_rows {
     tamis_examples examples;
 } small_rows;
 
+static const char *const small_class_name[10] = {"zero", "one",  "zwei",  "trois", "4",
+                                                 "five", "fünf", "seven", "8",     "nine, 9"};
 static const char *const small_group_name[3] = {"red", "green", "a much longer name: blue"};
 
 static inline small_rows small_make(const small_store *s, uint64_t first, uint64_t n)
@@ -98,7 +101,7 @@ static inline small_rows small_make(const small_store *s, uint64_t first, uint64
     for (uint64_t i = 0; i < n; i++) {
         r.id[i] = (first + i) * 3 + 7;
         r.digest[i] = (first + i) * 0x123456789abcdefu;
-        r.label[i] = (int32_t)((first + i) % 10) - 1;
+        r.label[i] = (int32_t)((first + i) % 10) - (s->class_name ? 0 : 1);
         r.group[i] = (int32_t)((first + i) % 4) - 1;
         snprintf(r.text[i], sizeof r.text[i], "é%u", (unsigned)(first + i));
         r.id_text[i] = r.text[i];
@@ -106,6 +109,7 @@ static inline small_rows small_make(const small_store *s, uint64_t first, uint64
     if (s->numbers) r.examples.id_number = r.id;
     if (s->text_ids) r.examples.id_text = r.id_text;
     if (s->labels) r.examples.label = r.label, r.examples.digest = r.digest;
+    if (s->labels && s->class_name) r.examples.class_name = s->class_name, r.examples.classes = 10;
     if (s->groups) {
         r.examples.group = r.group;
         r.examples.group_name = small_group_name;

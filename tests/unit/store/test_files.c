@@ -34,6 +34,7 @@ static const small_store plain = {
     .classes = 2,
     .labels = true,
     .groups = true,
+    .class_name = small_class_name,
     .text_ids = true,
 };
 
@@ -124,6 +125,7 @@ static void exercise(const char *path)
     for (uint64_t i = 0; i < info->rows && i < 100; i++) {
         tamis_store_id(store, i, id, sizeof id);
         if (e->group_name && e->group[i] >= 0) (void)strlen(e->group_name[e->group[i]]);
+        if (e->label && e->class_name) (void)strlen(e->class_name[e->label[i]]);
     }
     free(row);
     tamis_store_close(&store);
@@ -181,6 +183,7 @@ START_TEST(missing_parts)
     without("checkpoint/0/norm", TAMIS_OK, NULL);
     without("example", TAMIS_OK, NULL);
     without("example/group_name", TAMIS_OK, NULL);
+    without("example/class_name", TAMIS_OK, NULL);
 }
 END_TEST
 
@@ -262,6 +265,8 @@ START_TEST(wrong_datasets)
     replaced("example/id", H5T_C_S1, 1, 41, 0, TAMIS_ERR_FORMAT, "41 texts, 40 expected");
     replaced("example/group_name", H5T_C_S1, 1, 1, 0, TAMIS_ERR_FORMAT,
              "is of group 1, there are 1");
+    replaced("example/class_name", H5T_C_S1, 1, 1, 0, TAMIS_ERR_FORMAT,
+             "is of class 1, there are 1");
     replaced("layer", H5T_STD_I32LE, 1, 2, 0, TAMIS_ERR_FORMAT, "'layer' is not a table");
 }
 END_TEST
@@ -326,6 +331,12 @@ START_TEST(shards_that_do_not_join)
     ck_ok(small_write(context, &other, 60));
     copy_file("h/00000.h5", "d/00000.h5");
     refused("d", TAMIS_ERR_SHAPE, "other columns of examples");
+    static const char *const other_names[10] = {"zero", "one", "two", "3", "4",
+                                                "5",    "6",   "7",   "8", "9"};
+    other = s, other.path = "i", other.class_name = other_names;
+    ck_ok(small_write(context, &other, 60));
+    copy_file("i/00000.h5", "d/00000.h5");
+    refused("d", TAMIS_ERR_SHAPE, "other classes");
 }
 END_TEST
 

@@ -237,16 +237,21 @@ START_TEST(examples)
     ck_fails(tamis__examples_write(&h5, "example", &e, 2, &err), TAMIS_ERR_ARG,
              "row 1 is of group 3");
     e.group_name = NULL, e.groups = 0;
+    e.label = group, e.class_name = name, e.classes = 2;
+    ck_fails(tamis__examples_write(&h5, "example", &e, 2, &err), TAMIS_ERR_ARG,
+             "row 0 is of class -1, there are 2");
+    e.label = NULL; /* names alone are kept too */
     ck_ok(tamis__examples_write(&h5, "query", &e, 2, &err));
     ck_ok(tamis__examples_write(&h5, "nothing", NULL, 2, &err));
     reopen();
     ck_assert(!tamis__h5_has(&h5, "nothing"));
     ck_ok(tamis__examples_read(&h5, "query", 2, &read, &err));
     ck_assert(read.id_number[1] == UINT64_MAX && read.group[1] == 3 && !read.label &&
-              !read.group_name);
+              !read.group_name && read.classes == 2);
     ck_ok(tamis__examples_copy(&copy, &read, 2, &err));
     tamis__examples_fini(&read);
     ck_assert(copy.id_number[0] == 5 && copy.group[0] == -1 && !copy.id_text);
+    ck_assert_str_eq(copy.class_name[1], "b");
     tamis__examples_id(&copy, 1, text, sizeof text);
     ck_assert_str_eq(text, "1844674");
     tamis__examples_fini(&copy);

@@ -34,6 +34,7 @@ static const small_store sharded = {
     .outputs = true,
     .labels = true,
     .groups = true,
+    .class_name = small_class_name,
     .text_ids = true,
     .provenance = "{\"command\":\"x\"}",
 };

@@ -42,16 +42,23 @@ static tamis_status write_blocks(const char *path, uint64_t rows, uint64_t queri
     static const char *const names[] = {"cat", "dog"};
     static uint64_t ids[ROWS];
     static const char *query_ids[QUERIES];
-    static int32_t groups[QUERIES];
+    static int32_t groups[QUERIES], labels[QUERIES];
+    static const char *const classes[] = {"ship", "frog", "plane"};
     fill(values);
     for (uint64_t i = 0; i < ROWS; i++) ids[i] = 1000 - i;
     for (uint64_t j = 0; j < QUERIES; j++) {
         query_ids[j] = j % 2 ? "odd" : "even \xc3\xa9";
         groups[j] = (int32_t)(j % 3) - 1;
+        labels[j] = (int32_t)(j % 3);
     }
     tamis_examples examples = {.id_number = ids, .digest = ids};
-    tamis_examples query = {
-        .id_text = query_ids, .group = groups, .group_name = names, .groups = 2};
+    tamis_examples query = {.id_text = query_ids,
+                            .label = labels,
+                            .group = groups,
+                            .group_name = names,
+                            .groups = 2,
+                            .class_name = classes,
+                            .classes = 3};
     tamis_scores_spec spec = {.path = path,
                               .rows = ROWS,
                               .queries = QUERIES,
@@ -96,6 +103,9 @@ START_TEST(round_trip)
     ck_assert_str_eq(info->query.id_text[2], "even \xc3\xa9");
     ck_assert_int_eq(info->query.group[0], -1);
     ck_assert_str_eq(info->query.group_name[1], "dog");
+    ck_assert_uint_eq(info->query.classes, 3);
+    ck_assert_str_eq(info->query.class_name[info->query.label[10]], "frog");
+    ck_assert(!info->examples.class_name && !info->examples.classes);
     ck_ok(tamis_scores_read(scores, 30, 5, 3, 6, out, 8, &err));
     for (uint64_t i = 0; i < 5; i++)
         for (uint64_t j = 0; j < 6; j++) ck_float(out[i * 8 + j], value_at(30 + i, 3 + j));

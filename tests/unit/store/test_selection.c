@@ -22,6 +22,7 @@ static void teardown(void)
 }
 
 static const char *const ids[] = {"a", "b, \"c\"", "", "\xc3\xa9t\xc3\xa9"};
+static const char *const class_names[] = {"zero", "one", "", "3 €", "\"four\""};
 static const char *const names[] = {"left \"one\"", "right"};
 static const uint64_t digests[] = {11, 0, UINT64_MAX, 14};
 static const int32_t labels[] = {3, 1, 4, 1}, groups[] = {0, -1, 1, 1};
@@ -31,7 +32,9 @@ static const tamis_examples full = {.id_text = ids,
                                     .label = labels,
                                     .group = groups,
                                     .group_name = names,
-                                    .groups = 2};
+                                    .groups = 2,
+                                    .class_name = class_names,
+                                    .classes = 5};
 
 /* Four rows, the first and the last kept. */
 static tamis_status make(tamis_selection **ret_selection, const tamis_examples *examples,
@@ -97,6 +100,8 @@ START_TEST(round_trip_with_everything)
     }
     ck_assert_uint_eq(read->examples.groups, 2);
     ck_assert_str_eq(read->examples.group_name[0], names[0]);
+    ck_assert_uint_eq(read->examples.classes, 5);
+    for (int c = 0; c < 5; c++) ck_assert_str_eq(read->examples.class_name[c], class_names[c]);
     ck_ok(tamis_selection_save(read, context, "t.h5", false, &err));
     ck_same_files("s.h5", "t.h5");
     ck_fails(tamis_selection_save(read, context, "t.h5", false, &err), TAMIS_ERR_IO, "-f");
@@ -119,7 +124,7 @@ START_TEST(round_trip_with_nothing)
     ck_same(made, read);
     const tamis_examples *e = &read->examples;
     ck_assert(!e->id_number && !e->id_text && !e->digest && !e->label && !e->group &&
-              !e->group_name);
+              !e->group_name && !e->class_name);
     tamis_selection_free(&made);
     tamis_selection_free(&read);
     ck_ok(make(&made, &numbered, &err));
@@ -199,9 +204,17 @@ typedef struct fault {
 
 /* Each column wrong in its own way; "" leaves all as they should be. */
 static const fault faults[] = {
-    {"", NULL},           {"row", "numbered"},        {"keep", "neither 0 nor 1"},
-    {"rank", "rank"},     {"group", "no such group"}, {"score", "score"},
-    {"reason", "reason"}, {"selector", "selector"},   {"group_name", "group_name"},
+    {"", NULL},
+    {"row", "numbered"},
+    {"keep", "neither 0 nor 1"},
+    {"rank", "rank"},
+    {"group", "no such group"},
+    {"score", "score"},
+    {"reason", "reason"},
+    {"selector", "selector"},
+    {"group_name", "group_name"},
+    {"label", "no such class"},
+    {"class_name", "class_name"},
 };
 
 START_TEST(refuses_wrong_columns)
@@ -211,7 +224,7 @@ START_TEST(refuses_wrong_columns)
     const fault *f = &faults[_i];
     uint64_t row[3] = {0, 1, 2}, rank[3] = {2, 1, 0};
     uint8_t keep[3] = {0, 1, 0};
-    int32_t group[3] = {-1, 0, 0};
+    int32_t group[3] = {-1, 0, 0}, label[3] = {0, 1, 1};
     const float score[3] = {1, 2, 3};
     const char *reason[3] = {"x", "y", "x"};
     tamis_selection *selection = NULL;
@@ -219,6 +232,7 @@ START_TEST(refuses_wrong_columns)
     if (!strcmp(f->column, "keep")) keep[2] = 2;
     if (!strcmp(f->column, "rank")) rank[0] = 3;
     if (!strcmp(f->column, "group")) group[1] = 1;
+    if (!strcmp(f->column, "label")) label[2] = 2;
     ck_ok(tamis__h5_create(&h5, context, "x.h5", "selection", 1, NULL, &err));
     ck_ok(tamis__h5_write(&h5, "row", TAMIS__H5_U64, row, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "keep", TAMIS__H5_U8, keep, 3, 0, &err));
@@ -227,10 +241,14 @@ START_TEST(refuses_wrong_columns)
         ck_ok(tamis__h5_write(&h5, "score", TAMIS__H5_F32, score, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "weight", TAMIS__H5_F32, score, 3, 0, &err));
     ck_ok(tamis__h5_write(&h5, "group", TAMIS__H5_I32, group, 3, 0, &err));
+    ck_ok(tamis__h5_write(&h5, "label", TAMIS__H5_I32, label, 3, 0, &err));
     ck_ok(tamis__h5_write_text(&h5, "reason", reason, strcmp(f->column, "reason") ? 3 : 2, &err));
     if (strcmp(f->column, "selector")) ck_ok(tamis__h5_put_text(&h5, "/", "selector", "top", &err));
     ck_ok(tamis__h5_put_text(&h5, "/", "group_name",
                              strcmp(f->column, "group_name") ? "[\"only\"]" : "[1]", &err));
+    ck_ok(tamis__h5_put_text(&h5, "/", "class_name",
+                             strcmp(f->column, "class_name") ? "[\"a\",\"b\"]" : "[\"a\",2]",
+                             &err));
     ck_ok(tamis__h5_commit(&h5, false, &err));
     if (f->says) {
         ck_fails(tamis_selection_load(&selection, context, "x.h5", &err), TAMIS_ERR_FORMAT,

@@ -36,6 +36,7 @@ static const small_store everything = {
     .numbers = true,
     .labels = true,
     .groups = true,
+    .class_name = small_class_name,
     .provenance = "{\"program\":\"tamis\"}",
 };
 
@@ -112,6 +113,8 @@ static void check_examples(const tamis_store *store, const small_store *s)
     }
     for (uint32_t g = 0; g < e->groups; g++)
         ck_assert_str_eq(e->group_name[g], small_group_name[g]);
+    ck_assert_uint_eq(e->classes, s->labels && s->class_name ? 10 : 0);
+    for (uint32_t c = 0; c < e->classes; c++) ck_assert_str_eq(e->class_name[c], s->class_name[c]);
     small_free(&r);
 }
 
@@ -467,6 +470,12 @@ START_TEST(columns_come_and_go)
     ck_ok(small_open(&writer, context, &s));
     ck_ok(small_append(writer, &s, 2));
     s.labels = false;
+    ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG, "row 2: ids, digests, labels or groups");
+    tamis_store_writer_abort(&writer);
+    s.labels = true;
+    ck_ok(small_open(&writer, context, &s));
+    ck_ok(small_append(writer, &s, 2));
+    s.class_name = small_class_name;
     ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG, "row 2: ids, digests, labels or groups");
     tamis_store_writer_abort(&writer);
 }
