@@ -1,6 +1,7 @@
 /* tamis grad: per-example gradients into a store.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
 #include <string.h>
 
 #include "command.h"
@@ -66,6 +67,22 @@ static const opt options[] = {
     STORE_OPTIONS(AT(store)),
 };
 
+/* --features says which column stands for which input, whatever the columns are called; only told
+ * where the names say otherwise. */
+static void warn_of_names(session *s, const data_args *from, const tamis_data *data,
+                          const tamis_model_info *info)
+{
+    if (!from->features || !data->feature_name || !info->feature_name) return;
+    for (uint64_t i = 0; i < data->columns; i++) {
+        if (!strcmp(data->feature_name[i], info->feature_name[i])) continue;
+        progress_clear(&s->progress);
+        fprintf(stderr,
+                "tamis: warning: '%s' is taken for the model's feature '%s', as --features says\n",
+                data->feature_name[i], info->feature_name[i]);
+        return;
+    }
+}
+
 static tamis_status make(session *s, const grad_args *args, tamis_model **model, tamis_data **data,
                          tamis_error *err)
 {
@@ -87,10 +104,14 @@ static tamis_status make(session *s, const grad_args *args, tamis_model **model,
     const char *activation = args->activation < 0 ? NULL : activation_names[args->activation];
     TRY(tamis_model_load(model, s->context, args->model, activation, err));
     const tamis_model_info *info = tamis_model_info_get(*model);
-    TRY(data_read(s, &from, info->classes, info->class_name, data, err));
+    data_like like = {info->classes, info->class_name, info->layer[0].in, info->feature_name};
+    TRY(data_read(s, &from, &like, data, err));
     TRY(data_check_columns(&from, *data, args->model, info->layer[0].in, err));
+    warn_of_names(s, &from, *data, info);
     TRY(session_provenance(s, &params.provenance, err));
-    return tamis_gradients(*model, s->context, *data, &params, err);
+    tamis_data rows = **data;
+    if (from.features) rows.feature_name = NULL; /* the user says which column stands for which */
+    return tamis_gradients(*model, s->context, &rows, &params, err);
 }
 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
@@ -109,14 +130,18 @@ const command cmd_grad = {
     .group = "Flow",
     .summary = "store the gradient of every example's loss",
     .synopsis = "--model FILE --data FILE [--label NAME] -o STORE.h5 [OPTIONS]",
-    .description = "Computes the gradient of the summed cross-entropy of every row with respect to "
-                   "the weights, at "
-                   "every checkpoint of the model, and writes them to a gradient store, with loss, "
-                   "margin and class "
-                   "probabilities beside them.\n\n"
-                   "With --shard-rows the store is a directory of files, each committed when it is "
-                   "whole; a run that "
-                   "was killed goes on with --resume, and the finished store has the same bytes.",
+    .description =
+        "Computes the gradient of the summed cross-entropy of every row with respect to "
+        "the weights, at "
+        "every checkpoint of the model, and writes them to a gradient store, with loss, "
+        "margin and class "
+        "probabilities beside them.\n\n"
+        "With --shard-rows the store is a directory of files, each committed when it is "
+        "whole; a run that "
+        "was killed goes on with --resume, and the finished store has the same bytes.\n\n"
+        "Where the model knows the names of its features, the rows' columns or keys of "
+        "these names are taken, "
+        "in whatever order they stand; --features says otherwise.",
     .examples =
         "# every checkpoint, at half the size\n"
         "tamis grad --model model.h5 --data train.csv --label class --dtype bf16 -o train.h5\n"

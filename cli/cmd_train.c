@@ -263,8 +263,9 @@ static tamis_status read_test(session *s, const train_args *args, trained *t, ta
     data_args test = args->data;
     test.path = args->test;
     test.labels = args->test_labels;
-    TRY(data_read(s, &test, t->data->classes, (const char *const *)t->data->class_name, &t->test,
-                  err));
+    data_like like = {t->data->classes, (const char *const *)t->data->class_name, t->data->columns,
+                      (const char *const *)t->data->feature_name};
+    TRY(data_read(s, &test, &like, &t->test, err));
     return data_check_columns(&test, t->test, args->data.path, t->data->columns, err);
 }
 
@@ -278,7 +279,7 @@ static tamis_status train(session *s, const train_args *args, trained *t, tamis_
     TRY(session_add_input(s, "test-labels", args->test_labels, err));
     TRY(session_add_output(s, args->common.output, 0, err));
     TRY(note_defaults(s, args, &params, err));
-    TRY(data_read(s, &args->data, 0, NULL, &t->data, err));
+    TRY(data_read(s, &args->data, NULL, &t->data, err));
     TRY(read_test(s, args, t, err));
     TRY(session_provenance(s, &params.provenance, err));
     TRY(tamis_train(&t->model, s->context, &params, t->data, &t->fit, err));
@@ -289,6 +290,40 @@ static tamis_status train(session *s, const train_args *args, trained *t, tamis_
     return tamis_model_save(t->model, s->context, args->common.output, args->common.force, err);
 }
 
+/* The first names, as many as there is room for, each whole or not at all. */
+static void first_names(char *const *names, uint64_t n, char *buffer, size_t size)
+{
+    enum { SHOWN = 6 };
+    size_t used = 0;
+    *buffer = '\0';
+    for (uint64_t i = 0; i < n; i++) {
+        if (i == SHOWN || used + strlen(names[i]) + sizeof ", , ..." > size) {
+            snprintf(buffer + used, size - used, "%s...", i ? ", " : "");
+            return;
+        }
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s", i ? ", " : "", names[i]);
+    }
+}
+
+/* Their number, and the first names. */
+static void report_features(report *r, const tamis_data *data)
+{
+    char count[32], names[256];
+    if (!data->feature_name) {
+        report_count(r, "features", data->columns);
+        return;
+    }
+    if (r->machine) {
+        json_put_uint(&r->j, "features", data->columns);
+        json_put_array(&r->j, "feature_names");
+        for (uint64_t i = 0; i < data->columns; i++)
+            json_put_text(&r->j, NULL, data->feature_name[i]);
+        json_close(&r->j);
+    }
+    first_names(data->feature_name, data->columns, names, sizeof names);
+    report_labelled(r, "features", "%s: %s", count_text(data->columns, count, sizeof count), names);
+}
+
 static void report_trained(const session *s, const trained *t)
 {
     const tamis_model_info *info = tamis_model_info_get(t->model);
@@ -296,7 +331,7 @@ static void report_trained(const session *s, const trained *t)
     report_begin(&r, s);
     report_text(&r, "output", s->common->output);
     report_count(&r, "rows", t->data->rows);
-    report_count(&r, "features", t->data->columns);
+    report_features(&r, t->data);
     report_count(&r, "classes", info->classes);
     report_count(&r, "parameters", info->parameters);
     report_count(&r, "checkpoints", info->checkpoints);

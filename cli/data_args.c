@@ -18,9 +18,11 @@ tamis_status data_add_inputs(session *s, const data_args *args, tamis_error *err
     return session_add_input(s, "labels", args->labels, err);
 }
 
-tamis_status data_read(session *s, const data_args *args, uint32_t classes,
-                       const char *const *class_name, tamis_data **ret_data, tamis_error *err)
+tamis_status data_read(session *s, const data_args *args, const data_like *like,
+                       tamis_data **ret_data, tamis_error *err)
 {
+    static const data_like nothing;
+    if (!like) like = &nothing;
     tamis_data_options options = {
         .path = args->path,
         .format = args->format,
@@ -30,8 +32,10 @@ tamis_status data_read(session *s, const data_args *args, uint32_t classes,
         .group = args->group,
         .features = args->features,
         .ignore = args->ignore,
-        .classes = classes,
-        .class_name = class_name,
+        .classes = like->classes,
+        .class_name = like->class_name,
+        .feature_name = like->feature_name,
+        .features_named = like->features,
     };
     return tamis_data_read(ret_data, s->context, &options, err);
 }

@@ -62,9 +62,18 @@ tamis_status data_check_labels(const data_args *args, tamis_error *err);
 /* Announce the inputs. */
 tamis_status data_add_inputs(session *s, const data_args *args, tamis_error *err);
 
-/* Read. When `classes` is not 0 the class list is fixed; `class_name` NULL = 0 .. classes-1. */
-tamis_status data_read(session *s, const data_args *args, uint32_t classes,
-                       const char *const *class_name, tamis_data **ret_data, tamis_error *err);
+/* What rows must agree with: a model, or the rows one is trained on. */
+typedef struct data_like {
+    uint32_t classes;              /* when not 0 the class list is fixed */
+    const char *const *class_name; /* NULL = 0 .. classes-1 */
+    uint64_t features;
+    const char *const *feature_name; /* taken by name unless --features is given; NULL = as they
+                                        come */
+} data_like;
+
+/* Read; `like` may be NULL. */
+tamis_status data_read(session *s, const data_args *args, const data_like *like,
+                       tamis_data **ret_data, tamis_error *err);
 
 /* Refuse rows that do not have the `wanted` features of what they are for, `whose`. Errors: SHAPE. */
 tamis_status data_check_columns(const data_args *args, const tamis_data *data, const char *whose,

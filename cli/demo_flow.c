@@ -134,7 +134,9 @@ static tamis_status test_accuracy(const demo_flow *flow, const char *path, doubl
     tamis_data_options options = {.path = "test.csv",
                                   .label = "label",
                                   .classes = info->classes,
-                                  .class_name = info->class_name};
+                                  .class_name = info->class_name,
+                                  .feature_name = info->feature_name,
+                                  .features_named = info->layer[0].in};
     status = tamis_data_read(&data, flow->context, &options, err);
     if (status == TAMIS_OK)
         status = tamis_model_evaluate(model, flow->context, info->checkpoints - 1, data, &fit,

@@ -31,7 +31,7 @@ typedef void (*tamis_log_fn)(void *cookie, tamis_log_level level, const char *li
 typedef int (*tamis_progress_fn)(void *cookie, const char *phase, uint64_t done, uint64_t total,
                                  const char *unit, const char *note);
 
-/** Told of every temporary file: `exists` is true just before it is created, false once it is
+/** Told of every temporary file: `exists` is true once it is created, false once it is
  *  renamed into place or removed. A program uses it to clean up when it is killed. */
 typedef void (*tamis_temporary_fn)(void *cookie, const char *path, bool exists);
 

@@ -47,8 +47,12 @@ typedef struct tamis_data_options {
                                  numeric key of the first record). safetensors: tensor name */
     const char *ignore;      /**< comma-separated columns or keys that are not features */
     uint32_t classes;        /**< when not 0: the class list is fixed (a model's) */
-    const char *const *class_name; /**< [classes]; NULL with classes != 0: labels are the integers
+    const char *const *class_name;   /**< [classes]; NULL with classes != 0: labels are the integers
                                         0 .. classes-1 */
+    const char *const *feature_name; /**< when set and `features` is NULL: the features are these
+                                          columns or keys, in this order (a model's), and others
+                                          are left alone; ignored by formats without names */
+    uint64_t features_named;         /**< length of `feature_name` */
 } tamis_data_options;
 
 /** Read a file of rows. Classes found in the file are sorted: numerically when all are integers,
@@ -56,7 +60,8 @@ typedef struct tamis_data_options {
  *  Limits: every size is checked against the file's real size before memory is taken; the table
  *  must fit in the context's memory limit.
  *  Errors: IO (cannot read), FORMAT (with line and column or byte offset: bad header, ragged row,
- *  text where a number belongs, unknown class, duplicate column), NUMERIC (NaN or infinite
+ *  text where a number belongs, unknown class, duplicate column, a column of `feature_name` is
+ *  missing), NUMERIC (NaN or infinite
  *  feature), SHAPE (labels and rows differ in number; no rows), ARG (no such column: nearest
  *  suggested), UNSUPPORTED (a dtype that is not read), NOMEM.
  *  Complexity: one pass over the file. */

@@ -27,9 +27,10 @@ typedef struct tamis_model_info {
     const tamis_checkpoint
         *checkpoint; /**< [checkpoints], ascending steps; the last is the final model */
     uint32_t classes;
-    const char *const *class_name; /**< [classes], or NULL (weights from safetensors) */
-    const float *mean, *scale;     /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
-    const char *provenance;        /**< JSON text; "{}" when absent */
+    const char *const *class_name;   /**< [classes], or NULL (weights from safetensors) */
+    const char *const *feature_name; /**< [inputs], or NULL (no names in the source) */
+    const float *mean, *scale; /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
+    const char *provenance;    /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
 TAMIS_API const tamis_model_info *tamis_model_info_get(const tamis_model *model);
@@ -82,7 +83,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_train(tamis_model **ret_model, tami
                                                    const tamis_data *data, tamis_fit *ret_fit,
                                                    tamis_error *err);
 
-/** Loss and accuracy of a checkpoint on labelled rows; `ret_predicted` [rows] classes, or NULL. */
+/** Loss and accuracy of a checkpoint on labelled rows; `ret_predicted` [rows] classes, or NULL.
+ *  Errors: SHAPE (as tamis_gradients()), FORMAT (no labels), NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
     const tamis_model *model, tamis_context *context, uint32_t checkpoint, const tamis_data *data,
     tamis_fit *ret_fit, int32_t *ret_predicted, tamis_error *err);
@@ -118,7 +120,8 @@ typedef struct tamis_gradient_params {
  *  layers, at every chosen checkpoint, with loss, margin (logit of the label minus logsumexp of
  *  the others) and class probabilities beside them.
  *  Errors: those of tamis_store_writer_open() and _append(), ARG (no such layer or checkpoint),
- *  SHAPE (columns or classes differ from the model's), FORMAT (no labels), CANCELLED.
+ *  SHAPE (columns, classes or, where both have them, names of features differ from the model's),
+ *  FORMAT (no labels), CANCELLED.
  *  Complexity: 4 flops per parameter, row and checkpoint, and one write of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model,
                                                        tamis_context *context,

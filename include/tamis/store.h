@@ -131,7 +131,8 @@ typedef struct tamis_store_spec {
     uint32_t classes;       /**< columns of /probability; 0 = none */
     bool outputs;           /**< loss and margin are recorded as well */
     uint64_t shard_rows;    /**< rows of a shard, rounded up to whole blocks; 0 = one file */
-    bool force;             /**< replace an existing store */
+    bool force;             /**< replace an existing store; one in shards goes when the first new
+                                   shard is whole */
     bool resume;            /**< keep whole shards that are there and match this spec */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_store_spec;

@@ -167,14 +167,11 @@ static int rename_into_place(const char *part, const char *path, bool force)
     return errno == EEXIST ? -1 : rename(part, path);
 }
 
-tamis_status tamis__output_publish(const tamis_context *context, const char *part, const char *path,
-                                   bool force, tamis_error *err)
+tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
+                                   const char *path, bool force, tamis_error *err)
 {
     tamis_status status = TAMIS_OK;
-    int fd = tamis__fault_io() ? -1 : open(part, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || tamis__fault_io() || fsync(fd))
-        status = tamis__fail_errno(err, "cannot write '%s'", path);
-    if (fd >= 0) close(fd);
+    if (tamis__fault_io() || fsync(fd)) status = tamis__fail_errno(err, "cannot write '%s'", path);
     if (status == TAMIS_OK && rename_into_place(part, path, force)) {
         status = errno == EEXIST
                      ? tamis__fail(err, TAMIS_ERR_IO,
@@ -187,6 +184,7 @@ tamis_status tamis__output_publish(const tamis_context *context, const char *par
         unlink(part);
     else
         sync_directory(path);
+    close(fd);
     tamis__temporary(context, part, false);
     return status;
 }
@@ -230,6 +228,21 @@ tamis_status tamis__part_open(const tamis_context *context, const char *part, co
     }
     *ret_fd = fd;
     return TAMIS_OK;
+}
+
+tamis_status tamis__part_remove(const char *part, const char *path, tamis_error *err)
+{
+    int fd = tamis__fault_io() ? -1 : open(part, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return TAMIS_OK;
+    if (fd < 0) return tamis__fail_errno(err, "cannot remove '%s'", part);
+    tamis_status status = TAMIS_OK;
+    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        status = tamis__fail(err, TAMIS_ERR_IO, "'%s' is being written by another run: wait for it",
+                             path);
+    else if (tamis__fault_io() || unlink(part))
+        status = tamis__fail_errno(err, "cannot remove '%s'", part);
+    close(fd);
+    return status;
 }
 
 static tamis_status open_target(tamis__output *output, tamis_error *err)
@@ -334,25 +347,22 @@ tamis_status tamis__output_commit(tamis__output *output, tamis_error *err)
         tamis__output_abort(output);
         return status;
     }
-    if (output->fd != STDOUT_FILENO && close(output->fd)) {
-        output->fd = -1;
+    if (output->part) {
+        status = tamis__output_publish(output->context, output->fd, output->part, output->path,
+                                       output->force, err);
+    } else if (output->fd != STDOUT_FILENO && close(output->fd)) {
         status = tamis__fail_errno(err, "cannot write '%s'", output->path);
-        tamis__output_abort(output);
-        return status;
     }
-    if (output->part)
-        status = tamis__output_publish(output->context, output->part, output->path, output->force,
-                                       err);
     release(output);
     return status;
 }
 
 void tamis__output_abort(tamis__output *output)
 {
-    if (output->fd > STDERR_FILENO) close(output->fd);
     if (output->part) {
         unlink(output->part);
         tamis__temporary(output->context, output->part, false);
     }
+    if (output->fd > STDERR_FILENO) close(output->fd); /* last: it holds the lock */
     release(output);
 }

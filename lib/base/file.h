@@ -38,15 +38,19 @@ char *tamis__part_path(const char *path);
 tamis_status tamis__part_open(const tamis_context *context, const char *part, const char *path,
                               int *ret_fd, tamis_error *err);
 
+/* Remove what a killed run left of output `path`. Absent is fine; IO when a run is writing it. */
+tamis_status tamis__part_remove(const char *part, const char *path, tamis_error *err);
+
 /* Check that `path` may be written: absent, or a regular file (directory when `directory`) and
  * `force`. Errors: IO saying "exists ... use -f". A device or pipe passes when `allow_device`. */
 tamis_status tamis__output_check(const char *path, bool force, bool allow_device, tamis_error *err);
 
-/* Sync a finished temporary file (by path) and rename it to `path`; without force it never replaces
+/* Sync a finished temporary file, open and locked as `fd`, and rename it to `path`; without force it never replaces
  * a file that appeared meanwhile. The directory is synced too. On failure the temporary file is
- * removed. `context` is told. */
-tamis_status tamis__output_publish(const tamis_context *context, const char *part, const char *path,
-                                   bool force, tamis_error *err);
+ * removed. `context` is told. The file is closed in every case, last
+ * of all, so that no other run can have it before it is in place. */
+tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
+                                   const char *path, bool force, tamis_error *err);
 
 /* Buffered bytes to a file that appears at commit. */
 typedef struct tamis__output {

@@ -133,14 +133,17 @@ static tamis_status assign_ignored(csv *c, tamis_error *err)
     return status;
 }
 
-/* Features as listed, in the order of the list. */
-static tamis_status assign_listed(csv *c, tamis_error *err)
+/* The columns of c->features; `header` has every name of the header, in its order. */
+static tamis_status assign_features(csv *c, const tamis__names *header, tamis_error *err)
 {
-    TAMIS_TRY(tamis__name_list(&c->features, c->table->options->features, "features", err));
     for (size_t i = 0; i < c->features.count; i++) {
         const char *name = tamis__strings_at(&c->features, i);
-        column *found = NULL;
-        TAMIS_TRY(find_column(c, name, &found, err));
+        int32_t at = tamis__names_find(header, name, strlen(name));
+        if (at < 0) {
+            tamis_status status = tamis__no_such_name(&c->names, c->path, "column", name, err);
+            return c->table->options->features ? status : tamis__feature_missing(status, err);
+        }
+        column *found = &c->columns[at];
         if (found->parts || found->ignored)
             return tamis__fail(err, TAMIS_ERR_ARG,
                                "'%s': column '%.100s' is named as a feature and as something else",
@@ -148,6 +151,25 @@ static tamis_status assign_listed(csv *c, tamis_error *err)
         found->feature = (ptrdiff_t)i;
     }
     return TAMIS_OK;
+}
+
+/* Features as listed, in the order of the list. There may be thousands: they are not searched for
+ * one by one. */
+static tamis_status assign_listed(csv *c, tamis_error *err)
+{
+    const tamis_data_options *options = c->table->options;
+    tamis__names header = {0};
+    tamis_status status = options->features
+                              ? tamis__name_list(&c->features, options->features, "features", err)
+                              : tamis__feature_list(&c->features, options, err);
+    for (size_t i = 0; i < c->names.count && status == TAMIS_OK; i++) {
+        const char *name = tamis__strings_at(&c->names, i);
+        int32_t index;
+        status = tamis__names_add(&header, name, strlen(name), &index, err);
+    }
+    if (status == TAMIS_OK) status = assign_features(c, &header, err);
+    tamis__names_fini(&header);
+    return status;
 }
 
 /* Every column that is nothing else. */
@@ -172,7 +194,8 @@ static tamis_status assign_columns(csv *c, tamis_error *err)
     TAMIS_TRY(assign_part(c, options->id, TAMIS__TABLE_ID, err));
     TAMIS_TRY(assign_part(c, options->group, TAMIS__TABLE_GROUP, err));
     TAMIS_TRY(assign_ignored(c, err));
-    TAMIS_TRY(options->features ? assign_listed(c, err) : assign_rest(c, err));
+    TAMIS_TRY(options->features || options->feature_name ? assign_listed(c, err)
+                                                         : assign_rest(c, err));
     if (c->features.count == 0)
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s': no column is left to be a feature", c->path);
     return TAMIS_OK;

@@ -137,6 +137,35 @@ static tamis_status list_features(jsonl *j, json_t *first, tamis_error *err)
     return TAMIS_OK;
 }
 
+/* The keys of a model: numbers, never an array. */
+static tamis_status name_features(jsonl *j, json_t *first, const tamis__strings *ignored,
+                                  tamis_error *err)
+{
+    TAMIS_TRY(tamis__feature_list(&j->features, j->table->options, err));
+    for (size_t i = 0; i < j->features.count; i++) {
+        const char *name = tamis__strings_at(&j->features, i);
+        TAMIS_TRY(tamis__feature_missing(need_key(j, first, name, err), err));
+        if (!is_feature(j, ignored, name))
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "'%s': key '%.100s' is named as a feature and as something else",
+                               j->path, name);
+    }
+    return TAMIS_OK;
+}
+
+/* A model keeps the names: a long one is refused here, not when the model is trained. */
+static tamis_status check_names(const jsonl *j, tamis_error *err)
+{
+    for (size_t i = 0; i < j->features.count; i++) {
+        const char *name = tamis__strings_at(&j->features, i);
+        if (strlen(name) > TAMIS__TEXT_LIMIT)
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s': the key '%.100s...' is longer than %d bytes", j->path, name,
+                               TAMIS__TEXT_LIMIT);
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status assign_keys(jsonl *j, json_t *first, tamis_error *err)
 {
     const tamis_data_options *options = j->table->options;
@@ -145,9 +174,11 @@ static tamis_status assign_keys(jsonl *j, json_t *first, tamis_error *err)
     TAMIS_TRY(assign_part(j, first, options->id, TAMIS__TABLE_ID, err));
     TAMIS_TRY(assign_part(j, first, options->group, TAMIS__TABLE_GROUP, err));
     TAMIS_TRY(tamis__name_list(&ignored, options->ignore, "ignore", err));
-    tamis_status status = options->features ? list_features(j, first, err)
-                                            : find_features(j, first, &ignored, err);
+    tamis_status status = options->features       ? list_features(j, first, err)
+                          : options->feature_name ? name_features(j, first, &ignored, err)
+                                                  : find_features(j, first, &ignored, err);
     tamis__strings_fini(&ignored);
+    if (status == TAMIS_OK) status = check_names(j, err);
     if (status != TAMIS_OK) return status;
     j->columns = j->features.count;
     if (j->is_array)

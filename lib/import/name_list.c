@@ -54,6 +54,33 @@ tamis_status tamis__name_list(tamis__strings *ret_list, const char *text, const 
     return TAMIS_OK;
 }
 
+tamis_status tamis__feature_list(tamis__strings *ret_list, const tamis_data_options *options,
+                                 tamis_error *err)
+{
+    tamis__names names = {0};
+    tamis_status status = TAMIS_OK;
+    for (uint64_t i = 0; i < options->features_named && status == TAMIS_OK; i++) {
+        const char *name = options->feature_name[i];
+        int32_t index = -1;
+        status = tamis__names_add(&names, name, strlen(name), &index, err);
+        if (status == TAMIS_OK && (uint64_t)index != i)
+            status = tamis__fail(err, TAMIS_ERR_ARG, "the feature '%.100s' is named twice", name);
+    }
+    if (status == TAMIS_OK) {
+        *ret_list = names.list;
+        names.list = (tamis__strings){0};
+    }
+    tamis__names_fini(&names);
+    return status;
+}
+
+tamis_status tamis__feature_missing(tamis_status status, tamis_error *err)
+{
+    if (status != TAMIS_ERR_ARG) return status;
+    if (err) err->status = TAMIS_ERR_FORMAT;
+    return TAMIS_ERR_FORMAT;
+}
+
 tamis_status tamis__no_such_name(const tamis__strings *list, const char *path, const char *what,
                                  const char *name, tamis_error *err)
 {

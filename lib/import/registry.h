@@ -47,6 +47,14 @@ tamis_status tamis__binary_options_check(const tamis__table *table, const char *
 tamis_status tamis__name_list(tamis__strings *ret_list, const char *text, const char *option,
                               tamis_error *err);
 
+/* The list of options->feature_name. Errors: ARG (a name twice), NOMEM. */
+tamis_status tamis__feature_list(tamis__strings *ret_list, const tamis_data_options *options,
+                                 tamis_error *err);
+
+/* A name of that list which the file lacks is wrong in the file, not in what the user asked for: ARG
+ * becomes FORMAT. */
+tamis_status tamis__feature_missing(tamis_status status, tamis_error *err);
+
 /* The position of a name, or -1. */
 ptrdiff_t tamis__name_index(const tamis__strings *list, const char *name);
 

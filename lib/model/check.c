@@ -52,10 +52,26 @@ static tamis_status check_class_names(const tamis_model_info *info, const tamis_
     return TAMIS_OK;
 }
 
+/* The same features in another order give gradients without a sign of it. */
+static tamis_status check_feature_names(const tamis_model_info *info, const tamis_data *data,
+                                        tamis_error *err)
+{
+    for (uint64_t i = 0; i < data->columns; i++) {
+        if (strcmp(data->feature_name[i], info->feature_name[i]) == 0) continue;
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "feature %" PRIu64 " is '%.100s' in the data and '%.100s' in the model: "
+                           "read the data with the model's list of features",
+                           i, data->feature_name[i], info->feature_name[i]);
+    }
+    return TAMIS_OK;
+}
+
 tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
                                      tamis_error *err)
 {
     const tamis_model_info *info = &model->info;
     TAMIS_TRY(tamis__data_check(data, info->layer[0].in, info->classes, err));
-    return info->class_name && data->class_name ? check_class_names(info, data, err) : TAMIS_OK;
+    if (info->class_name && data->class_name) TAMIS_TRY(check_class_names(info, data, err));
+    if (info->feature_name && data->feature_name) TAMIS_TRY(check_feature_names(info, data, err));
+    return TAMIS_OK;
 }

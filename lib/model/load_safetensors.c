@@ -112,6 +112,9 @@ static tamis_status read_weights(const tamis__safetensors *st, uint32_t l, const
 {
     const tamis__tensor *weight = find_part(st, l, "weight"), *bias = find_part(st, l, "bias");
     size_t in = (size_t)layer->in, stride = tamis__input_stride(layer);
+    if (layer->in == 0 || layer->out == 0)
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "%s: tensor '%s' has no values", path,
+                           weight->name);
     for (size_t o = 0; o < layer->out; o++) {
         float *row = weights + o * stride;
         TAMIS_TRY(tamis__tensor_read(weight, o * in, in, row, path, err));

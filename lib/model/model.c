@@ -82,6 +82,7 @@ static void fill_info(tamis_model *model, tamis_activation activation)
         .checkpoint = file->checkpoint,
         .classes = file->classes,
         .class_name = (const char *const *)file->class_name,
+        .feature_name = (const char *const *)file->feature_name,
         .mean = file->mean,
         .scale = file->scale,
         .provenance = file->provenance ? file->provenance : "{}",

@@ -110,14 +110,14 @@ static uint32_t checkpoints_of(const tamis_train_params *p)
 }
 
 /* Texts in one block, as the model file keeps them. */
-static char **copy_texts(char *const *texts, uint32_t n)
+static char **copy_texts(char *const *texts, uint64_t n)
 {
     size_t bytes = n * sizeof *texts;
-    for (uint32_t i = 0; i < n; i++) bytes += strlen(texts[i]) + 1;
+    for (uint64_t i = 0; i < n; i++) bytes += strlen(texts[i]) + 1;
     char **copy = tamis__malloc(1, bytes);
     if (!copy) return NULL;
     char *next = (char *)(copy + n);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         size_t size = strlen(texts[i]) + 1;
         copy[i] = memcpy(next, texts[i], size);
         next += size;
@@ -161,7 +161,7 @@ static tamis_status check_memory(const training *t, tamis_error *err)
                                err);
 }
 
-static tamis_status copy_labels(training *t, tamis_error *err)
+static tamis_status copy_names(training *t, tamis_error *err)
 {
     tamis__model_file *file = &t->file;
     const char *provenance = t->params->provenance ? t->params->provenance : "{}";
@@ -170,9 +170,14 @@ static tamis_status copy_labels(training *t, tamis_error *err)
              tamis__activation_name(t->params->activation));
     file->provenance = tamis__strdup(provenance);
     if (!file->provenance) return tamis__fail_memory(err, "provenance", strlen(provenance));
-    if (!t->data->class_name) return TAMIS_OK;
-    file->class_name = copy_texts(t->data->class_name, t->data->classes);
-    return file->class_name ? TAMIS_OK : tamis__fail_memory(err, "class names", t->data->classes);
+    const tamis_data *data = t->data;
+    if (data->class_name) file->class_name = copy_texts(data->class_name, data->classes);
+    if (data->class_name && !file->class_name)
+        return tamis__fail_memory(err, "class names", data->classes);
+    if (data->feature_name) file->feature_name = copy_texts(data->feature_name, data->columns);
+    if (data->feature_name && !file->feature_name)
+        return tamis__fail_memory(err, "feature names", data->columns);
+    return TAMIS_OK;
 }
 
 /* Every array of the model, before the first step: training does not fail for memory at its end. */
@@ -180,7 +185,7 @@ static tamis_status make_file(training *t, tamis_error *err)
 {
     tamis__model_file *file = &t->file;
     uint32_t checkpoints = checkpoints_of(t->params);
-    TAMIS_TRY(copy_labels(t, err));
+    TAMIS_TRY(copy_names(t, err));
     file->checkpoint = tamis__calloc(checkpoints, sizeof *file->checkpoint);
     file->weight = tamis__calloc((size_t)checkpoints * file->layers, sizeof *file->weight);
     if (!file->checkpoint || !file->weight)

@@ -274,9 +274,6 @@ static tamis_status finish_file(tamis__h5 *h5, tamis_error *err)
     herr_t closed = H5Fclose(h5->file);
     h5->file = 0;
     if (closed < 0) return tamis__h5_fail(err, TAMIS_ERR_IO, "cannot write '%s'", h5->path);
-    int fd = h5->sink->fd;
-    h5->sink->fd = -1;
-    if (close(fd) && !h5->sink->error) h5->sink->error = errno;
     return tamis__h5_written(h5, err);
 }
 
@@ -287,7 +284,9 @@ tamis_status tamis__h5_commit(tamis__h5 *h5, bool force, tamis_error *err)
     tamis_status status = finish_file(h5, err);
     tamis__h5_leave(&scope);
     if (status == TAMIS_OK) {
-        status = tamis__output_publish(h5->context, h5->part, h5->path, force, err);
+        int fd = h5->sink->fd;
+        h5->sink->fd = -1;
+        status = tamis__output_publish(h5->context, fd, h5->part, h5->path, force, err);
         free(h5->part); /* published or removed */
         h5->part = NULL;
     }

@@ -17,6 +17,9 @@
 #include "store/inspection.h"
 #include "store/model_file.h"
 
+/* Of features and classes. */
+#define NAMES_SHOWN 6
+
 /* --- path and kind ---------------------------------------------------------------------------- */
 
 static tamis_status directory_size(const char *path, uint64_t *ret_size, tamis_error *err)
@@ -134,6 +137,23 @@ static tamis_status describe_provenance(tamis_inspection *inspection, tamis_erro
 
 /* --- models ----------------------------------------------------------------------------------- */
 
+/* The first names, as many as a fact has room for; a name is shown whole or not at all. */
+static tamis_status tell_names(tamis_inspection *inspection, const char *key, char *const *names,
+                               uint64_t n, tamis_error *err)
+{
+    char text[200] = "";
+    size_t used = 0;
+    if (!names) return TAMIS_OK;
+    for (uint64_t i = 0; i < n; i++) {
+        if (i == NAMES_SHOWN || used + strlen(names[i]) + sizeof ", , ..." > sizeof text) {
+            snprintf(text + used, sizeof text - used, "%s...", i ? ", " : "");
+            break;
+        }
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    return tamis__fact_text(inspection, key, err, "%s", text);
+}
+
 static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_file *file,
                                tamis_error *err)
 {
@@ -141,7 +161,9 @@ static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_
     for (uint32_t l = 0; l < file->layers; l++) parameters += tamis_layer_columns(&file->layer[l]);
     TAMIS_TRY(tamis__fact_text(inspection, "activation", err, "%s", file->activation));
     TAMIS_TRY(tamis__fact_count(inspection, "inputs", file->layer[0].in, err));
+    TAMIS_TRY(tell_names(inspection, "feature_names", file->feature_name, file->layer[0].in, err));
     TAMIS_TRY(tamis__fact_count(inspection, "classes", file->classes, err));
+    TAMIS_TRY(tell_names(inspection, "class_names", file->class_name, file->classes, err));
     TAMIS_TRY(tamis__fact_count(inspection, "parameters", parameters, err));
     TAMIS_TRY(tamis__fact_text(inspection, "standardised", err, "%s", file->mean ? "yes" : "no"));
     TAMIS_TRY(tamis__fact_layers(inspection, file->layer, file->layers, err));

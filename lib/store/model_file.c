@@ -61,6 +61,7 @@ void tamis__model_file_fini(tamis__model_file *file)
     free(file->mean);
     free(file->scale);
     free(file->class_name);
+    free(file->feature_name);
     free(file->provenance);
     *file = (tamis__model_file){0};
 }
@@ -144,6 +145,12 @@ static tamis_status read_classes(const tamis__h5 *h5, tamis__model_file *file, t
     return tamis__h5_read_text(h5, "class/name", classes, &file->class_name, err);
 }
 
+static tamis_status read_features(const tamis__h5 *h5, tamis__model_file *file, tamis_error *err)
+{
+    if (!tamis__h5_has(h5, "feature/name")) return TAMIS_OK;
+    return tamis__h5_read_text(h5, "feature/name", file->layer[0].in, &file->feature_name, err);
+}
+
 static tamis_status read_activation(const tamis__h5 *h5, tamis__model_file *file, tamis_error *err)
 {
     char *text = NULL;
@@ -164,6 +171,7 @@ static tamis_status read_all(const tamis__h5 *h5, tamis__model_file *file, tamis
     TAMIS_TRY(read_activation(h5, file, err));
     TAMIS_TRY(tamis__layers_read(h5, &file->layer, &file->layers, &columns, err));
     TAMIS_TRY(read_classes(h5, file, err));
+    TAMIS_TRY(read_features(h5, file, err));
     TAMIS_TRY(read_checkpoints(h5, file, err));
     TAMIS_TRY(read_standardisation(h5, file, err));
     return tamis__h5_get_text(h5, "/", "provenance", &file->provenance, err);
@@ -217,6 +225,17 @@ static tamis_status write_standardisation(const tamis__h5 *h5, const tamis__mode
     return tamis__h5_write(h5, "standardisation/scale", TAMIS__H5_F32, file->scale, inputs, 0, err);
 }
 
+/* "<group>/name"; nothing when there are none. */
+static tamis_status write_names(const tamis__h5 *h5, const char *group, char *const *names,
+                                uint64_t n, tamis_error *err)
+{
+    char dataset[32];
+    if (!names) return TAMIS_OK;
+    snprintf(dataset, sizeof dataset, "%s/name", group);
+    TAMIS_TRY(tamis__h5_group(h5, group, err));
+    return tamis__h5_write_text(h5, dataset, (const char *const *)names, n, err);
+}
+
 static tamis_status write_all(const tamis__h5 *h5, const tamis__model_file *file, tamis_error *err)
 {
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "activation", file->activation, err));
@@ -225,10 +244,8 @@ static tamis_status write_all(const tamis__h5 *h5, const tamis__model_file *file
     TAMIS_TRY(tamis__h5_group(h5, "checkpoint", err));
     for (uint32_t k = 0; k < file->checkpoints; k++) TAMIS_TRY(write_checkpoint(h5, file, k, err));
     TAMIS_TRY(write_standardisation(h5, file, err));
-    if (!file->class_name) return TAMIS_OK;
-    TAMIS_TRY(tamis__h5_group(h5, "class", err));
-    return tamis__h5_write_text(h5, "class/name", (const char *const *)file->class_name,
-                                file->classes, err);
+    TAMIS_TRY(write_names(h5, "class", file->class_name, file->classes, err));
+    return write_names(h5, "feature", file->feature_name, file->layer[0].in, err);
 }
 
 tamis_status tamis__model_file_write(const tamis__model_file *file, tamis_context *context,

@@ -18,8 +18,9 @@ typedef struct tamis__model_file {
     float **weight; /* [checkpoints * layers], checkpoint-major; each [out, in + bias] */
     char activation[16];
     float *mean, *scale; /* [inputs] or both NULL */
-    char **
-        class_name; /* [classes] or NULL; one block, freed with one free(): see tamis__texts_copy() */
+    /* Each NULL or one block, freed with one free(): see tamis__texts_copy(). */
+    char **class_name;   /* [classes] */
+    char **feature_name; /* [inputs] */
     char *provenance;
 } tamis__model_file;
 

@@ -250,7 +250,7 @@ static tamis_status load_norms(const tamis_store *store, uint32_t checkpoint, fl
             TAMIS_TRY(compute_norms(store, part, checkpoint, out, err));
     }
     for (uint64_t i = 0; i < store->info.rows; i++)
-        if (!isfinite(norm[i])) norm[i] = NAN;
+        if (!(norm[i] >= 0.0f && isfinite(norm[i]))) norm[i] = NAN;
     return TAMIS_OK;
 }
 

@@ -40,6 +40,7 @@ static const char *difference(const tamis__store_part *x, const tamis__store_par
     for (uint32_t k = 0; k < a->checkpoints; k++)
         if (memcmp(&a->checkpoint[k], &b->checkpoint[k], sizeof *a->checkpoint) != 0)
             return "other checkpoints";
+    if (strcmp(a->provenance, b->provenance) != 0) return "another provenance";
     if (a->total_rows != b->total_rows) return "another number of rows in all";
     if (a->classes != b->classes || a->outputs != b->outputs) return "other outputs recorded";
     if (!e->id_text != !f->id_text || !e->id_number != !f->id_number) return "another kind of ids";

@@ -159,40 +159,55 @@ static tamis_status prepare_file(const tamis__store_plan *plan, bool force, bool
 static tamis_status remove_shard(const char *directory, uint32_t number, bool part,
                                  tamis_error *err)
 {
-    char *path = tamis__shard_path(directory, number);
-    char *victim = path && part ? tamis__part_path(path) : path;
-    tamis_status status = victim ? TAMIS_OK
-                                 : tamis__fail_memory(err, "a file name", strlen(directory));
-    if (victim && (tamis__fault_io() || (unlink(victim) && errno != ENOENT)))
-        status = tamis__fail_errno(err, "cannot remove '%s'", victim);
-    if (victim != path) free(victim);
+    char *path = tamis__shard_path(directory, number), *victim = NULL;
+    tamis_status status = TAMIS_OK;
+    if (path && part) victim = tamis__part_path(path);
+    if (!path || (part && !victim))
+        status = tamis__fail_memory(err, "a file name", strlen(directory));
+    else if (part)
+        status = tamis__part_remove(victim, directory, err);
+    else if (tamis__fault_io() || (unlink(path) && errno != ENOENT))
+        status = tamis__fail_errno(err, "cannot remove '%s'", path);
+    free(victim);
     free(path);
     return status;
 }
 
-static tamis_status remove_all(const char *directory, const tamis__shard_list *list, bool whole,
-                               tamis_error *err)
+static tamis_status remove_parts(const char *directory, const tamis__shard_list *list,
+                                 tamis_error *err)
 {
     for (uint32_t i = 0; i < list->parts; i++)
         TAMIS_TRY(remove_shard(directory, list->part[i], true, err));
-    for (uint32_t i = 0; whole && i < list->shards; i++)
-        TAMIS_TRY(remove_shard(directory, list->number[i], false, err));
     return TAMIS_OK;
 }
 
-/* Shards 0, 1, 2 ... as far as they are there; each must be what this run would write. */
+tamis_status tamis__store_clear(const tamis__store_plan *plan, tamis_error *err)
+{
+    tamis__shard_list list;
+    TAMIS_TRY(tamis__shard_list_read(&list, plan->path, err));
+    tamis_status status = TAMIS_OK;
+    for (uint32_t i = 0; i < list.shards && status == TAMIS_OK; i++)
+        status = remove_shard(plan->path, list.number[i], false, err);
+    tamis__shard_list_fini(&list);
+    return status;
+}
+
+/* Shards 0, 1, 2 ... as far as they are there are kept. Those behind a gap will be written again, but
+ * they too must be what this run would write: it may be killed before it gets to them. */
 static tamis_status whole_shards(const tamis__store_plan *plan, const tamis__shard_list *list,
                                  uint64_t *ret_next, tamis_error *err)
 {
     uint64_t next = 0;
-    for (uint32_t i = 0; i < list->shards && list->number[i] == i && next < plan->rows; i++) {
-        uint64_t left = plan->rows - next, rows = left < plan->shard_rows ? left : plan->shard_rows;
-        char *path = tamis__shard_path(plan->path, i);
+    for (uint32_t i = 0; i < list->shards; i++) {
+        uint64_t first = list->number[i] * plan->shard_rows;
+        uint64_t left = first < plan->rows ? plan->rows - first : 0;
+        uint64_t rows = left < plan->shard_rows ? left : plan->shard_rows;
+        char *path = tamis__shard_path(plan->path, list->number[i]);
         if (!path) return tamis__fail_memory(err, "a file name", strlen(plan->path));
-        tamis_status status = match_file(path, plan, next, rows, err);
+        tamis_status status = match_file(path, plan, first, rows, err);
         free(path);
         TAMIS_TRY(status);
-        next += rows;
+        if (list->number[i] == i) next = first + rows;
     }
     *ret_next = next;
     return TAMIS_OK;
@@ -213,7 +228,7 @@ static tamis_status prepare_listed(const tamis__store_plan *plan, const tamis__s
                            "'%s' holds '%s', which is no part of a store: name another directory",
                            plan->path, list->stranger);
     if (resume) TAMIS_TRY(whole_shards(plan, list, ret_next, err));
-    return remove_all(plan->path, list, !resume, err);
+    return remove_parts(plan->path, list, err);
 }
 
 static tamis_status prepare_directory(const tamis__store_plan *plan, bool force, bool resume,

@@ -19,6 +19,7 @@ struct tamis_store_writer {
     tamis__shard shard;
     uint64_t next;
     bool made_directory;
+    bool old_shards; /* to be removed before the first new one appears */
 };
 
 /* --- the plan --------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ static tamis_status copy_spec(tamis__store_plan *plan, const tamis_store_spec *s
     plan->rows = spec->rows;
     plan->classes = spec->classes;
     plan->outputs = spec->outputs;
-    plan->replace = spec->force || spec->resume;
+    plan->replace = spec->force || (spec->resume && spec->shard_rows);
     return TAMIS_OK;
 }
 
@@ -102,6 +103,7 @@ static tamis_status start(tamis_store_writer *writer, const tamis_store_spec *sp
 {
     TAMIS_TRY(copy_spec(&writer->plan, spec, err));
     TAMIS_TRY(measure(&writer->plan, spec->shard_rows, err));
+    writer->old_shards = spec->force && !spec->resume && spec->shard_rows;
     return tamis__store_prepare(&writer->plan, spec->force, spec->resume, &writer->next,
                                 &writer->made_directory, err);
 }
@@ -149,12 +151,21 @@ static tamis_status open_shard(tamis_store_writer *writer, tamis_error *err)
     return status;
 }
 
+static tamis_status finish_shard(tamis_store_writer *writer, tamis_error *err)
+{
+    if (writer->old_shards) {
+        TAMIS_TRY(tamis__store_clear(&writer->plan, err));
+        writer->old_shards = false;
+    }
+    return tamis__shard_finish(&writer->shard, err);
+}
+
 /* A full shard is committed at once; the last one waits for _commit(). */
 static tamis_status close_shard(tamis_store_writer *writer, tamis_error *err)
 {
     const tamis__shard *shard = &writer->shard;
     if (shard->filled < shard->rows || writer->next == writer->plan.rows) return TAMIS_OK;
-    return tamis__shard_finish(&writer->shard, err);
+    return finish_shard(writer, err);
 }
 
 static tamis_status check_room(const tamis_store_writer *writer, uint64_t rows, tamis_error *err)
@@ -237,7 +248,7 @@ tamis_status tamis_store_writer_commit(tamis_store_writer **writer, tamis_error 
             err, TAMIS_ERR_ARG, "'%s' was announced with %llu rows, and there are only %llu",
             w->plan.path, (unsigned long long)w->plan.rows, (unsigned long long)w->next);
     else if (w->shard.plan)
-        status = tamis__shard_finish(&w->shard, err);
+        status = finish_shard(w, err);
     tamis_store_writer_abort(writer);
     return status;
 }

@@ -439,16 +439,21 @@ START_TEST(publish)
     put("x.part", "new");
     put("x", "old");
     tamis__temporary(context, "x.part", true);
-    ck_fails(tamis__output_publish(context, "x.part", "x", false, &err), TAMIS_ERR_IO, "appeared");
+    int fd = open("x.part", O_RDWR);
+    ck_fails(tamis__output_publish(context, fd, "x.part", "x", false, &err), TAMIS_ERR_IO,
+             "appeared");
     has("x", "old");
     ck_assert(!exists("x.part"));
     put("x.part", "new");
     tamis__temporary(context, "x.part", true);
-    ck_ok(tamis__output_publish(context, "x.part", "x", true, &err));
+    ck_ok(tamis__output_publish(context, open("x.part", O_RDWR), "x.part", "x", true, &err));
     has("x", "new");
+    put("x.part", "gone");
+    fd = open("x.part", O_RDWR);
+    ck_assert_int_eq(unlink("x.part"), 0);
     tamis__temporary(context, "x.part", true);
-    ck_fails(tamis__output_publish(context, "x.part", "x", true, &err), TAMIS_ERR_IO,
-             "cannot write 'x'");
+    ck_fails(tamis__output_publish(context, fd, "x.part", "x", true, &err), TAMIS_ERR_IO,
+             "cannot rename");
     has("x", "new");
 }
 END_TEST

@@ -24,6 +24,8 @@ static const tamis_data_options samples[] = {
     {.path = "d.csv.gz"},
     {.path = "d.jsonl", .label = "y", .id = "i", .group = "g"},
     {.path = "k.jsonl", .features = "a,b"},
+    {.path = "k.jsonl", .feature_name = (const char *const[]){"b", "a"}, .features_named = 2},
+    {.path = "d.csv", .feature_name = (const char *const[]){"a\""}, .features_named = 1},
     {.path = "d.idx", .labels_path = "y.idx"},
     {.path = "d.idx", .labels_path = "y.idx", .classes = 300},
     {.path = "f.npy", .labels_path = "y.npy"},

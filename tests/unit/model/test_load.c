@@ -252,6 +252,7 @@ START_TEST(test_trained_round_trip)
     tamis_error err = {0};
     tamis_data *data = fixture_data(80, 4, 3, 2);
     data->class_name = (char *[]){"a", "\xc3\xa9t\xc3\xa9", "c"};
+    data->feature_name = (char *[]){"w", "x, y", "z", "t"};
     tamis_train_params params;
     tamis_train_defaults(&params);
     params.epochs = 2;
@@ -263,6 +264,12 @@ START_TEST(test_trained_round_trip)
     ck_assert_str_eq(tamis_model_info_get(back)->class_name[1], "\xc3\xa9t\xc3\xa9");
     ck_ok(tamis_model_evaluate(back, context, 0, data, &again, NULL, &err));
     ck_assert(fit.loss == again.loss && fit.accuracy == again.accuracy);
+    ck_assert_str_eq(tamis_model_info_get(back)->feature_name[1], "x, y");
+    data->feature_name = (char *[]){"w", "z", "x, y", "t"};
+    ck_fails(tamis_model_evaluate(back, context, 0, data, &again, NULL, &err), TAMIS_ERR_SHAPE,
+             "feature 1 is 'z' in the data and 'x, y' in the model");
+    data->feature_name = NULL; /* a source without names is taken as it comes */
+    ck_ok(tamis_model_evaluate(back, context, 0, data, &again, NULL, &err));
     data->class_name = (char *[]){"a", "b", "c"};
     ck_fails(tamis_model_evaluate(back, context, 0, data, &again, NULL, &err), TAMIS_ERR_SHAPE,
              "class 1 is 'b'");

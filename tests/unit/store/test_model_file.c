@@ -30,7 +30,7 @@ typedef struct fixture {
     tamis_layer layer[2];
     tamis_checkpoint checkpoint[2];
     float weights[2][9 + 6], *weight[4], mean[2], scale[2];
-    const char *names[2];
+    const char *names[2], *features[2];
 } fixture;
 
 static void make(fixture *f)
@@ -40,7 +40,8 @@ static void make(fixture *f)
                    .checkpoint = {{10, 0.5}, {20, 0.25}},
                    .mean = {1, 2},
                    .scale = {0.5f, 4},
-                   .names = {"cat", "d\xc3\xb6g"}};
+                   .names = {"cat", "d\xc3\xb6g"},
+                   .features = {"width, mm", "\xc3\xa9paisseur"}};
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < 15; i++) f->weights[k][i] = (float)(100 * k + i) / 7;
         f->weight[2 * k] = f->weights[k];
@@ -55,7 +56,8 @@ static void make(fixture *f)
                                   .activation = "tanh",
                                   .mean = f->mean,
                                   .scale = f->scale,
-                                  .class_name = (char **)(uintptr_t)f->names};
+                                  .class_name = (char **)(uintptr_t)f->names,
+                                  .feature_name = (char **)(uintptr_t)f->features};
 }
 
 START_TEST(round_trip)
@@ -79,6 +81,7 @@ START_TEST(round_trip)
     ck_assert_mem_eq(read.mean, f.mean, sizeof f.mean);
     ck_assert_mem_eq(read.scale, f.scale, sizeof f.scale);
     ck_assert_str_eq(read.class_name[1], "d\xc3\xb6g");
+    for (int i = 0; i < 2; i++) ck_assert_str_eq(read.feature_name[i], f.features[i]);
     ck_assert_str_eq(read.provenance, "{}");
     ck_ok(tamis__model_file_write(&read, context, "n.h5", false, &err));
     ck_same_files("m.h5", "n.h5");
@@ -95,10 +98,10 @@ START_TEST(optional_parts_stay_away)
     tamis__model_file read;
     make(&f);
     f.file.mean = f.file.scale = NULL;
-    f.file.class_name = NULL;
+    f.file.class_name = f.file.feature_name = NULL;
     ck_ok(tamis__model_file_write(&f.file, context, "m.h5", false, &err));
     ck_ok(tamis__model_file_read(&read, "m.h5", &err));
-    ck_assert(!read.mean && !read.scale && !read.class_name);
+    ck_assert(!read.mean && !read.scale && !read.class_name && !read.feature_name);
     tamis__model_file_fini(&read);
 }
 END_TEST

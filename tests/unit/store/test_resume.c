@@ -67,11 +67,12 @@ START_TEST(given_up_after_rows)
     tamis_store_writer *writer = NULL;
     write_reference();
     for (uint64_t rows = 0; rows <= s.rows; rows += 15) {
-        s.resume = false, s.force = true;
+        ck_assert_int_eq(system("rm -rf d"), 0);
+        s.resume = false;
         ck_ok(small_open(&writer, context, &s));
         if (rows) ck_ok(small_append(writer, &s, rows));
         tamis_store_writer_abort(&writer);
-        s.resume = true, s.force = false;
+        s.resume = true;
         ck_ok(small_open(&writer, context, &s));
         /* The last shard waits for the commit, so it is never there. */
         uint64_t whole = rows / 32 * 32;
@@ -132,6 +133,57 @@ START_TEST(finished_already)
     ck_ok(small_open(&writer, context, &s));
     ck_assert_uint_eq(tamis_store_writer_next(writer), s.rows);
     ck_ok(tamis_store_writer_commit(&writer, &err));
+}
+END_TEST
+
+/* An old store is there until the first shard of the new one is whole. */
+START_TEST(forced_late)
+{
+    small_store s = sharded;
+    tamis_store_writer *writer = NULL;
+    write_reference();
+    ck_ok(small_write(context, &s, 30));
+    s.force = true, s.provenance = "{}";
+    ck_ok(small_open(&writer, context, &s));
+    ck_ok(small_append(writer, &s, 31));
+    tamis_store_writer_abort(&writer);
+    check_same("reference", "d", 5);
+    ck_ok(small_open(&writer, context, &s));
+    ck_ok(small_append(writer, &s, 33));
+    tamis_store_writer_abort(&writer);
+    ck_assert_int_eq(system("test $(ls d | wc -l) -eq 1"), 0);
+}
+END_TEST
+
+/* Two runs on one directory: the second one stops and takes nothing away. */
+START_TEST(two_runs)
+{
+    small_store s = sharded;
+    tamis_store_writer *first = NULL, *second = NULL;
+    write_reference();
+    ck_ok(small_open(&first, context, &s));
+    ck_ok(small_append(first, &s, 40));
+    s.resume = true;
+    ck_fails(small_open(&second, context, &s), TAMIS_ERR_IO, "is being written by another run");
+    ck_ok(small_finish(&first, &s, 30));
+    check_same("reference", "d", 5);
+}
+END_TEST
+
+/* Shards behind a gap are of the same run, or the store is refused: by --resume and by readers. */
+START_TEST(shards_of_two_runs)
+{
+    small_store s = sharded;
+    tamis_store_writer *writer = NULL;
+    tamis_store *store = NULL;
+    ck_ok(small_write(context, &s, 30));
+    ck_assert_int_eq(rename("d/00000.h5", "kept"), 0);
+    s.resume = true, s.provenance = "{}";
+    ck_fails(small_open(&writer, context, &s), TAMIS_ERR_SHAPE, "provenance differs");
+    s.resume = false, s.path = "e";
+    ck_ok(small_write(context, &s, 30));
+    ck_assert_int_eq(rename("e/00000.h5", "d/00000.h5"), 0);
+    ck_fails(tamis_store_open(&store, context, "d", &err), TAMIS_ERR_SHAPE, "another provenance");
 }
 END_TEST
 
@@ -317,6 +369,9 @@ int main(void)
     tcase_add_loop_test(tc, made_otherwise, 0, 2);
     tcase_add_test(tc, other_learning_rate);
     tcase_add_test(tc, a_damaged_shard);
+    tcase_add_test(tc, forced_late);
+    tcase_add_test(tc, two_runs);
+    tcase_add_test(tc, shards_of_two_runs);
     tcase_add_test(tc, killed_at_random);
     tcase_add_test(tc, full_disk);
     suite_add_tcase(suite, tc);
