@@ -19,7 +19,7 @@ static atomic_bool listed[MAX_TEMPORARIES];
 static char temporary[MAX_TEMPORARIES][PATH_MAX];
 
 /* A reader that went away does not come back, so SIGPIPE kills at once. */
-static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGBUS};
 
 /* Only async-signal-safe calls: unlink, sigaction, raise. */
 static void die_of(int number)
@@ -41,6 +41,14 @@ static void on_fatal(int number)
     die_of(number);
 }
 
+/* Inputs are mapped: a file cut short while it is read shows up as this signal. */
+static void on_bus(int number)
+{
+    static const char message[] = "tamis: an input file was cut short while it was being read\n";
+    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) on_fatal(number);
+    on_fatal(number);
+}
+
 static void on_signal(int number)
 {
     int none = 0;
@@ -52,6 +60,7 @@ void signals_install(void)
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
         if (handled[i] == SIGPIPE) action.sa_handler = on_fatal;
+        if (handled[i] == SIGBUS) action.sa_handler = on_bus;
         sigemptyset(&action.sa_mask);
         /* nohup and shells that start background jobs ignore signals on purpose. */
         if (sigaction(handled[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;

@@ -94,7 +94,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
  *  standardisation). `activation` is needed for safetensors: NULL takes the file's metadata key
  *  `activation`, and is an error when that is absent too and there is more than one layer. Where
  *  the file says its activation, the argument must be NULL or agree.
- *  Errors: IO, FORMAT (missing or extra layers, shapes that do not chain, non-finite weights),
+ *  Errors: IO, FORMAT (missing or extra layers, shapes that do not chain, non-finite weights in
+ *  safetensors), NUMERIC (an HDF5 model whose weights are not finite),
  *  ARG (unknown activation), UNSUPPORTED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_load(tamis_model **ret_model,
                                                         tamis_context *context, const char *path,

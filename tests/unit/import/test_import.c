@@ -122,7 +122,8 @@ END_TEST
 START_TEST(groups_and_ids_at_the_edge)
 {
     static const int some[] = {7, -1, 7}, none[] = {-1, -1, -1};
-    write_text("ids.txt", "\xef\xbb\xbf" "a\nb\nc\n");
+    write_text("ids.txt", "\xef\xbb\xbf"
+                          "a\nb\nc\n");
     save_checkpoints();
     for (int any = 0; any < 2; any++) {
         tamis_store *store = NULL;
@@ -142,7 +143,8 @@ START_TEST(groups_and_ids_at_the_edge)
         ck_assert_int_eq(examples->group != NULL, any);
         if (any) {
             ck_assert_str_eq(examples->group_name[0], "7");
-            ck_assert(examples->group[0] == 0 && examples->group[1] == -1 && examples->group[2] == 0);
+            ck_assert(examples->group[0] == 0 && examples->group[1] == -1 &&
+                      examples->group[2] == 0);
         }
         tamis_store_close(&store);
     }
