@@ -114,6 +114,9 @@ typedef struct hostile {
 } hostile;
 
 static const hostile hostiles[] = {
+    {"{\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976,0],"
+     "\"data_offsets\":[0,0]}}",
+     0, TAMIS_ERR_FORMAT, "layers.0.weight"},
     {"{" W0 "," B0 "," W1 "}", 48, TAMIS_ERR_ARG, "activation"},
     {"{\"__metadata__\":{\"activation\":\"swish\"}," W0 "," B0 "," W1 "}", 48, TAMIS_ERR_ARG,
      "swish"},
