@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "linalg/blas.h"
 #include "model/object.h"
+#include "store/utf8.h"
 
 /* More than any perceptron needs; the bits of `no_bias` reach as far. */
 #define MAX_LAYERS 64u
@@ -109,22 +110,6 @@ static uint32_t checkpoints_of(const tamis_train_params *p)
     return every ? p->epochs / every + (p->epochs % every != 0) : 1;
 }
 
-/* Texts in one block, as the model file keeps them. */
-static char **copy_texts(char *const *texts, uint64_t n)
-{
-    size_t bytes = n * sizeof *texts;
-    for (uint64_t i = 0; i < n; i++) bytes += strlen(texts[i]) + 1;
-    char **copy = tamis__malloc(1, bytes);
-    if (!copy) return NULL;
-    char *next = (char *)(copy + n);
-    for (uint64_t i = 0; i < n; i++) {
-        size_t size = strlen(texts[i]) + 1;
-        copy[i] = memcpy(next, texts[i], size);
-        next += size;
-    }
-    return copy;
-}
-
 static tamis_status make_layers(training *t, tamis_error *err)
 {
     const tamis_train_params *p = t->params;
@@ -171,10 +156,13 @@ static tamis_status copy_names(training *t, tamis_error *err)
     file->provenance = tamis__strdup(provenance);
     if (!file->provenance) return tamis__fail_memory(err, "provenance", strlen(provenance));
     const tamis_data *data = t->data;
-    if (data->class_name) file->class_name = copy_texts(data->class_name, data->classes);
+    if (data->class_name)
+        file->class_name = tamis__texts_copy((const char *const *)data->class_name, data->classes);
     if (data->class_name && !file->class_name)
         return tamis__fail_memory(err, "class names", data->classes);
-    if (data->feature_name) file->feature_name = copy_texts(data->feature_name, data->columns);
+    if (data->feature_name)
+        file->feature_name = tamis__texts_copy((const char *const *)data->feature_name,
+                                               data->columns);
     if (data->feature_name && !file->feature_name)
         return tamis__fail_memory(err, "feature names", data->columns);
     return TAMIS_OK;

@@ -7,6 +7,7 @@
 #include <tamis/store.h>
 
 #include "store/h5.h"
+#include "store/utf8.h"
 
 /* Write the columns that are there under "<prefix>/": id, digest, label, group, group_name,
  * class_name. Makes the group `prefix` ("example", "query") when there is anything to write.
@@ -25,9 +26,6 @@ tamis_status tamis__examples_copy(tamis_examples *ret_examples, const tamis_exam
 
 /* Frees what the two functions above made (each column is one block) and zeroes the struct. */
 void tamis__examples_fini(tamis_examples *examples);
-
-/* Texts copied into one block: pointers first, then the bytes. NULL when out of memory. */
-char **tamis__texts_copy(const char *const *texts, uint64_t rows);
 
 /* The id of a row as text: id_text, else id_number, else the row number. */
 void tamis__examples_id(const tamis_examples *examples, uint64_t row, char *buffer, size_t size);
