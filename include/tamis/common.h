@@ -48,9 +48,9 @@ typedef enum tamis_status {
  *  On failure `message` holds one line naming the file, the place, what is wrong and what to do.
  *  On success the struct is left as it was. */
 typedef struct tamis_error {
-    tamis_status status;
-    int sys_errno; /**< errno of the failing call, 0 if none */
-    char message[TAMIS_MESSAGE_SIZE];
+    tamis_status status;              /**< the status that the call returned */
+    int sys_errno;                    /**< errno of the failing call, 0 if none */
+    char message[TAMIS_MESSAGE_SIZE]; /**< one line, ended by NUL */
 } tamis_error;
 
 /** Short English name of a status ("input/output error"). Never NULL. Thread-safe. */

@@ -12,6 +12,7 @@ TAMIS_BEGIN
 /** Opaque. A context may be used by one thread at a time; use one context per thread. */
 typedef struct tamis_context tamis_context;
 
+/** How much a log line matters: something to look at, to know, or to find faults with. */
 typedef enum tamis_log_level {
     TAMIS_LOG_WARNING = 0,
     TAMIS_LOG_INFO = 1,

@@ -12,7 +12,7 @@ TAMIS_BEGIN
  *  does not have are NULL. Read-only for whoever did not make it; safe to share between threads
  *  once made. */
 typedef struct tamis_data {
-    uint64_t rows;
+    uint64_t rows;       /**< > 0 */
     uint64_t columns;    /**< features per row */
     float *x;            /**< [rows, columns], row-major, finite, not standardised */
     int32_t *label;      /**< [rows] class index in [0, classes); NULL = no labels */
@@ -24,8 +24,8 @@ typedef struct tamis_data {
     uint64_t *id_number; /**< [rows] numeric ids, or NULL */
     char **id_text;      /**< [rows] text ids, or NULL; at most one of the two is set */
     int32_t *group;      /**< [rows] group index, or NULL */
-    uint32_t groups;
-    char **group_name; /**< [groups] */
+    uint32_t groups;     /**< number of groups; 0 = none */
+    char **group_name;   /**< [groups] */
 } tamis_data;
 
 /** How to read. Zero-initialise; NULL fields take their defaults. Strings need live only during

@@ -11,13 +11,13 @@ TAMIS_BEGIN
 
 /** How well a ranking finds rows known to be bad. */
 typedef struct tamis_noise {
-    uint64_t rows, bad;
-    double auc;       /**< probability that a bad row stands before a good one, ties counting half
+    uint64_t rows, bad; /**< rows in all, and those known to be bad */
+    double auc;         /**< probability that a bad row stands before a good one, ties counting half
                              (Mann-Whitney); 0.5 = chance */
-    uint64_t k;       /**< rows looked at: the budget */
-    uint64_t found;   /**< bad rows among the first k (ties: lower row first) */
-    double precision; /**< found / k */
-    double recall;    /**< found / bad */
+    uint64_t k;         /**< rows looked at: the budget */
+    uint64_t found;     /**< bad rows among the first k (ties: lower row first) */
+    double precision;   /**< found / k */
+    double recall;      /**< found / bad */
 } tamis_noise;
 
 /** Compare a scores file, aggregated by `by`, with `bad` [rows] (1 = known bad). `low` true: the

@@ -25,7 +25,7 @@ typedef struct tamis_export_params {
                                     "score", "weight" */
     uint32_t checkpoint; /**< of a store; default 0, and nothing else for other files */
     const char *output;  /**< a file, or "-" for standard output (CSV and JSON Lines) */
-    bool force;
+    bool force;          /**< replace an existing output */
 } tamis_export_params;
 
 /** The names of `what` for a kind ("gradient-store", "scores", "selection"); NULL past the end. */

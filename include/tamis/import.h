@@ -20,17 +20,17 @@ typedef struct tamis_import_rows {
 typedef struct tamis_import_params {
     const char *format;            /**< "npy" or "safetensors"; required */
     const tamis_import_rows *rows; /**< [checkpoints]: a store is made */
-    uint32_t checkpoints;
-    const char *scores; /**< or: .npy [N, Q] or [N]; a scores file is made */
-    bool flip;          /**< scores: negate, for sources where positive means harmful */
-    const char *labels; /**< .npy integers [N]; NULL = none */
-    const char *groups; /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
-    const char *ids;    /**< text, one id a line [N]; NULL = row numbers */
-    const char *output; /**< required */
-    tamis_dtype dtype;  /**< of the store */
-    uint64_t shard_rows;
-    bool force, resume;
-    const char *provenance;
+    uint32_t checkpoints;          /**< entries of rows; 0 with scores */
+    const char *scores;            /**< or: .npy [N, Q] or [N]; a scores file is made */
+    bool flip;                     /**< scores: negate, for sources where positive means harmful */
+    const char *labels;            /**< .npy integers [N]; NULL = none */
+    const char *groups;  /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
+    const char *ids;     /**< text, one id a line [N]; NULL = row numbers */
+    const char *output;  /**< required */
+    tamis_dtype dtype;   /**< of the store */
+    uint64_t shard_rows; /**< as tamis_store_spec */
+    bool force, resume;  /**< as tamis_store_spec */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_import_params;
 
 /** Formats that can be imported; NULL past the end. */

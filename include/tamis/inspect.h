@@ -23,14 +23,15 @@ typedef struct tamis_finding {
     char text[256];  /**< one line naming the first rows */
 } tamis_finding;
 
+/** All that was found out about a file; owned by the caller. Arrays belong to the struct. */
 typedef struct tamis_inspection {
-    char kind[32]; /**< "gradient-store", "scores", "selection", "model" */
-    tamis_fact *fact;
-    size_t facts;
-    tamis_finding *finding;
-    size_t findings;
-    int healthy;      /**< 1 when no finding is severe */
-    char *provenance; /**< JSON text */
+    char kind[32];          /**< "gradient-store", "scores", "selection", "model" */
+    tamis_fact *fact;       /**< [facts] in the order to show them */
+    size_t facts;           /**< entries of fact */
+    tamis_finding *finding; /**< [findings] */
+    size_t findings;        /**< entries of finding; 0 = nothing to say */
+    int healthy;            /**< 1 when no finding is severe */
+    char *provenance;       /**< JSON text */
 } tamis_inspection;
 
 /** Describe any tamis file and check it. With `quick` only what can be told without reading rows.
@@ -42,6 +43,7 @@ typedef struct tamis_inspection {
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_inspect(tamis_inspection **ret_inspection,
                                                      tamis_context *context, const char *path,
                                                      int quick, tamis_error *err);
+/** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_inspection_free(tamis_inspection **inspection);
 
 /** The tamis_kind of a file or store directory, into `ret_kind` ("gradient-store" ...). Errors as

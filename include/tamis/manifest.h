@@ -12,11 +12,12 @@ enum {
     TAMIS_MANIFEST_NEEDS_INPUT = 1u << 0 /**< copies records of an input file */
 };
 
+/** What a manifest format says of itself; const and static. */
 typedef struct tamis_manifest_info {
-    const char *name; /**< "csv", "tsv", "jsonl", "index", "index-npy", "mask", "mask-npy" */
-    const char *summary;
+    const char *name;       /**< "csv", "tsv", "jsonl", "index", "index-npy", "mask", "mask-npy" */
+    const char *summary;    /**< one line, lower case, no full stop */
     const char *extensions; /**< file name endings, space-separated; "" = none */
-    unsigned flags;
+    unsigned flags;         /**< TAMIS_MANIFEST_* */
 } tamis_manifest_info;
 
 /** The i-th format, in alphabetical order; NULL past the end. */
@@ -34,15 +35,16 @@ typedef struct tamis_manifest_params {
     const char *dropped; /**< the other records, byte for byte, and beside them
                               "<dropped>.reasons.csv" with row, id, score, rank and reason of each;
                               NULL = not written */
-    bool force;
-    bool no_digests; /**< do not compare record digests (said in the result) */
+    bool force;          /**< replace an existing output */
+    bool no_digests;     /**< do not compare record digests (said in the result) */
 } tamis_manifest_params;
 
+/** What was written. `bytes_*` count bytes of the files; without an input `bytes_in` is 0. */
 typedef struct tamis_manifest_result {
-    uint64_t records, kept, dropped;
-    uint64_t bytes_in; /**< 0 without an input */
-    uint64_t bytes_out, bytes_dropped;
-    bool digests_checked; /**< false: the selection has none, or no_digests */
+    uint64_t records, kept, dropped;   /**< records of the input; records = kept + dropped */
+    uint64_t bytes_in;                 /**< 0 without an input */
+    uint64_t bytes_out, bytes_dropped; /**< bytes of the outputs */
+    bool digests_checked;              /**< false: the selection has none, or no_digests */
 } tamis_manifest_result;
 
 /** Write the kept records byte for byte, in source order: line ends, invalid UTF-8 and quoting

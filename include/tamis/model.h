@@ -18,22 +18,25 @@ typedef enum tamis_activation { TAMIS_RELU = 0, TAMIS_TANH = 1, TAMIS_GELU = 2 }
  *  named "layers.<i>", the activation after every layer but the last; softmax cross-entropy. */
 typedef struct tamis_model tamis_model;
 
+/** What a model says of itself. Strings and arrays belong to the model. */
 typedef struct tamis_model_info {
-    uint32_t layers;
-    const tamis_layer *layer; /**< [layers]; first_column counts over all layers */
-    tamis_activation activation;
-    uint64_t parameters;
-    uint32_t checkpoints;
+    uint32_t layers;             /**< number of linear layers, at least 1 */
+    const tamis_layer *layer;    /**< [layers]; first_column counts over all layers */
+    tamis_activation activation; /**< after every layer but the last */
+    uint64_t parameters;         /**< weights and biases in all */
+    uint32_t checkpoints;        /**< at least 1 */
     const tamis_checkpoint
-        *checkpoint; /**< [checkpoints], ascending steps; the last is the final model */
-    uint32_t classes;
+        *checkpoint;  /**< [checkpoints], ascending steps; the last is the final model */
+    uint32_t classes; /**< outputs of the last layer, at least 2 */
     const char *const *class_name;   /**< [classes], or NULL (weights from safetensors) */
     const char *const *feature_name; /**< [inputs], or NULL (no names in the source) */
     const float *mean, *scale; /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
     const char *provenance;    /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
+/** Never NULL; valid until the model is freed. Thread-safe. */
 TAMIS_API const tamis_model_info *tamis_model_info_get(const tamis_model *model);
+/** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_model_free(tamis_model **model);
 
 /** Weights of a layer at a checkpoint, [out, in + bias] row-major with the bias as last column.
@@ -41,16 +44,17 @@ TAMIS_API void tamis_model_free(tamis_model **model);
 TAMIS_API const float *tamis_model_weights(const tamis_model *model, uint32_t checkpoint,
                                            uint32_t layer);
 
+/** How weights are updated; see tamis_train_params. */
 typedef enum tamis_optimizer { TAMIS_SGD = 0, TAMIS_ADAM = 1 } tamis_optimizer;
 
 /** How to train. tamis_train_defaults() fills it in. */
 typedef struct tamis_train_params {
-    const uint32_t *hidden; /**< [hidden_layers] widths; none = softmax regression */
-    uint32_t hidden_layers;
-    tamis_activation activation;
-    uint64_t no_bias;          /**< bit i set: layer i has no bias */
-    tamis_optimizer optimizer; /**< default SGD */
-    uint32_t epochs;           /**< default 40; >= 1 */
+    const uint32_t *hidden;      /**< [hidden_layers] widths; none = softmax regression */
+    uint32_t hidden_layers;      /**< entries of hidden; 0 = softmax regression */
+    tamis_activation activation; /**< after every layer but the last */
+    uint64_t no_bias;            /**< bit i set: layer i has no bias */
+    tamis_optimizer optimizer;   /**< default SGD */
+    uint32_t epochs;             /**< default 40; >= 1 */
     uint32_t batch;       /**< rows per step; default 64; the last of an epoch may be smaller */
     double learning_rate; /**< default 0.1 (SGD), 0.001 (Adam); > 0 */
     double momentum;      /**< SGD, in [0, 1); default 0.9 */
@@ -64,6 +68,7 @@ typedef struct tamis_train_params {
     const char *provenance;       /**< JSON text kept with the model; NULL = "{}" */
 } tamis_train_params;
 
+/** Fill in the defaults named above; the learning rate is that of SGD. Thread-safe. */
 TAMIS_API void tamis_train_defaults(tamis_train_params *params);
 
 /** Loss and accuracy on labelled rows. */
@@ -107,14 +112,14 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model
 
 /** What per-example gradients to store. Zero-initialise. */
 typedef struct tamis_gradient_params {
-    const char *path; /**< store to write; required */
-    tamis_dtype dtype;
+    const char *path;        /**< store to write; required */
+    tamis_dtype dtype;       /**< of the stored rows */
     const char *layers;      /**< comma-separated layer names or numbers, "first-last" ranges,
                                      NULL = all */
     const char *checkpoints; /**< comma-separated checkpoint numbers, "all" or "last"; NULL = all */
     uint64_t shard_rows;     /**< as tamis_store_spec */
-    bool force, resume;
-    const char *provenance;
+    bool force, resume;      /**< as tamis_store_spec */
+    const char *provenance;  /**< JSON text; NULL = "{}" */
 } tamis_gradient_params;
 
 /** Gradients of the cross-entropy of each row (summed, never averaged) with respect to the chosen

@@ -9,6 +9,7 @@
 
 TAMIS_BEGIN
 
+/** What a parameter's value is. */
 typedef enum tamis_param_type {
     TAMIS_PARAM_REAL = 0, /**< a finite number in [min, max] */
     TAMIS_PARAM_INTEGER,  /**< a whole number in [min, max] */
@@ -21,20 +22,20 @@ typedef enum tamis_param_type {
 
 /** Description of one parameter. Tables are const and static. */
 typedef struct tamis_param_desc {
-    const char *name; /**< as written before '=' */
-    const char *help; /**< one line: meaning and unit */
-    tamis_param_type type;
-    double min, max; /**< bounds, both included; REAL and INTEGER only */
-    double fallback; /**< default as a number (CHOICE: index; BOOLEAN: 0 or 1; NaN: none) */
+    const char *name;      /**< as written before '=' */
+    const char *help;      /**< one line: meaning and unit */
+    tamis_param_type type; /**< how the value is read */
+    double min, max;       /**< bounds, both included; REAL and INTEGER only */
+    double fallback;       /**< default as a number (CHOICE: index; BOOLEAN: 0 or 1; NaN: none) */
     const char *fallback_text;  /**< default of a STRING; NULL = empty */
     const char *const *choices; /**< CHOICE: names ended by NULL; otherwise NULL */
 } tamis_param_desc;
 
 /** A parsed value. `number` is set for all types but STRING, `text` for STRING and CHOICE. */
 typedef struct tamis_param_value {
-    double number;
-    int given; /**< 1 when the user wrote it, 0 when it is the default */
-    char text[TAMIS_PARAM_TEXT_SIZE];
+    double number;                    /**< the value; of a CHOICE its index */
+    int given;                        /**< 1 when the user wrote it, 0 when it is the default */
+    char text[TAMIS_PARAM_TEXT_SIZE]; /**< ended by NUL */
 } tamis_param_value;
 
 /** Parse "name=value,name=value" against a table of `n` descriptions into `ret_values[n]`,

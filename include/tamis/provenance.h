@@ -15,8 +15,10 @@ TAMIS_BEGIN
  *  inputs and options gives the same bytes. Opaque; one thread at a time. */
 typedef struct tamis_provenance tamis_provenance;
 
+/** Start with the program and its version only. Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_create(tamis_provenance **ret_provenance,
                                                                tamis_error *err);
+/** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_provenance_destroy(tamis_provenance **provenance);
 
 /** The command as the user would repeat it: the words that decide the result, one space apart. */
@@ -28,6 +30,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_command(tamis_provenance
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_text(tamis_provenance *provenance,
                                                              const char *name, const char *value,
                                                              tamis_error *err);
+/** As tamis_provenance_text() for a number. Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_number(tamis_provenance *provenance,
                                                                const char *name, double value,
                                                                tamis_error *err);

@@ -15,12 +15,12 @@ enum {
 
 /** What a scorer says of itself; const and static. The formulas are in docs/scorers.md. */
 typedef struct tamis_scorer_info {
-    const char *name;
-    const char *summary;  /**< one line */
-    const char *citation; /**< paper and equation */
-    unsigned flags;       /**< TAMIS_SCORER_* */
-    const tamis_param_desc *params;
-    size_t n_params;
+    const char *name;               /**< as written on the command line */
+    const char *summary;            /**< one line */
+    const char *citation;           /**< paper and equation */
+    unsigned flags;                 /**< TAMIS_SCORER_* */
+    const tamis_param_desc *params; /**< [n_params] what may follow the name */
+    size_t n_params;                /**< entries of params */
 } tamis_scorer_info;
 
 /** The i-th scorer, in alphabetical order; NULL past the end. */
@@ -34,11 +34,11 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scorer_check(const char *scorer,
 
 /** What to score. Zero-initialise. */
 typedef struct tamis_score_params {
-    const char *scorer; /**< "name[:param=value,...]"; required */
-    tamis_store *train; /**< required; not closed */
-    tamis_store *query; /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
-    const char *path;   /**< scores file to write; required */
-    bool force;
+    const char *scorer;     /**< "name[:param=value,...]"; required */
+    tamis_store *train;     /**< required; not closed */
+    tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
+    const char *path;       /**< scores file to write; required */
+    bool force;             /**< replace an existing output */
     const char *provenance; /**< JSON text */
 } tamis_score_params;
 

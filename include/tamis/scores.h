@@ -16,6 +16,7 @@ TAMIS_BEGIN
 /** An open scores file. Functions but close may be called from several threads at once. */
 typedef struct tamis_scores tamis_scores;
 
+/** What a scores file says of itself. Strings and arrays belong to the open file. */
 typedef struct tamis_scores_info {
     uint64_t rows;           /**< training examples */
     uint64_t queries;        /**< columns; 1 for a score per example such as `self` */
@@ -29,8 +30,11 @@ typedef struct tamis_scores_info {
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_open(tamis_scores **ret_scores,
                                                          tamis_context *context, const char *path,
                                                          tamis_error *err);
+/** Close and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_scores_close(tamis_scores **scores);
+/** Never NULL; valid until the file closes. Thread-safe. */
 TAMIS_API const tamis_scores_info *tamis_scores_info_get(const tamis_scores *scores);
+/** The path the file was opened with. Thread-safe. */
 TAMIS_API const char *tamis_scores_path(const tamis_scores *scores);
 
 /** Read a block of the matrix into `out` [rows, queries] with `stride` floats from row to row.
@@ -43,15 +47,16 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_read(const tamis_scores *sco
 
 /** What a scores file will be. Zero-initialise; needs live only during the call. */
 typedef struct tamis_scores_spec {
-    const char *path;
-    uint64_t rows, queries;
-    const char *scorer;
+    const char *path;               /**< file to write; required */
+    uint64_t rows, queries;         /**< both > 0 */
+    const char *scorer;             /**< name and parameters; required */
     const tamis_examples *examples; /**< NULL = ids are row numbers */
     const tamis_examples *query;    /**< NULL = ids are column numbers */
-    bool force;
-    const char *provenance;
+    bool force;                     /**< replace an existing output */
+    const char *provenance;         /**< JSON text; NULL = "{}" */
 } tamis_scores_spec;
 
+/** A scores file being written. Opaque. */
 typedef struct tamis_scores_writer tamis_scores_writer;
 
 /** Start a scores file as X.part. Errors: ARG (no rows or queries), IO, NOMEM. */
@@ -66,6 +71,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put(
 /** Flush, sync, rename, free; the writer is set to NULL in every case. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_commit(tamis_scores_writer **writer,
                                                                   tamis_error *err);
+/** Give up: remove what was written and free. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_scores_writer_abort(tamis_scores_writer **writer);
 
 TAMIS_END

@@ -15,13 +15,15 @@ enum {
     TAMIS_SELECTOR_NO_VALUE = 1u << 1   /**< looks at no value (random) */
 };
 
+/** What a selector says of itself; const and static. `flags` are TAMIS_SELECTOR_*; `params` has
+ *  `n_params` entries. */
 typedef struct tamis_selector_info {
-    const char *name;
-    const char *summary;
-    const char *citation;
-    unsigned flags;
-    const tamis_param_desc *params;
-    size_t n_params;
+    const char *name;               /**< as written on the command line */
+    const char *summary;            /**< one line, lower case, no full stop */
+    const char *citation;           /**< where the rule comes from */
+    unsigned flags;                 /**< TAMIS_SELECTOR_* */
+    const tamis_param_desc *params; /**< [n_params] what may follow the name */
+    size_t n_params;                /**< entries of params */
 } tamis_selector_info;
 
 /** The i-th selector, in alphabetical order; NULL past the end. */
@@ -42,18 +44,18 @@ typedef enum tamis_aggregate {
 
 /** What to select. Zero-initialise. Exactly one of `scores` and `store` is set. */
 typedef struct tamis_select_params {
-    const char *selector; /**< "name[:param=value,...]"; required */
-    const tamis_scores *scores;
-    tamis_store *store; /**< a gradient store, with `column` */
+    const char *selector;       /**< "name[:param=value,...]"; required */
+    const tamis_scores *scores; /**< not closed */
+    tamis_store *store;         /**< a gradient store, with `column` */
     const char
         *column; /**< with `store`: "loss", "margin", "norm" or "self" (weights times squared norms,
                                   summed over checkpoints); loss, margin and norm are those of the last checkpoint.
                                   NULL with `scores`: the scores themselves */
-    tamis_aggregate by;
+    tamis_aggregate by; /**< used with scores */
     const char *
         budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector needs none */
-    uint64_t seed;
-    const char *provenance;
+    uint64_t seed;          /**< of selectors that draw at random; default 0 */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_select_params;
 
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.

@@ -19,7 +19,7 @@ typedef struct tamis_selection {
     float *weight;      /**< [rows] 1 for kept, 0 for dropped, unless a selector weighs rows */
     uint16_t *reason;   /**< [rows] index into reason_text */
     char **reason_text; /**< [reasons] e.g. "kept: score in the top 5%" */
-    uint32_t reasons;
+    uint32_t reasons;   /**< entries of reason_text */
     tamis_examples examples; /**< ids, digests, labels, groups, or NULLs; owned by the struct */
     char *selector;          /**< name and parameters */
     char *provenance;        /**< JSON text */
@@ -31,6 +31,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_create(tamis_selection **
                                                               uint64_t rows,
                                                               const tamis_examples *examples,
                                                               tamis_error *err);
+/** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_selection_free(tamis_selection **selection);
 
 /** Add a reason and get its index. Errors: NOMEM, ARG (more than 65,535). */

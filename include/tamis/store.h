@@ -27,6 +27,7 @@ static inline uint64_t tamis_layer_columns(const tamis_layer *layer)
     return layer->out * (layer->in + layer->bias);
 }
 
+/** A moment of training that rows were taken at. */
 typedef struct tamis_checkpoint {
     uint64_t step;        /**< optimiser steps done */
     double learning_rate; /**< the weight of the checkpoint in TracIn; > 0 */
@@ -34,15 +35,15 @@ typedef struct tamis_checkpoint {
 
 /** What every store says of itself. Strings and arrays belong to the store. */
 typedef struct tamis_store_info {
-    uint64_t rows, columns;
-    tamis_dtype dtype;
-    uint32_t checkpoints, layers, shards;
-    const tamis_layer *layer;           /**< [layers] */
-    const tamis_checkpoint *checkpoint; /**< [checkpoints] */
-    uint32_t classes;                   /**< columns of /probability; 0 = not recorded */
-    const char *provenance;             /**< JSON text; "{}" when absent */
-    const char *projection;             /**< JSON text of /projection; NULL = not projected */
-    uint64_t digest;                    /**< content digest: sum over rows and checkpoints of
+    uint64_t rows, columns;               /**< examples, and values of a row; both > 0 */
+    tamis_dtype dtype;                    /**< of the stored rows */
+    uint32_t checkpoints, layers, shards; /**< entries of the arrays below; files */
+    const tamis_layer *layer;             /**< [layers] */
+    const tamis_checkpoint *checkpoint;   /**< [checkpoints] */
+    uint32_t classes;                     /**< columns of /probability; 0 = not recorded */
+    const char *provenance;               /**< JSON text; "{}" when absent */
+    const char *projection;               /**< JSON text of /projection; NULL = not projected */
+    uint64_t digest;                      /**< content digest: sum over rows and checkpoints of
                                              XXH3-64(stored row bytes, seed = row * 2^8 + checkpoint),
                                              modulo 2^64: the same for any sharding */
 } tamis_store_info;
@@ -55,10 +56,10 @@ typedef struct tamis_examples {
     const int32_t *label;          /**< [rows] */
     const int32_t *group;          /**< [rows] index into group_name; -1 = none */
     const char *const *group_name; /**< [groups] */
-    uint32_t groups;
+    uint32_t groups;               /**< entries of group_name */
     const char *const *class_name; /**< [classes] name of each label value; NULL = labels are their
                                         own names */
-    uint32_t classes;
+    uint32_t classes;              /**< entries of class_name */
 } tamis_examples;
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -80,6 +81,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_open(tamis_store **ret_store,
 /** Close and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_store_close(tamis_store **store);
 
+/** Never NULL; valid until the store closes. Thread-safe. */
 TAMIS_API const tamis_store_info *tamis_store_info_get(const tamis_store *store);
 
 /** The path the store was opened with. */
@@ -121,15 +123,15 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *st
 
 /** What a store will be. Zero-initialise. Strings and arrays need live only during the call. */
 typedef struct tamis_store_spec {
-    const char *path; /**< file, or directory when shard_rows != 0; required */
-    tamis_dtype dtype;
-    uint64_t rows;            /**< rows in all, known beforehand; > 0 */
-    const tamis_layer *layer; /**< [layers]; first_column is set by the writer */
-    uint32_t layers;
+    const char *path;                   /**< file, or directory when shard_rows != 0; required */
+    tamis_dtype dtype;                  /**< of the stored rows */
+    uint64_t rows;                      /**< rows in all, known beforehand; > 0 */
+    const tamis_layer *layer;           /**< [layers]; first_column is set by the writer */
+    uint32_t layers;                    /**< entries of layer, > 0 */
     const tamis_checkpoint *checkpoint; /**< [checkpoints] */
-    uint32_t checkpoints;
-    uint32_t classes;       /**< columns of /probability; 0 = none */
-    bool outputs;           /**< loss and margin are recorded as well */
+    uint32_t checkpoints;               /**< entries of checkpoint, > 0 */
+    uint32_t classes;                   /**< columns of /probability; 0 = none */
+    bool outputs;                       /**< loss and margin are recorded as well */
     uint64_t shard_rows;    /**< rows of a shard, rounded up to whole blocks; 0 = one file */
     bool force;             /**< replace an existing store; one in shards goes when the first new
                                    shard is whole */
