@@ -29,7 +29,7 @@ TAMIS_BEGIN
 
 /** What a call came to. Values are pinned: new ones are appended, none is renumbered. */
 typedef enum tamis_status {
-    TAMIS_OK = 0,
+    TAMIS_OK = 0,              /**< the call did what it was asked */
     TAMIS_ERR_NOMEM = 1,       /**< an allocation failed */
     TAMIS_ERR_ARG = 2,         /**< the caller's argument, option or parameter is wrong */
     TAMIS_ERR_IO = 3,          /**< the operating system refused; `sys_errno` says why */
@@ -58,15 +58,15 @@ TAMIS_API const char *tamis_status_name(tamis_status status);
 
 /** Storage types of gradient rows. Values are pinned. */
 typedef enum tamis_dtype {
-    TAMIS_F32 = 0,
+    TAMIS_F32 = 0, /**< IEEE 754 binary32 */
     TAMIS_F16 = 1, /**< IEEE 754 binary16 */
     TAMIS_BF16 = 2 /**< the upper half of a binary32 */
 } tamis_dtype;
 
-/** "f32", "f16" or "bf16". Never NULL. */
+/** "f32", "f16" or "bf16". Never NULL. Thread-safe. */
 TAMIS_API const char *tamis_dtype_name(tamis_dtype dtype);
 
-/** Bytes of one value: 4 or 2. */
+/** Bytes of one value: 4 or 2. Thread-safe. */
 TAMIS_API size_t tamis_dtype_size(tamis_dtype dtype);
 
 TAMIS_END

@@ -12,11 +12,11 @@ TAMIS_BEGIN
 /** Opaque. A context may be used by one thread at a time; use one context per thread. */
 typedef struct tamis_context tamis_context;
 
-/** How much a log line matters: something to look at, to know, or to find faults with. */
+/** How much a log line matters; lower is more. The library filters nothing. */
 typedef enum tamis_log_level {
-    TAMIS_LOG_WARNING = 0,
-    TAMIS_LOG_INFO = 1,
-    TAMIS_LOG_DEBUG = 2
+    TAMIS_LOG_WARNING = 0, /**< the result may not be what was meant */
+    TAMIS_LOG_INFO = 1,    /**< what is being done */
+    TAMIS_LOG_DEBUG = 2    /**< detail for whoever works on the library */
 } tamis_log_level;
 
 /** Receives one line without its newline. Called from the thread that called the library. */

@@ -22,13 +22,18 @@ typedef struct tamis_noise {
 
 /** Compare a scores file, aggregated by `by`, with `bad` [rows] (1 = known bad). `low` true: the
  *  lowest scores are taken as the worst (influence on good queries); false: the highest
- *  (self-influence). Errors: ARG (budget), SHAPE (all or none are bad), NUMERIC (NaN), IO, NOMEM. */
+ *  (self-influence). Errors: ARG (budget), SHAPE (all or none are bad), NUMERIC (NaN), IO, NOMEM,
+ *  CANCELLED. `budget` is as in tamis_budget_parse(). Complexity: one pass over the scores and a
+ *  sort of the rows. The context is used by one thread at a time. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise(
     tamis_context *context, const tamis_scores *scores, tamis_aggregate by, bool low,
     const uint8_t *bad, const char *budget, tamis_noise *ret_noise, tamis_error *err);
 
 /** Read known bad rows: text with one row number a line ('#' starts a comment), or .npy of booleans
- *  [rows] or of row numbers. `ret_bad` is allocated [rows]; the caller frees it with free(). */
+ *  [rows] or of row numbers. `ret_bad` is allocated [rows]; the caller frees it with free().
+ *  Errors: IO (cannot read), FORMAT (a line is no row number: says which; a bad .npy), SHAPE (a row
+ *  number outside [0, rows), flags that differ in number, no row marked), NOMEM. Complexity: one
+ *  pass over the file. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_noise_read(tamis_context *context, const char *path,
                                                         uint64_t rows, uint8_t **ret_bad,
                                                         tamis_error *err);

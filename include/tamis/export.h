@@ -9,7 +9,7 @@
 
 TAMIS_BEGIN
 
-/** Zero-initialise. */
+/** What to export. Zero-initialise. Strings need live only during the call. */
 typedef struct tamis_export_params {
     const char *input;   /**< gradient store, scores or selection */
     const char *format;  /**< "npy", "csv" or "jsonl"; NULL = by the output's name */
@@ -28,7 +28,8 @@ typedef struct tamis_export_params {
     bool force;          /**< replace an existing output */
 } tamis_export_params;
 
-/** The names of `what` for a kind ("gradient-store", "scores", "selection"); NULL past the end. */
+/** The names of `what` for a kind ("gradient-store", "scores", "selection"); NULL past the end.
+ *  Static text. Thread-safe. */
 TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
 
 /** Export. npy: v1.0, C order, little-endian; row, picks, rank: int64; keep: bool; labels and

@@ -16,7 +16,8 @@ typedef struct tamis_import_rows {
     double learning_rate; /**< weight of the checkpoint; > 0 */
 } tamis_import_rows;
 
-/** Zero-initialise. */
+/** What to import: exactly one of `rows` and `scores`. Zero-initialise. Strings and arrays need
+ *  live only during the call. */
 typedef struct tamis_import_params {
     const char *format;            /**< "npy" or "safetensors"; required */
     const tamis_import_rows *rows; /**< [checkpoints]: a store is made */
@@ -26,14 +27,15 @@ typedef struct tamis_import_params {
     const char *labels;            /**< .npy integers [N]; NULL = none */
     const char *groups;  /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
     const char *ids;     /**< text, one id a line [N]; NULL = row numbers */
-    const char *output;  /**< required */
-    tamis_dtype dtype;   /**< of the store */
-    uint64_t shard_rows; /**< as tamis_store_spec */
-    bool force, resume;  /**< as tamis_store_spec */
+    const char *output;  /**< store or scores file to write; required */
+    tamis_dtype dtype;   /**< of the store; default f32 */
+    uint64_t shard_rows; /**< as tamis_store_spec; 0 with `scores` */
+    bool force, resume;  /**< as tamis_store_spec; no resume with `scores` */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_import_params;
 
-/** Formats that can be imported; NULL past the end. */
+/** The i-th format that can be imported; NULL past the end. *ret_summary (may be NULL) is one line
+ *  about it. Both are static text. Thread-safe. */
 TAMIS_API const char *tamis_import_format_at(size_t i, const char **ret_summary);
 
 /** Import. Record digests are unknown (0), so manifests are checked by count only.

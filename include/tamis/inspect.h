@@ -23,7 +23,8 @@ typedef struct tamis_finding {
     char text[256];  /**< one line naming the first rows */
 } tamis_finding;
 
-/** All that was found out about a file; owned by the caller. Arrays belong to the struct. */
+/** What tamis_inspect() found. Everything in it belongs to the struct; freed with
+ *  tamis_inspection_free(). */
 typedef struct tamis_inspection {
     char kind[32];          /**< "gradient-store", "scores", "selection", "model" */
     tamis_fact *fact;       /**< [facts] in the order to show them */
@@ -43,11 +44,13 @@ typedef struct tamis_inspection {
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_inspect(tamis_inspection **ret_inspection,
                                                      tamis_context *context, const char *path,
                                                      int quick, tamis_error *err);
+
 /** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_inspection_free(tamis_inspection **inspection);
 
-/** The tamis_kind of a file or store directory, into `ret_kind` ("gradient-store" ...). Errors as
- *  above. */
+/** The tamis_kind of a file or store directory, into `ret_kind` ("gradient-store" ...). No row is
+ *  read. Thread-safe (HDF5 calls are serialised). Errors: IO, FORMAT (no tamis file), UNSUPPORTED
+ *  (newer version), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_file_kind(const char *path, char ret_kind[32],
                                                        tamis_error *err);
 

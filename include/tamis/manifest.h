@@ -8,6 +8,7 @@
 
 TAMIS_BEGIN
 
+/** Properties of a format, for `flags`. */
 enum {
     TAMIS_MANIFEST_NEEDS_INPUT = 1u << 0 /**< copies records of an input file */
 };
@@ -20,10 +21,10 @@ typedef struct tamis_manifest_info {
     unsigned flags;         /**< TAMIS_MANIFEST_* */
 } tamis_manifest_info;
 
-/** The i-th format, in alphabetical order; NULL past the end. */
+/** The i-th format, in alphabetical order; NULL past the end. Thread-safe. */
 TAMIS_API const tamis_manifest_info *tamis_manifest_at(size_t i);
 
-/** Zero-initialise. */
+/** What to write. Zero-initialise. Strings need live only during the call. */
 typedef struct tamis_manifest_params {
     const tamis_selection *selection; /**< required */
     const char *format;               /**< NULL = by the name of the input, else of the output;
@@ -39,11 +40,11 @@ typedef struct tamis_manifest_params {
     bool no_digests;     /**< do not compare record digests (said in the result) */
 } tamis_manifest_params;
 
-/** What was written. `bytes_*` count bytes of the files; without an input `bytes_in` is 0. */
+/** What was written. Sizes are in bytes. */
 typedef struct tamis_manifest_result {
-    uint64_t records, kept, dropped;   /**< records of the input; records = kept + dropped */
-    uint64_t bytes_in;                 /**< 0 without an input */
-    uint64_t bytes_out, bytes_dropped; /**< bytes of the outputs */
+    uint64_t records, kept, dropped;   /**< rows of the selection: records = kept + dropped */
+    uint64_t bytes_in;                 /**< size of the input; 0 without one */
+    uint64_t bytes_out, bytes_dropped; /**< sizes of `output` and `dropped`; 0 = none */
     bool digests_checked;              /**< false: the selection has none, or no_digests */
 } tamis_manifest_result;
 

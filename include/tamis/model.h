@@ -11,7 +11,8 @@
 
 TAMIS_BEGIN
 
-/** GELU is the exact x * Phi(x) (Hendrycks and Gimpel 2016, eq. 1), not the tanh approximation. */
+/** Activation functions.
+ *  GELU is the exact x * Phi(x) (Hendrycks and Gimpel 2016, eq. 1), not the tanh approximation. */
 typedef enum tamis_activation { TAMIS_RELU = 0, TAMIS_TANH = 1, TAMIS_GELU = 2 } tamis_activation;
 
 /** Opaque; immutable once made, so it may be shared between threads. Layers are linear, layer i
@@ -23,7 +24,7 @@ typedef struct tamis_model_info {
     uint32_t layers;             /**< number of linear layers, at least 1 */
     const tamis_layer *layer;    /**< [layers]; first_column counts over all layers */
     tamis_activation activation; /**< after every layer but the last */
-    uint64_t parameters;         /**< weights and biases in all */
+    uint64_t parameters;         /**< weights and biases of one checkpoint */
     uint32_t checkpoints;        /**< at least 1 */
     const tamis_checkpoint
         *checkpoint;  /**< [checkpoints], ascending steps; the last is the final model */
@@ -34,24 +35,25 @@ typedef struct tamis_model_info {
     const char *provenance;    /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
-/** Never NULL; valid until the model is freed. Thread-safe. */
+/** The facts of a model; owned by it and valid until it is freed. Never NULL. Thread-safe. */
 TAMIS_API const tamis_model_info *tamis_model_info_get(const tamis_model *model);
+
 /** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_model_free(tamis_model **model);
 
 /** Weights of a layer at a checkpoint, [out, in + bias] row-major with the bias as last column.
- *  Owned by the model. NULL when out of range. */
+ *  Owned by the model. NULL when out of range. Thread-safe. */
 TAMIS_API const float *tamis_model_weights(const tamis_model *model, uint32_t checkpoint,
                                            uint32_t layer);
 
-/** How weights are updated; see tamis_train_params. */
+/** How weights are moved: stochastic gradient descent with momentum, or Adam. */
 typedef enum tamis_optimizer { TAMIS_SGD = 0, TAMIS_ADAM = 1 } tamis_optimizer;
 
 /** How to train. tamis_train_defaults() fills it in. */
 typedef struct tamis_train_params {
     const uint32_t *hidden;      /**< [hidden_layers] widths; none = softmax regression */
     uint32_t hidden_layers;      /**< entries of hidden; 0 = softmax regression */
-    tamis_activation activation; /**< after every layer but the last */
+    tamis_activation activation; /**< after every layer but the last; default ReLU */
     uint64_t no_bias;            /**< bit i set: layer i has no bias */
     tamis_optimizer optimizer;   /**< default SGD */
     uint32_t epochs;             /**< default 40; >= 1 */
@@ -68,7 +70,8 @@ typedef struct tamis_train_params {
     const char *provenance;       /**< JSON text kept with the model; NULL = "{}" */
 } tamis_train_params;
 
-/** Fill in the defaults named above; the learning rate is that of SGD. Thread-safe. */
+/** Fill in the defaults named above; every other field becomes 0 or NULL. The learning rate is that
+ *  of SGD: who chooses Adam sets it too. Thread-safe. */
 TAMIS_API void tamis_train_defaults(tamis_train_params *params);
 
 /** Loss and accuracy on labelled rows. */
@@ -89,7 +92,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_train(tamis_model **ret_model, tami
                                                    tamis_error *err);
 
 /** Loss and accuracy of a checkpoint on labelled rows; `ret_predicted` [rows] classes, or NULL.
- *  Errors: SHAPE (as tamis_gradients()), FORMAT (no labels), NOMEM, CANCELLED. */
+ *  Several threads may evaluate one model, each with its own context.
+ *  Errors: ARG (no such checkpoint), SHAPE (as tamis_gradients()), FORMAT (no labels), NUMERIC (the
+ *  loss is not finite), NOMEM, CANCELLED. Complexity: 2 flops per parameter and row. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
     const tamis_model *model, tamis_context *context, uint32_t checkpoint, const tamis_data *data,
     tamis_fit *ret_fit, int32_t *ret_predicted, tamis_error *err);
@@ -105,7 +110,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_evaluate(
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_load(tamis_model **ret_model,
                                                         tamis_context *context, const char *path,
                                                         const char *activation, tamis_error *err);
-/** Write the HDF5 model file atomically. */
+
+/** Write the HDF5 model file atomically, with every checkpoint. `force` replaces an existing file.
+ *  Errors: IO (exists without force, cannot write), NOMEM. Complexity: one write of the weights. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model,
                                                         tamis_context *context, const char *path,
                                                         bool force, tamis_error *err);
@@ -113,7 +120,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model
 /** What per-example gradients to store. Zero-initialise. */
 typedef struct tamis_gradient_params {
     const char *path;        /**< store to write; required */
-    tamis_dtype dtype;       /**< of the stored rows */
+    tamis_dtype dtype;       /**< of the stored rows; default f32 */
     const char *layers;      /**< comma-separated layer names or numbers, "first-last" ranges,
                                      NULL = all */
     const char *checkpoints; /**< comma-separated checkpoint numbers, "all" or "last"; NULL = all */

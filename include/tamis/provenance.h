@@ -15,22 +15,28 @@ TAMIS_BEGIN
  *  inputs and options gives the same bytes. Opaque; one thread at a time. */
 typedef struct tamis_provenance tamis_provenance;
 
-/** Start with the program and its version only. Errors: NOMEM. */
+/** Start an object with program and version, an empty command, no options and no inputs. The caller
+ *  frees it with tamis_provenance_destroy(). Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_create(tamis_provenance **ret_provenance,
                                                                tamis_error *err);
+
 /** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_provenance_destroy(tamis_provenance **provenance);
 
-/** The command as the user would repeat it: the words that decide the result, one space apart. */
+/** The command as the user would repeat it: the words that decide the result, one space apart.
+ *  It replaces an earlier one; the text is copied. Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_command(tamis_provenance *provenance,
                                                                 const char *command,
                                                                 tamis_error *err);
 
-/** Record an option in force: text, or a number written with %.17g (integers without a point). */
+/** Record an option in force as text. A name recorded before is replaced. Name and value are
+ *  copied; bytes that are not UTF-8 become U+FFFD. Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_text(tamis_provenance *provenance,
                                                              const char *name, const char *value,
                                                              tamis_error *err);
-/** As tamis_provenance_text() for a number. Errors: NOMEM. */
+
+/** Record an option in force as a number, written with %.17g (integers without a point); infinities
+ *  and NaN become the texts "inf", "-inf" and "nan". Otherwise as tamis_provenance_text(). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_provenance_number(tamis_provenance *provenance,
                                                                const char *name, double value,
                                                                tamis_error *err);

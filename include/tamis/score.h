@@ -9,6 +9,7 @@
 
 TAMIS_BEGIN
 
+/** Properties of a scorer, for `flags`. */
 enum {
     TAMIS_SCORER_NO_QUERY = 1u << 0 /**< one score per training example; takes no query store */
 };
@@ -23,7 +24,7 @@ typedef struct tamis_scorer_info {
     size_t n_params;                /**< entries of params */
 } tamis_scorer_info;
 
-/** The i-th scorer, in alphabetical order; NULL past the end. */
+/** The i-th scorer, in alphabetical order; NULL past the end. Thread-safe. */
 TAMIS_API const tamis_scorer_info *tamis_scorer_at(size_t i);
 
 /** Check "name[:param=value,...]" without scoring anything. *ret_info (may be NULL) is the scorer.
@@ -39,7 +40,7 @@ typedef struct tamis_score_params {
     tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
     const char *path;       /**< scores file to write; required */
     bool force;             /**< replace an existing output */
-    const char *provenance; /**< JSON text */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_score_params;
 
 /** Score every training row against every query and write the scores file. Bit-identical for any

@@ -10,13 +10,13 @@
 
 TAMIS_BEGIN
 
+/** Properties of a selector, for `flags`. */
 enum {
     TAMIS_SELECTOR_NO_BUDGET = 1u << 0, /**< decides by itself how many to keep */
     TAMIS_SELECTOR_NO_VALUE = 1u << 1   /**< looks at no value (random) */
 };
 
-/** What a selector says of itself; const and static. `flags` are TAMIS_SELECTOR_*; `params` has
- *  `n_params` entries. */
+/** What a selector says of itself; const and static. */
 typedef struct tamis_selector_info {
     const char *name;               /**< as written on the command line */
     const char *summary;            /**< one line, lower case, no full stop */
@@ -26,7 +26,7 @@ typedef struct tamis_selector_info {
     size_t n_params;                /**< entries of params */
 } tamis_selector_info;
 
-/** The i-th selector, in alphabetical order; NULL past the end. */
+/** The i-th selector, in alphabetical order; NULL past the end. Thread-safe. */
 TAMIS_API const tamis_selector_info *tamis_selector_at(size_t i);
 
 /** Check "name[:param=value,...]" without choosing anything. *ret_info (may be NULL) is the
@@ -38,36 +38,37 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_selector_check(const char *selector
 /** How the queries' scores of a row become one value. */
 typedef enum tamis_aggregate {
     TAMIS_AGGREGATE_TOTAL = 0, /**< sum over queries, accumulated in double */
-    TAMIS_AGGREGATE_MEAN = 1,
-    TAMIS_AGGREGATE_MAX = 2
+    TAMIS_AGGREGATE_MEAN = 1,  /**< that sum, divided by the number of queries */
+    TAMIS_AGGREGATE_MAX = 2    /**< the largest score of any query */
 } tamis_aggregate;
 
 /** What to select. Zero-initialise. Exactly one of `scores` and `store` is set. */
 typedef struct tamis_select_params {
     const char *selector;       /**< "name[:param=value,...]"; required */
-    const tamis_scores *scores; /**< not closed */
-    tamis_store *store;         /**< a gradient store, with `column` */
-    const char
-        *column; /**< with `store`: "loss", "margin", "norm" or "self" (weights times squared norms,
-                                  summed over checkpoints); loss, margin and norm are those of the last checkpoint.
-                                  NULL with `scores`: the scores themselves */
-    tamis_aggregate by; /**< used with scores */
-    const char *
-        budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector needs none */
-    uint64_t seed;          /**< of selectors that draw at random; default 0 */
+    const tamis_scores *scores; /**< a scores file; not closed */
+    tamis_store *store;         /**< a gradient store, with `column`; not closed */
+    const char *column;         /**< with `store`: "loss", "margin", "norm" or "self" (weights times
+                                     squared norms, summed over checkpoints); loss, margin and norm
+                                     are those of the last checkpoint. NULL with `scores`: the
+                                     scores themselves */
+    tamis_aggregate by;         /**< used with scores; default total */
+    const char *budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector
+                             needs none */
+    uint64_t seed;      /**< of selectors that draw at random; default 0 */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_select_params;
 
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%), NUMERIC (a value is NaN: names the row), FORMAT (the store has no such
- *  column), IO, NOMEM. Complexity: one pass over the scores and a sort of the rows. */
+ *  column), IO, NOMEM, CANCELLED. Complexity: one pass over the scores and a sort of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_select(tamis_selection **ret_selection,
                                                     tamis_context *context,
                                                     const tamis_select_params *params,
                                                     tamis_error *err);
 
-/** "5%" or "1000" to a number of rows in [1, rows]. Errors: ARG. */
+/** "5%" or "1000" to a number of rows in [1, rows]. Thread-safe. Errors: ARG (neither form, zero,
+ *  negative, over `rows` or over 100%, a share that rounds to no row, `rows` is 0). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_budget_parse(const char *text, uint64_t rows,
                                                           uint64_t *ret_count, tamis_error *err);
 

@@ -31,18 +31,21 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_create(tamis_selection **
                                                               uint64_t rows,
                                                               const tamis_examples *examples,
                                                               tamis_error *err);
+
 /** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_selection_free(tamis_selection **selection);
 
-/** Add a reason and get its index. Errors: NOMEM, ARG (more than 65,535). */
+/** Add a copy of a reason and get its index. Errors: NOMEM, ARG (more than 65,535). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_reason(tamis_selection *selection,
                                                               const char *text, uint16_t *ret_index,
                                                               tamis_error *err);
 
-/** Errors as tamis_store_open(). */
+/** Read a selection whole. The caller frees it with tamis_selection_free(). Errors as
+ *  tamis_store_open(). Complexity: O(rows). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_load(tamis_selection **ret_selection,
                                                             tamis_context *context,
                                                             const char *path, tamis_error *err);
+
 /** Write atomically. Datasets, all of length rows: row, id, keep, rank, score, weight, group,
  *  reason, digest. Errors: IO (exists without force, cannot write), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_save(const tamis_selection *selection,

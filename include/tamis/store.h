@@ -27,7 +27,7 @@ static inline uint64_t tamis_layer_columns(const tamis_layer *layer)
     return layer->out * (layer->in + layer->bias);
 }
 
-/** A moment of training that rows were taken at. */
+/** A moment of training at which gradients were taken. */
 typedef struct tamis_checkpoint {
     uint64_t step;        /**< optimiser steps done */
     double learning_rate; /**< the weight of the checkpoint in TracIn; > 0 */
@@ -37,15 +37,15 @@ typedef struct tamis_checkpoint {
 typedef struct tamis_store_info {
     uint64_t rows, columns;               /**< examples, and values of a row; both > 0 */
     tamis_dtype dtype;                    /**< of the stored rows */
-    uint32_t checkpoints, layers, shards; /**< entries of the arrays below; files */
+    uint32_t checkpoints, layers, shards; /**< at least 1 each; one file is one shard */
     const tamis_layer *layer;             /**< [layers] */
     const tamis_checkpoint *checkpoint;   /**< [checkpoints] */
     uint32_t classes;                     /**< columns of /probability; 0 = not recorded */
     const char *provenance;               /**< JSON text; "{}" when absent */
     const char *projection;               /**< JSON text of /projection; NULL = not projected */
     uint64_t digest;                      /**< content digest: sum over rows and checkpoints of
-                                             XXH3-64(stored row bytes, seed = row * 2^8 + checkpoint),
-                                             modulo 2^64: the same for any sharding */
+                                             XXH3-64(stored row bytes, seed = row * 2^8 +
+                                             checkpoint), modulo 2^64: the same for any sharding */
 } tamis_store_info;
 
 /** Per-example columns. Any pointer may be NULL: the store does not have that column. */
@@ -53,13 +53,13 @@ typedef struct tamis_examples {
     const uint64_t *id_number;     /**< [rows]; NULL together with id_text = ids are row numbers */
     const char *const *id_text;    /**< [rows] UTF-8, at most 4,095 bytes each */
     const uint64_t *digest;        /**< [rows] of the source record's bytes; 0 = unknown */
-    const int32_t *label;          /**< [rows] */
+    const int32_t *label;          /**< [rows] class index */
     const int32_t *group;          /**< [rows] index into group_name; -1 = none */
     const char *const *group_name; /**< [groups] */
-    uint32_t groups;               /**< entries of group_name */
+    uint32_t groups;               /**< entries of group_name; 0 = none */
     const char *const *class_name; /**< [classes] name of each label value; NULL = labels are their
                                         own names */
-    uint32_t classes;              /**< entries of class_name */
+    uint32_t classes;              /**< entries of class_name; 0 = none */
 } tamis_examples;
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -81,10 +81,10 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_open(tamis_store **ret_store,
 /** Close and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_store_close(tamis_store **store);
 
-/** Never NULL; valid until the store closes. Thread-safe. */
+/** The facts of the store; owned by it and valid until it is closed. Never NULL. Thread-safe. */
 TAMIS_API const tamis_store_info *tamis_store_info_get(const tamis_store *store);
 
-/** The path the store was opened with. */
+/** The path the store was opened with; owned by the store. */
 TAMIS_API const char *tamis_store_path(const tamis_store *store);
 
 /** Per-example columns, loaded on open; owned by the store. */
@@ -108,13 +108,17 @@ TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpo
                                       uint64_t *ret_rows);
 
 /** [rows] L2 norm of every row of a checkpoint before rounding to the stored type. Computed from
- *  the rows, and kept, for a store that does not have them. NaN marks a row that is not finite. */
+ *  the rows, and kept, for a store that does not have them. NaN marks a row that is not finite.
+ *  Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
+ *  Errors: ARG (no such checkpoint), IO, NOMEM. Complexity: one pass over the rows or norms at the
+ *  first call for a checkpoint, then O(1). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uint32_t checkpoint,
                                                          const float **ret_norms, tamis_error *err);
 
 /** Optional per-example outputs at a checkpoint: "loss" [rows], "margin" [rows] or "probability"
  *  [rows, classes], read into memory the caller frees with free(). *ret_values is NULL when the
- *  store does not have them; that is not an error. */
+ *  store does not have them; that is not an error.
+ *  Errors: ARG (no such name or checkpoint), IO, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *store,
                                                            uint32_t checkpoint, const char *name,
                                                            float **ret_values, tamis_error *err);
@@ -124,7 +128,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_outputs(const tamis_store *st
 /** What a store will be. Zero-initialise. Strings and arrays need live only during the call. */
 typedef struct tamis_store_spec {
     const char *path;                   /**< file, or directory when shard_rows != 0; required */
-    tamis_dtype dtype;                  /**< of the stored rows */
+    tamis_dtype dtype;                  /**< of the stored rows; default f32 */
     uint64_t rows;                      /**< rows in all, known beforehand; > 0 */
     const tamis_layer *layer;           /**< [layers]; first_column is set by the writer */
     uint32_t layers;                    /**< entries of layer, > 0 */
