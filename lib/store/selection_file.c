@@ -190,6 +190,11 @@ static tamis_status read_names(const tamis__h5 *h5, const char *attribute,
     TAMIS_TRY(tamis__h5_get_text(h5, "/", attribute, &text, err));
     json_t *names = json_loads(text, 0, NULL);
     free(text);
+    if (!json_is_array(names)) {
+        json_decref(names);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute '%s' is no list of names",
+                           h5->path, attribute);
+    }
     size_t n = json_array_size(names);
     const char **list = tamis__calloc(n, sizeof *list);
     tamis_status status = list ? TAMIS_OK : tamis__fail_memory(err, attribute, n);
