@@ -58,9 +58,10 @@ TAMIS_API const char *tamis_status_name(tamis_status status);
 
 /** Storage types of gradient rows. Values are pinned. */
 typedef enum tamis_dtype {
-    TAMIS_F32 = 0, /**< IEEE 754 binary32 */
-    TAMIS_F16 = 1, /**< IEEE 754 binary16 */
-    TAMIS_BF16 = 2 /**< the upper half of a binary32 */
+    TAMIS_F32 = 0,  /**< IEEE 754 binary32 */
+    TAMIS_F16 = 1,  /**< IEEE 754 binary16 */
+    TAMIS_BF16 = 2, /**< the upper half of a binary32 */
+    TAMIS_I8 = 3    /**< whole numbers -127 .. 127 times a scale of the row */
 } tamis_dtype;
 
 /** "f32", "f16" or "bf16". Never NULL. Thread-safe. */
