@@ -283,11 +283,12 @@ static void put_blocks(const small_store *s, uint64_t chunks)
         uint64_t n = left < step ? left : step;
         small_rows r = small_make(s, first, n);
         const void *gradient[3];
-        const float *norm[3], *loss[3], *margin[3], *probability[3];
+        const float *norm[3], *scale[3], *loss[3], *margin[3], *probability[3];
         void *stored[3] = {0};
-        float *norms[3] = {0};
+        float *norms[3] = {0}, *scales[3] = {0};
         tamis__store_block block = {.rows = n,
                                     .gradient = gradient,
+                                    .scale = s->dtype == TAMIS_I8 ? scale : NULL,
                                     .norm = norm,
                                     .loss = loss,
                                     .margin = margin,
@@ -296,14 +297,17 @@ static void put_blocks(const small_store *s, uint64_t chunks)
         for (uint32_t k = 0; k < s->checkpoints; k++) {
             gradient[k] = stored[k] = malloc(n * s->columns * 4);
             norm[k] = norms[k] = malloc(n * 4);
+            scale[k] = scales[k] = malloc(n * 4);
             loss[k] = r.loss[k], margin[k] = r.margin[k], probability[k] = r.probability[k];
             ck_ok(tamis__store_rows_narrow(&kernels, s->dtype, r.gradient[k], n, s->columns, first,
-                                           k, stored[k], norms[k], &err));
+                                           k, stored[k], scales[k], norms[k], &err));
             ck_ok(tamis__store_rows_check(s->dtype, stored[k], n, s->columns, first, k, &err));
-            block.digest += tamis__store_rows_digest(stored[k], n, first, s->columns, s->dtype, k);
+            block.digest += tamis__store_rows_digest(stored[k], scales[k], n, first, s->columns,
+                                                     s->dtype, k);
         }
         ck_ok(tamis__store_writer_put_block(writer, &block, &err));
-        for (uint32_t k = 0; k < s->checkpoints; k++) free(stored[k]), free(norms[k]);
+        for (uint32_t k = 0; k < s->checkpoints; k++)
+            free(stored[k]), free(norms[k]), free(scales[k]);
         small_free(&r);
     }
     ck_ok(tamis_store_writer_commit(&writer, &err));
@@ -316,8 +320,9 @@ START_TEST(blocks_like_rows)
     s.rows = 150;
     s.columns = 16381;
     s.checkpoints = 2;
-    s.dtype = _i % 2 ? TAMIS_F16 : TAMIS_F32;
-    if (_i < 2) {
+    static const tamis_dtype dtypes[] = {TAMIS_F32, TAMIS_F16, TAMIS_I8};
+    s.dtype = dtypes[_i % 3];
+    if (_i < 3) {
         ck_ok(small_write(context, &s, 150));
         s.path = "t.h5";
         put_blocks(&s, 1);
@@ -331,7 +336,7 @@ START_TEST(blocks_like_rows)
     put_blocks(&s, 3); /* blocks that go over the ends of shards */
     ck_assert(same_bytes("d/00000.h5", "e/00000.h5"));
     ck_assert(same_bytes("d/00001.h5", "e/00001.h5"));
-    check_store(&s);
+    if (s.dtype != TAMIS_I8) check_store(&s); /* whose values i8 has only nearly */
 }
 END_TEST
 
@@ -376,19 +381,25 @@ START_TEST(too_large_for_the_type)
     float row[4] = {0, 65519.0f, 0, 0}, norm;
     uint32_t stored[4];
     tamis__kernels_init(&kernels, 0);
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[1] = 65520.0f; /* the smallest that rounds to infinity */
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "checkpoint 2, row 7: a value is too large for f16");
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "checkpoint 2, row 7: a value is too large for f16");
     row[0] = row[1] = 6e4f; /* a norm above the limit, and no value */
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[1] = 3.4e38f;
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_BF16, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "bf16");
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_BF16, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "bf16");
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[0] = row[2] = 3.4e38f;
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "row 7");
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "row 7");
 }
 END_TEST
 
@@ -621,7 +632,7 @@ int main(void)
     tcase_add_test(tc, shards_are_one_store);
     tcase_add_loop_test(tc, same_bytes_always, 0, 2);
     tcase_add_test(tc, long_provenance);
-    tcase_add_loop_test(tc, blocks_like_rows, 0, 4);
+    tcase_add_loop_test(tc, blocks_like_rows, 0, 6);
     tcase_add_test(tc, blocks_are_whole_chunks);
     tcase_add_loop_test(tc, not_finite, 0, 9);
     tcase_add_test(tc, too_large_for_the_type);
