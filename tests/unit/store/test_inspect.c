@@ -258,7 +258,7 @@ START_TEST(scores)
     const float values[] = {1, 0, -2, 0, 0, 0, NAN, 0, 4, 0, 5, 0};
     static const uint64_t ids[] = {7, 8, 9, 7};
     tamis_examples examples = {.id_number = ids};
-    small_scores(context, "s.h5", 4, 3, values, &examples, NULL);
+    foreign_scores(context, "s.h5", 4, 3, values, &examples, NULL);
     tamis_inspection *i = look("s.h5");
     ck_assert_str_eq(i->kind, "scores");
     ck_assert_str_eq(fact(i, "queries"), "3");
@@ -311,7 +311,8 @@ static void make_selection(const char *wrong)
     }
     if (!strcmp(wrong, "bad_weight")) s->weight[0] = -1;
     if (!strcmp(wrong, "weight_of_dropped")) s->weight[4] = 1;
-    if (!strcmp(wrong, "not_finite")) s->score[3] = NAN;
+    if (!strcmp(wrong, "not_finite")) s->score[1] = NAN;
+    if (!strcmp(wrong, "without_score")) s->score[3] = NAN;
     if (!strcmp(wrong, "kept_mismatch")) s->kept = 3;
     if (!strcmp(wrong, "nothing_kept")) s->keep[0] = s->keep[1] = 0;
     s->selector = tamis__strdup("top");
@@ -329,8 +330,8 @@ typedef struct defect {
 
 static const defect defects[] = {{"repeated_ranks", 1, 1}, {"rank_order", 1, 1},
                                  {"bad_weight", 1, 1},     {"weight_of_dropped", 0, 1},
-                                 {"not_finite", 1, 1},     {"kept_mismatch", 1, 2},
-                                 {"nothing_kept", 1, 5}};
+                                 {"not_finite", 1, 1},     {"without_score", 0, 1},
+                                 {"kept_mismatch", 1, 2},  {"nothing_kept", 1, 5}};
 
 START_TEST(selections)
 {
