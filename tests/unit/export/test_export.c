@@ -80,7 +80,7 @@ START_TEST(scores_as_npy)
     tamis__npy npy;
     for (size_t i = 0; i < (size_t)ROWS * QUERIES; i++) values[i] = (float)i / 7;
     values[5] = NAN;
-    small_scores(context, "s.h5", ROWS, QUERIES, values, NULL, NULL);
+    foreign_scores(context, "s.h5", ROWS, QUERIES, values, NULL, NULL);
     open_npy(&npy, "s.h5", NULL, TAMIS__NPY_F4, ROWS, QUERIES);
     ck_assert_mem_eq(npy.data, values, sizeof(float) * ROWS * QUERIES);
     tamis__npy_close(&npy);
@@ -99,12 +99,12 @@ START_TEST(scores_as_csv)
     static const uint64_t numbers[] = {70, 80};
     tamis_examples examples = {.id_text = odd_ids}, query = {.id_text = query_ids},
                    numbered = {.id_number = numbers};
-    small_scores(context, "s.h5", 5, 2, values, &examples, &query);
+    foreign_scores(context, "s.h5", 5, 2, values, &examples, &query);
     ck_text("s.h5", NULL, "x.csv",
             "row,id,\"q,1\",q2\n0,plain,1,0.1\n1,\"comma, "
             "\"\"quote\"\"\",nan,-inf\n2,\"two\nlines\",1e-20,16777216\n"
             "3,bad \xff utf,3,4\n4,\xc3\xa9\t\x01,5,6\n");
-    small_scores(context, "s.h5", 2, 2, values, NULL, &numbered);
+    foreign_scores(context, "s.h5", 2, 2, values, NULL, &numbered);
     ck_text("s.h5", NULL, "x.csv", "row,id,query_70,query_80\n0,0,1,0.1\n1,1,nan,-inf\n");
     small_scores(context, "s.h5", 2, 1, values, NULL, NULL);
     ck_text("s.h5", NULL, "x.csv", "row,id,score\n0,0,1\n1,1,0.1\n");
@@ -118,7 +118,7 @@ START_TEST(scores_as_json_lines)
                                          "bad \xef\xbf\xbd utf", "\xc3\xa9\t\x01"};
     const float values[] = {1, 0.1f, NAN, -INFINITY, 1e-20f, 16777216, 3, 4, 5, 6};
     tamis_examples examples = {.id_text = odd_ids};
-    small_scores(context, "s.h5", 5, 2, values, &examples, NULL);
+    foreign_scores(context, "s.h5", 5, 2, values, &examples, NULL);
     char *text = text_of("s.h5", NULL, "x.jsonl"), *line = text;
     for (int i = 0; i < 5; i++) {
         char *end = strchr(line, '\n');
@@ -435,8 +435,8 @@ START_TEST(names_of_parts)
 {
     ck_assert_str_eq(tamis_export_what_at("gradient-store", 0), "gradient");
     ck_assert_str_eq(tamis_export_what_at("selection", 2), "picks");
-    ck_assert_str_eq(tamis_export_what_at("scores", 6), "query-group");
-    ck_assert_ptr_null(tamis_export_what_at("scores", 7));
+    ck_assert_str_eq(tamis_export_what_at("scores", 11), "query-group");
+    ck_assert_ptr_null(tamis_export_what_at("scores", 12));
     ck_assert_ptr_null(tamis_export_what_at("scores", 99));
     ck_assert_ptr_null(tamis_export_what_at("model", 0));
 }
