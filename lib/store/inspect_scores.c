@@ -183,12 +183,15 @@ static tamis_status tell_lists(tamis_inspection *inspection, score_check *check,
 
 /* --- all -------------------------------------------------------------------------------------- */
 
-static tamis_status tell_range(tamis_inspection *inspection, const score_check *check,
+/* The mean of what stands in lists would be taken for that of all scores. */
+static tamis_status tell_range(tamis_inspection *inspection, const score_check *check, bool lists,
                                tamis_error *err)
 {
     if (check->finite == 0) return TAMIS_OK;
     TAMIS_TRY(tamis__fact_real(inspection, "score_min", check->min, err));
-    TAMIS_TRY(tamis__fact_real(inspection, "score_mean", check->sum / (double)check->finite, err));
+    if (!lists)
+        TAMIS_TRY(
+            tamis__fact_real(inspection, "score_mean", check->sum / (double)check->finite, err));
     return tamis__fact_real(inspection, "score_max", check->max, err);
 }
 
@@ -199,10 +202,10 @@ static tamis_status check_scores(tamis_inspection *inspection, score_check *chec
     const tamis_scores_info *info = tamis_scores_info_get(scores);
     if (info->top > 0) {
         TAMIS_TRY(tell_lists(inspection, check, context, scores, err));
-        return tell_range(inspection, check, err);
+        return tell_range(inspection, check, true, err);
     }
     TAMIS_TRY(check_matrix(check, context, scores, err));
-    TAMIS_TRY(tell_range(inspection, check, err));
+    TAMIS_TRY(tell_range(inspection, check, false, err));
     return tell_matrix(inspection, check, info, err);
 }
 

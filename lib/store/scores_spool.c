@@ -224,10 +224,13 @@ void tamis__spool_close(tamis__spool *spool, bool keep)
 {
     if (!spool->path) return;
     bool empty = spool->records == 0 && spool->size <= sizeof(header);
-    if (!keep || empty)
-        unlink(spool->path);
-    else
+    if (!keep || empty) {
+        if (unlink(spool->path))
+            tamis__log(spool->context, TAMIS_LOG_WARNING,
+                       "'%s' is not needed any more, but cannot be removed", spool->path);
+    } else {
         (void)fsync(spool->fd);
+    }
     release(spool); /* last: it holds the lock */
 }
 
