@@ -358,12 +358,14 @@ typedef struct wrong_statistics {
     const char *says;
 } wrong_statistics;
 
+#define NOTHING ((double)NAN)
+
 static const wrong_statistics bad_statistics[] = {
     {{2, 1}, {0, 0}, {1, 1}, "1 rows have a score for query 1"},
-    {{2, 2}, {0, NAN}, {1, 1}, "query 1: mean"},
-    {{2, 2}, {0, 0}, {INFINITY, 1}, "query 0: mean"},
+    {{2, 2}, {0, NOTHING}, {1, 1}, "query 1: mean"},
+    {{2, 2}, {0, 0}, {(double)INFINITY, 1}, "query 0: mean"},
     {{2, 2}, {0, 0}, {1, -1}, "variance -1"},
-    {{0, 0}, {NAN, 0}, {NAN, NAN}, "query 1: mean"},
+    {{0, 0}, {NOTHING, 0}, {NOTHING, NOTHING}, "query 1: mean"},
     {{1, 1}, {0, 0}, {0, 0}, "the statistics are of 1 rows, but 2 have a score"},
 };
 
