@@ -379,7 +379,7 @@ START_TEST(test_table)
             ck_ok(tamis_param_parse_value(&info->params[i], info->name, values[i].text, &values[i],
                                           &err));
     }
-    ck_assert_uint_eq(n, 3);
+    ck_assert_uint_eq(n, 9);
 }
 END_TEST
 
