@@ -253,9 +253,23 @@ static tamis_status score(const tamis__score_call *call, const float *multiplier
     return status;
 }
 
+/* Rows whose function is not recorded are taken at their maker's word. */
+static tamis_status check_function(const tamis_store *store, tamis_error *err)
+{
+    const char *function = tamis_store_info_get(store)->function;
+    if (!function || !strcmp(function, "margin")) return TAMIS_OK;
+    return tamis__fail(
+        err, TAMIS_ERR_ARG,
+        "'%s' holds gradients of the %s, and trak wants those of the margin: make it "
+        "with 'tamis grad --function margin'",
+        tamis_store_path(store), function);
+}
+
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
     float *multiplier = NULL;
+    TAMIS_TRY(check_function(call->train, err));
+    TAMIS_TRY(check_function(call->query, err));
     TAMIS_TRY(tamis__score_rows(call, false, err));
     TAMIS_TRY(multipliers(call, &multiplier, err));
     tamis_status status = score(call, multiplier, err);
