@@ -10,7 +10,6 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "score/registry.h"
 
-#include <float.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -24,7 +23,7 @@ static const tamis_param_desc params[] = {
     {.name = "damping",
      .help = "lambda of a layer, in units of the mean square of its gradients",
      .type = TAMIS_PARAM_REAL,
-     .min = DBL_MIN,
+     .min = 1e-30,
      .max = 1e30,
      .fallback = 0.1},
     {.name = "weights",
