@@ -40,7 +40,7 @@ tamis_status tamis__score_product(const tamis__score_call *call, const tamis__pr
     whole.train = call->train;
     whole.skip = call->output->skip;
     whole.sink = (tamis__sink){.arg = call->output->writer, .put = put};
-    return tamis__product_run(&whole, err);
+    return tamis__product_run(&whole, &call->output->report, err);
 }
 
 tamis_status tamis__score_put(const tamis__score_call *call, uint64_t first_row, uint64_t rows,

@@ -12,6 +12,7 @@ struct tamis__score_output {
     const float **norm;  /* [checkpoints] of [rows]; NULL until tamis__score_rows() */
     unsigned char *skip; /* [rows]; NULL = no row is skipped */
     uint64_t skipped;
+    tamis__product_report report; /* of the last product; kernel NULL = there was none */
 };
 
 void tamis__score_output_fini(tamis__score_output *output);
