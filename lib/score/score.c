@@ -204,11 +204,20 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                               .values = values,
                               .seed = params->seed,
                               .output = &output};
-    TAMIS_TRY(tamis_scores_writer_open(&output.writer, context, &spec, err));
-    tamis_status status = run(scorer, &call, err);
+    tamis_examples columns = {0};
+    void *column_memory = NULL;
+    tamis_status status = TAMIS_OK;
+    call.column_memory = &column_memory;
+    if (scorer->columns) {
+        status = scorer->columns(&call, &columns, &spec.queries, err);
+        spec.query = &columns;
+    }
+    if (status == TAMIS_OK) status = tamis_scores_writer_open(&output.writer, context, &spec, err);
+    if (status == TAMIS_OK) status = run(scorer, &call, err);
     if (status == TAMIS_OK) status = tamis_scores_writer_commit(&output.writer, err);
     tamis_scores_writer_abort(&output.writer);
     tamis__score_output_fini(&output);
+    free(column_memory);
     return status;
 }
 
