@@ -38,6 +38,10 @@ typedef struct tamis_scores_info {
                           file with lists has none */
     uint64_t bottom;  /**< places of each query's list of worst rows; 0 = no such lists */
     uint64_t skipped; /**< rows without a score: NaN in all of the matrix, in no list */
+    const char *panel;  /**< what queries were held in when the scores were computed ("f32", "bf16",
+                             "i16"); NULL = not said */
+    double panel_error; /**< largest difference of a score from that in double, over the largest
+                             score, measured on a sample; 0 with "f32" or when not said */
     const uint64_t *column_count;  /**< [queries] rows with a score; NULL = no statistics */
     const double *column_mean;     /**< [queries] mean score of these rows, NaN over none; NULL =
                                         no statistics */
@@ -141,6 +145,13 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put_skipped(tamis_sco
 TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_scores_writer_put_statistics(tamis_scores_writer *writer, const uint64_t *count,
                                    const double *mean, const double *variance, tamis_error *err);
+
+/** Say what queries were held in ("bf16") and the error that this makes. Errors: ARG (an error that is
+ *  negative or not finite), IO. One thread at a time. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put_panel(tamis_scores_writer *writer,
+                                                                     const char *panel,
+                                                                     double error,
+                                                                     tamis_error *err);
 
 /** With spec.resume: how many calls of tamis_scores_writer_put() (those with at least one value) an
  *  earlier run had done; their blocks are in the file already, and the caller goes on with the next

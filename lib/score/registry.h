@@ -70,6 +70,10 @@ const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 
+/* The same with one column: the largest of a row's scores over all queries. */
+tamis_status tamis__score_best(const tamis__score_call *call, const tamis__product *product,
+                               tamis_error *err);
+
 /* [checkpoints] of [rows]: norms of the training rows, owned by the store; after
  * tamis__score_rows(). Not finite where a row is skipped. */
 const float *const *tamis__score_norms(const tamis__score_call *call);

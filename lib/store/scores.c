@@ -22,7 +22,7 @@ struct tamis_scores {
     hid_t matrix; /* 0 in a file of lists */
     tamis__lists list[TAMIS__LISTS];
     tamis_scores_info info;
-    char *scorer, *provenance;
+    char *scorer, *provenance, *panel;
     void *count, *mean, *variance; /* of the columns; or NULL */
 };
 
@@ -178,6 +178,16 @@ tamis_status tamis__scores_statistics_check(const tamis__scores_statistics *s, t
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+static tamis_status load_panel(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    if (!tamis__h5_has_attribute(h5, "/", "panel")) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_get_text(h5, "/", "panel", &scores->panel, err));
+    scores->info.panel = scores->panel;
+    if (!tamis__h5_has_attribute(h5, "/", "panel_error")) return TAMIS_OK;
+    return tamis__h5_get_f64(h5, "/", "panel_error", &scores->info.panel_error, err);
+}
+
 static tamis_status load(tamis_scores *scores, tamis_error *err)
 {
     const tamis__h5 *h5 = &scores->h5;
@@ -192,7 +202,7 @@ static tamis_status load(tamis_scores *scores, tamis_error *err)
     TAMIS_TRY(optional_text(h5, "provenance", "{}", &scores->provenance, err));
     info->scorer = scores->scorer;
     info->provenance = scores->provenance;
-    return TAMIS_OK;
+    return load_panel(scores, err);
 }
 
 tamis_status tamis_scores_open(tamis_scores **ret_scores, tamis_context *context, const char *path,
@@ -221,6 +231,7 @@ void tamis_scores_close(tamis_scores **scores)
     tamis__examples_fini(&s->info.query);
     free(s->scorer);
     free(s->provenance);
+    free(s->panel);
     free(s->count);
     free(s->mean);
     free(s->variance);

@@ -261,6 +261,16 @@ tamis_status tamis_scores_writer_put_statistics(tamis_scores_writer *writer, con
     return TAMIS_OK;
 }
 
+tamis_status tamis_scores_writer_put_panel(tamis_scores_writer *writer, const char *panel,
+                                           double error, tamis_error *err)
+{
+    if (!panel || !(error >= 0) || !isfinite(error))
+        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': a panel with the error %g", writer->h5.path,
+                           error);
+    TAMIS_TRY(tamis__h5_put_text(&writer->h5, "/", "panel", panel, err));
+    return tamis__h5_put_f64(&writer->h5, "/", "panel_error", error, err);
+}
+
 /* --- commit ----------------------------------------------------------------------------------- */
 
 /* Every row with a NaN must have nothing else, and be counted as one without a score. */

@@ -87,8 +87,8 @@ void tamis__statistics_sink_end(tamis__statistics_sink *statistics)
 {
     for (uint64_t q = 0; q < statistics->queries; q++) {
         uint64_t n = statistics->count[q];
-        statistics->deviation[q] = n ? statistics->deviation[q] / (double)n : NAN;
-        if (!n) statistics->mean[q] = NAN;
+        statistics->deviation[q] = n ? statistics->deviation[q] / (double)n : (double)NAN;
+        if (!n) statistics->mean[q] = (double)NAN;
     }
 }
 
