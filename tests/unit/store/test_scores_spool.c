@@ -105,6 +105,13 @@ static void ck_done(const char *path)
     unlink(path);
 }
 
+static void ck_size(const char *path, uint64_t wanted)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq((uint64_t)st.st_size, wanted);
+}
+
 /* --- interruptions ---------------------------------------------------------------------------- */
 
 START_TEST(without_interruption)
@@ -184,7 +191,7 @@ START_TEST(changed_anywhere)
     ck_ok(go_on("s.h5", "key", 4, NULL, &err));
     char *bytes = slurp("s.h5.spool", &size);
     uint64_t whole = 0, end = HEADER;
-    for (size_t at = 0; at < size; at++) {
+    for (size_t at = 0; at < size; at += at < HEADER ? 1 : 3) {
         uint64_t resumed = 99;
         if (at >= end + record_bytes(whole)) end += record_bytes(whole++);
         bytes[at] ^= 0x40;
@@ -195,6 +202,8 @@ START_TEST(changed_anywhere)
             ck_assert(exists("s.h5.spool") && !exists("s.h5") && !exists("s.h5.part"));
             continue;
         }
+        ck_ok(go_on("s.h5", "key", 0, &resumed, &err));
+        if (whole > 0) ck_size("s.h5.spool", end);
         ck_ok(go_on("s.h5", "key", BLOCKS, &resumed, &err));
         ck_assert_uint_eq(resumed, whole);
         ck_done("s.h5");
