@@ -11,7 +11,8 @@ tamis train --model softmax --data train.csv --label class --epochs 60 --checkpo
     facts output rows features classes parameters checkpoints
 quiet grad --model model.h5 --data train.csv --label class -o train.h5
 quiet grad --model model.h5 --data query.csv --label class -o query.h5
-tamis score tracin --train train.h5 --query query.h5 -o scores.h5 | facts
+tamis score tracin --train train.h5 --query query.h5 -o scores.h5 |
+    facts output scorer rows queries columns checkpoints orientation
 quiet select top --scores scores.h5 --budget 45 -o sel.h5
 tamis manifest --selection sel.h5 --in train.csv -o kept.csv --dropped dropped.csv | facts
 echo '--- dropped.csv'
