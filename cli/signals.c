@@ -48,9 +48,9 @@ static void on_fatal(int number)
     die_of(number);
 }
 
-/* Inputs are mapped: where a file was cut short since it was looked at, touching its end comes here.
- * That is a failure like any other, with its message and its exit status. Only async-signal-safe
- * calls. */
+/* Inputs are mapped: where a file was cut short since it was looked at, touching its end comes
+ * here. That is a failure like any other, with its message and its exit status. Only functions that
+ * are safe in a handler. */
 static void on_bus(int number, siginfo_t *info, void *where)
 {
     static const char message[] = "tamis: an input was cut short while it was read\n";
