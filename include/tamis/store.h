@@ -135,8 +135,8 @@ TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpo
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uint32_t checkpoint,
                                                          const float **ret_norms, tamis_error *err);
 
-/** [rows] scale of every row of a checkpoint of an i8 store: a value is scale * stored int8. Read at
- *  the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type; that
+/** [rows] scale of every row of a checkpoint of an i8 store: a value is scale * stored int8. Read
+ *  at the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type; that
  *  is not an error. Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
  *  Errors: ARG (no such checkpoint), FORMAT (a scale is negative or not finite), IO, NOMEM.
  *  Complexity: O(rows) at the first call, then O(1). */
@@ -185,8 +185,8 @@ typedef struct tamis_store_writer tamis_store_writer;
  *  With `resume`, tamis_store_writer_next() tells where to go on; a finished store that matches
  *  gives next == rows and nothing is written.
  *  Errors: ARG (no rows, layers or checkpoints; learning rate not > 0; an empty text), IO (exists
- *  and no force or resume, cannot create), SHAPE (resume of a store that was made otherwise: says what differs),
- *  NOMEM. */
+ *  and no force or resume, cannot create), SHAPE (resume of a store that was made otherwise: says
+ *  what differs), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_open(tamis_store_writer **ret_writer,
                                                                tamis_context *context,
                                                                const tamis_store_spec *spec,

@@ -1,7 +1,7 @@
 /* Input files that must not change while they are mapped.
  *
- * A page of a mapping that the file no longer reaches ends the process when it is touched, so whoever
- * works on mapped pages for long asks here before each piece.
+ * A page of a mapping that the file no longer reaches ends the process when it is touched, so
+ * whoever works on mapped pages for long asks here before each piece.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_BASE_WATCH_H
@@ -18,8 +18,8 @@ typedef struct tamis__watch {
     int64_t seconds, nanoseconds; /* of the last modification */
 } tamis__watch;
 
-/* As tamis__input_open(), and note what the file is like. `keep` holds a descriptor, so that the file
- * is known whatever becomes of its name. End with tamis__watch_end(). */
+/* As tamis__input_open(), and note what the file is like. `keep` holds a descriptor, so that the
+ * file is known whatever becomes of its name. End with tamis__watch_end(). */
 tamis_status tamis__input_open_watched(tamis__input *ret_input, tamis__watch *ret_watch, bool keep,
                                        const tamis_context *context, const char *path,
                                        tamis_error *err);

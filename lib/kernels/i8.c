@@ -1,9 +1,9 @@
 /* Rows of signed bytes with one scale: plain C, AVX2 and AVX-512, all with the same bits.
  *
- * The scale is max|x| / 127 with the low 7 bits of its fraction cleared. What is left has 17 bits, so
- * that q * scale is exact for every q, 127 * scale is at most max|x|, and a row made from stored values
- * gives the same scale and the same q again. The largest value is 127.002 steps at most and rounds to
- * 127. A scale that would be subnormal cannot have that and is 0.
+ * The scale is max|x| / 127 with the low 7 bits of its fraction cleared. What is left has 17 bits,
+ * so that q * scale is exact and finite for every q, and a row made from stored values gives the
+ * same scale and the same q again. The largest value is 127.002 steps at most and rounds to 127. A
+ * scale that would be subnormal cannot have that and is 0.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <float.h>

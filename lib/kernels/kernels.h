@@ -24,8 +24,8 @@ typedef struct tamis__kernels {
     /* in[i] * scale; exact for what narrow_i8() gives. All versions give the same bits. */
     void (*widen_i8)(float *out, const int8_t *in, float scale, size_t n);
     /* Round to in[i] / scale, nearest, ties to even, within -127 .. 127, and return the scale:
-     * max|in[i]| / 127 with the low 7 bits of its fraction cleared, so that in[i] made by widen_i8()
-     * give the same bytes and scale again. 0, and all bytes 0, when it would be below FLT_MIN; NaN,
+     * max|in[i]| / 127 with the low 7 bits of its fraction cleared, so that in[i] made by
+     * widen_i8() give the same bytes and scale again. 0, and all bytes 0, when it would be below FLT_MIN; NaN,
      * and all bytes 0, when a value is not finite. All versions give the same bits. */
     float (*narrow_i8)(int8_t *out, const float *in, size_t n);
     /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added

@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "store/store_object.h"
 
-/* Descriptors held to see when shards are changed; processes have 1,024 as a rule. Further shards are
- * looked for by name. */
+/* Descriptors held to see when shards are changed; processes have 1,024 as a rule. Further shards
+ * are looked for by name. */
 #define DESCRIPTORS 128u
 
 /* --- opening ---------------------------------------------------------------------------------- */

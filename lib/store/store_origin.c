@@ -84,7 +84,8 @@ tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const 
 
 /* --- a file's --------------------------------------------------------------------------------- */
 
-/* The text being made: room for a kind of which every byte is escaped, and four numbers. Jansson's integers have no room for a seed of 64 bits. */
+/* The text being made: room for a kind of which every byte is escaped, and four numbers. Jansson's
+ * integers have no room for a seed of 64 bits. */
 typedef struct members {
     char text[512];
     int used;

@@ -171,8 +171,8 @@ static tamis_status slice_narrow(const tamis__store_part *part, const tamis__ker
     return TAMIS_OK;
 }
 
-/* Narrow values are fetched as they are and widened here: HDF5 converts 16-bit floats a thousand times
- * slower. */
+/* Narrow values are fetched as they are and widened here: HDF5 converts 16-bit floats a thousand
+ * times slower. */
 static tamis_status read_narrow(const tamis__store_part *part, const tamis__kernels *kernels,
                                 uint32_t k, const float *scale, const tamis__h5_part *where,
                                 float *out, tamis_error *err)

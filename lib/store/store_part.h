@@ -32,8 +32,8 @@ tamis_status tamis__store_part_open(tamis__store_part *ret_part, const tamis_con
                                     const char *path, bool keep, tamis_error *err);
 void tamis__store_part_fini(tamis__store_part *part);
 
-/* Rows of the part (row 0 is its first) as floats. `scale` has that of every row of the part, for i8;
- * NULL otherwise. Thread-safe. */
+/* Rows of the part (row 0 is its first) as floats. `scale` has that of every row of the part, for
+ * i8; NULL otherwise. Thread-safe. */
 tamis_status tamis__store_part_read(const tamis__store_part *part, const tamis__kernels *kernels,
                                     uint32_t checkpoint, const float *scale,
                                     const tamis__h5_part *where, float *out, tamis_error *err);

@@ -29,8 +29,8 @@ uint64_t tamis__store_chunk_rows(uint64_t rows, uint64_t columns, tamis_dtype dt
 /* Chunk rows of this writer: blocks start and end at multiples of it (except at the end). */
 uint64_t tamis__store_writer_chunk_rows(const tamis_store_writer *writer);
 
-/* Sum over the rows of XXH3-64(row bytes, seed = row number * 256 + checkpoint), and for i8 of the same
- * of the bytes of `scale` [rows] (NULL otherwise), modulo 2^64. Thread-safe. */
+/* Sum over the rows of XXH3-64(row bytes, seed = row number * 256 + checkpoint), and for i8 of the
+ * same of the bytes of `scale` [rows] (NULL otherwise), modulo 2^64. Thread-safe. */
 uint64_t tamis__store_rows_digest(const void *rows_stored, const float *scale, uint64_t rows,
                                   uint64_t first_row, uint64_t columns, tamis_dtype dtype,
                                   uint32_t checkpoint);
