@@ -32,7 +32,9 @@ typedef struct tamis_model_info {
     const char *const *class_name;   /**< [classes], or NULL (weights from safetensors) */
     const char *const *feature_name; /**< [inputs], or NULL (no names in the source) */
     const float *mean, *scale; /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
-    const char *provenance;    /**< JSON text; "{}" when absent */
+    bool moments;              /**< trained by Adam, whose moments are kept at every checkpoint */
+    double beta1, beta2, epsilon; /**< Adam's constants when there are moments, else 0 */
+    const char *provenance;       /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
 /** The facts of a model; owned by it and valid until it is freed. Never NULL. Thread-safe. */
@@ -45,6 +47,13 @@ TAMIS_API void tamis_model_free(tamis_model **model);
  *  Owned by the model. NULL when out of range. Thread-safe. */
 TAMIS_API const float *tamis_model_weights(const tamis_model *model, uint32_t checkpoint,
                                            uint32_t layer);
+
+/** Adam's moments of a layer at a checkpoint, after its `step` steps: the running means of the
+ *  mini-batch gradients (with weight decay) and of their squares, not corrected for their start at
+ *  0, each [out, in + bias] as the weights. Owned by the model. False, and nothing is set, when the
+ *  model has none or when out of range. Thread-safe. */
+TAMIS_API bool tamis_model_moments(const tamis_model *model, uint32_t checkpoint, uint32_t layer,
+                                   const float **ret_first, const float **ret_second);
 
 /** How weights are moved: stochastic gradient descent with momentum, or Adam. */
 typedef enum tamis_optimizer { TAMIS_SGD = 0, TAMIS_ADAM = 1 } tamis_optimizer;
