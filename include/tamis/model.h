@@ -126,6 +126,37 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model
                                                         tamis_context *context, const char *path,
                                                         bool force, tamis_error *err);
 
+/** What is differentiated, row by row. */
+typedef enum tamis_function {
+    TAMIS_FUNCTION_LOSS = 0,  /**< cross-entropy; its gradient points where the loss grows */
+    TAMIS_FUNCTION_MARGIN = 1 /**< logit of the label minus logsumexp of the other logits (Park et
+                                   al. 2023, TRAK); its gradient points where the row
+                                   is learnt better: loss gradient = -(1 - probability) x this */
+} tamis_function;
+
+/** What becomes of the gradient g of a row, value by value, with m and v Adam's moments at the
+ *  checkpoint and t the steps they are of. */
+typedef enum tamis_direction {
+    TAMIS_DIRECTION_GRADIENT = 0, /**< g */
+    TAMIS_DIRECTION_SIGN = 1,     /**< 1, 0 or -1 */
+    /** Adam's next step if g were the next gradient (Xia et al. 2024, LESS):
+     *  m' = beta1 m + (1 - beta1) g;  v' = beta2 v + (1 - beta2) g^2;
+     *  (m' / (1 - beta1^(t+1))) / (sqrt(v' / (1 - beta2^(t+1))) + epsilon) */
+    TAMIS_DIRECTION_ADAM = 2,
+    /** m' / sqrt(v' + epsilon): what the released code of LESS computes */
+    TAMIS_DIRECTION_ADAM_LESS = 3,
+    /** g / (sqrt(v / (1 - beta2^t)) + epsilon) (Chang et al. 2024, TrackStar) */
+    TAMIS_DIRECTION_SECOND_MOMENT = 4
+} tamis_direction;
+
+/** Bits of tamis_gradient_params.given. */
+enum {
+    TAMIS_GIVEN_BETA1 = 1 << 0,
+    TAMIS_GIVEN_BETA2 = 1 << 1,
+    TAMIS_GIVEN_EPSILON = 1 << 2,
+    TAMIS_GIVEN_STEP = 1 << 3
+};
+
 /** What per-example gradients to store. Zero-initialise. */
 typedef struct tamis_gradient_params {
     const char *path;        /**< store to write; required */
@@ -136,14 +167,30 @@ typedef struct tamis_gradient_params {
     uint64_t shard_rows;     /**< as tamis_store_spec */
     bool force, resume;      /**< as tamis_store_spec */
     const char *provenance;  /**< JSON text; NULL = "{}" */
+    tamis_function function; /**< default the loss */
+    tamis_direction direction; /**< default the gradient itself */
+    /** [moment_files] safetensors files of moments, one for each chosen checkpoint or one for all;
+     *  none = those of the model. A file has tensors `exp_avg` and `exp_avg_sq` of every weight and
+     *  bias, as "layers.N.weight.exp_avg" or by position, "0.exp_avg" being that of weight 0, then
+     *  bias 0 where there is one, weight 1 ...; [out, in] for weights, [out] for biases */
+    const char *const *moments;
+    uint32_t moment_files; /**< entries of moments; 0 = those of the model */
+    unsigned given;        /**< TAMIS_GIVEN_*: which of the next four count. One that the direction
+                                does not depend on is an error */
+    double beta1, beta2, epsilon; /**< betas in [0, 1), epsilon > 0; not given: the model's, or 0.9,
+                                       0.999 and 1e-8 */
+    uint64_t moments_step; /**< steps the moments are of, > 0; not given: metadata key `step` of the
+                                moments' file, its tensors "<parameter>.step", or the checkpoint's
+                                step */
 } tamis_gradient_params;
 
-/** Gradients of the cross-entropy of each row (summed, never averaged) with respect to the chosen
- *  layers, at every chosen checkpoint, with loss, margin (logit of the label minus logsumexp of
- *  the others) and class probabilities beside them.
+/** Gradients of each row's loss (summed, never averaged) or margin with respect to the chosen
+ *  layers, or directions made of them, at every chosen checkpoint, with loss, margin (logit of the
+ *  label minus logsumexp of the others) and class probabilities beside them.
  *  Errors: those of tamis_store_writer_open() and _append(), ARG (no such layer or checkpoint),
  *  SHAPE (columns, classes or, where both have them, names of features differ from the model's),
- *  FORMAT (no labels), CANCELLED.
+ *  FORMAT (no labels, moments of other layers or shapes, squares below zero), CANCELLED, and ARG
+ *  when a direction has no moments to be made with or is given parameters it does not depend on.
  *  Complexity: 4 flops per parameter, row and checkpoint, and one write of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model,
                                                        tamis_context *context,

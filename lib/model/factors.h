@@ -7,6 +7,7 @@
 
 #include "kernels/kernels.h"
 #include "model/choice.h"
+#include "model/direction.h"
 #include "model/network.h"
 
 /* What is asked for. Only read once made. */
@@ -21,7 +22,17 @@ typedef struct tamis__gradient_job {
     uint64_t columns;             /* of a row */
     uint32_t classes;
     tamis__kernels kernels;
+    tamis_function function;
+    tamis_direction direction;
+    tamis__moments moments; /* of directions that need them */
 } tamis__gradient_job;
+
+/* Must a row be there in full as f32 before it is stored? A gradient is not: its outer products go
+ * straight into the stored type. */
+static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)
+{
+    return job->direction != TAMIS_DIRECTION_GRADIENT;
+}
 
 /* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays
  * by checkpoint (k) and chosen layer (i). */
@@ -48,10 +59,11 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
                                     tamis_error *err);
 
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
- * their norms before rounding. NUMERIC naming checkpoint and example when a value is not finite or
+ * their norms before rounding. `whole` [columns] is scratch, needed when tamis__job_whole_rows().
+ * NUMERIC naming checkpoint and example when a value is not finite or
  * does not fit the type. */
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
-                                   uint32_t k, uint64_t first, uint64_t rows, void *stored,
-                                   float *norm, tamis_error *err);
+                                   uint32_t k, uint64_t first, uint64_t rows, float *whole,
+                                   void *stored, float *norm, tamis_error *err);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct gradient_run {
     block_buffer *buffer;  /* [slots] */
     tamis__batch *batches; /* [threads] */
     unsigned threads;
+    float *whole; /* [threads] rows in full, when they are needed */
     tamis__factors factors;
     const float **loss, **margin, **probability; /* [checkpoints], handed to the writer */
     uint64_t first, end;                         /* rows of the wave that are to be written */
@@ -57,6 +58,13 @@ static uint64_t round_up(uint64_t n, uint64_t step)
     return (n + step - 1) / step * step;
 }
 
+/* A row in full for each thread. */
+static uint64_t whole_bytes(const gradient_run *run)
+{
+    if (!tamis__job_whole_rows(run->job)) return 0;
+    return run->threads * run->job->columns * sizeof(float);
+}
+
 /* Chunks are a power of two, or hold all rows. */
 static uint64_t wave_unit(uint64_t chunk)
 {
@@ -71,7 +79,8 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
     uint64_t rows = round_up(job->data->rows, TAMIS__GROUP_ROWS),
              row_bytes = tamis__factors_row_bytes(job);
     uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
-    uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads;
+    uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads +
+                     whole_bytes(run) + job->moments.bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
                                   "writing gradients", err));
     uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
@@ -117,6 +126,10 @@ static tamis_status run_init(gradient_run *run, tamis_error *err)
     if (!run->buffer || !run->loss || !run->margin || !run->probability)
         return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->buffer);
     for (unsigned i = 0; i < run->slots; i++) TAMIS_TRY(buffer_init(&run->buffer[i], run, err));
+    if (tamis__job_whole_rows(job)) {
+        run->whole = tamis__aligned(run->threads, job->columns * sizeof *run->whole);
+        if (!run->whole) return tamis__fail_memory(err, "rows in full", whole_bytes(run));
+    }
     tamis__network network = tamis__model_network(job->model, 0);
     TAMIS_TRY(
         tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
@@ -135,6 +148,7 @@ static void run_fini(gradient_run *run)
     free(run->loss);
     free(run->margin);
     free(run->probability);
+    free(run->whole);
     tamis__batches_free(run->batches, run->threads);
     tamis__factors_fini(&run->factors);
     tamis_store_writer_abort(&run->writer);
@@ -151,16 +165,16 @@ static uint64_t block_rows(const gradient_run *run, uint64_t item, uint64_t *ret
 static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
                                  tamis_error *err)
 {
-    (void)worker;
     gradient_run *run = arg;
     const tamis__gradient_job *job = run->job;
     block_buffer *buffer = &run->buffer[slot];
     size_t bytes = (size_t)(run->chunk * job->columns) * tamis_dtype_size(job->dtype);
     uint64_t first = 0, rows = block_rows(run, item, &first);
+    float *whole = run->whole ? run->whole + worker * job->columns : NULL;
     buffer->digest = 0;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
         char *stored = (char *)buffer->memory + k * bytes;
-        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, stored,
+        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, whole, stored,
                                         buffer->norms + k * run->chunk, err));
         buffer->digest += tamis__store_rows_digest(stored, rows, first, job->columns, job->dtype,
                                                    k);
@@ -282,6 +296,20 @@ static tamis_status choose(tamis__gradient_job *job, const tamis_gradient_params
     return TAMIS_OK;
 }
 
+static tamis_status get_moments(tamis__gradient_job *job, const tamis_gradient_params *params,
+                                tamis_error *err)
+{
+    tamis__moments_plan plan = {
+        .model = job->model,
+        .layers = &job->layers,
+        .checkpoints = &job->checkpoints,
+        .layer = job->layer,
+        .columns = job->columns,
+        .params = params,
+    };
+    return tamis__moments_init(&job->moments, &plan, job->context, err);
+}
+
 tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
                              const tamis_data *data, const tamis_gradient_params *params,
                              tamis_error *err)
@@ -292,12 +320,18 @@ tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
         .context = context,
         .dtype = params->dtype,
         .classes = model->info.classes,
+        .function = params->function,
+        .direction = params->direction,
     };
+    if ((unsigned)params->function > TAMIS_FUNCTION_MARGIN)
+        return tamis__fail(err, TAMIS_ERR_ARG, "no such function to differentiate");
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
     TAMIS_TRY(tamis__model_data_check(model, data, err));
     tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
     tamis_status status = choose(&job, params, err);
+    if (status == TAMIS_OK) status = get_moments(&job, params, err);
     if (status == TAMIS_OK) status = write_store(&job, params, err);
+    tamis__moments_fini(&job.moments);
     tamis__choice_fini(&job.layers);
     tamis__choice_fini(&job.checkpoints);
     free(job.layer);

@@ -63,11 +63,11 @@ static tamis_status check_constants(const tamis__model_file *file, const char *p
                                     tamis_error *err)
 {
     bool valid = file->beta1 >= 0 && file->beta1 < 1 && file->beta2 >= 0 && file->beta2 < 1 &&
-                 file->epsilon >= 0 && isfinite(file->epsilon);
+                 file->epsilon > 0 && isfinite(file->epsilon);
     if (valid) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "'%s': beta1 %g, beta2 %g, epsilon %g: betas are in [0, 1), epsilon is 0 or "
-                       "more",
+                       "'%s': beta1 %g, beta2 %g, epsilon %g: betas are in [0, 1), epsilon is "
+                       "above 0",
                        path, file->beta1, file->beta2, file->epsilon);
 }
 
