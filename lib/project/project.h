@@ -30,10 +30,10 @@ typedef enum tamis__projection_kind {
 } tamis__projection_kind;
 
 /* Entries of a column of a sparse projection when nothing is said, at most `to`. */
-#define TAMIS__PROJECTION_NONZEROS 4
+#define TAMIS__PROJECTION_NONZEROS 2
 
 /* Columns are given in runs that begin at multiples of this. */
-#define TAMIS__PROJECTION_TILE 8192
+#define TAMIS__PROJECTION_TILE 32768
 
 /* A prepared projection. Const after it was created: any number of threads may use it at once, each
  * with its own scratch. */
@@ -48,7 +48,7 @@ typedef struct tamis__projection_spec {
                           default. Rademacher: must be 0 */
 } tamis__projection_spec;
 
-/* The most outputs: starts of groups are drawn from 32 bits. */
+/* The most outputs: a place is drawn from 40 bits, and its product with this fits in 64. */
 #define TAMIS__PROJECTION_MOST ((uint64_t)1 << 24)
 
 /* "sparse" or "rademacher". Never NULL for a kind. */
