@@ -1,5 +1,4 @@
-/* Per-example rows from their factors. A gradient's outer products go straight into the stored
- * type; a direction is made of the whole row in f32 first.
+/* Per-example gradients from their factors: outer products straight into the stored type.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <float.h>
@@ -71,91 +70,87 @@ static void id_text(const tamis_data *data, uint64_t row, char *buffer, size_t s
     if (data->id_number) snprintf(buffer, size, " (id %" PRIu64 ")", data->id_number[row]);
 }
 
-static tamis_status not_stored(const tamis__gradient_job *job, const char *what, uint32_t k,
-                               uint64_t row, bool finite, tamis_error *err)
+tamis_status tamis__row_refused(const tamis__gradient_job *job, const char *what, uint32_t k,
+                                uint64_t row, bool too_large, tamis_error *err)
 {
     char id[300];
     id_text(job->data, row, id, sizeof id);
     uint32_t checkpoint = job->checkpoints.item[k];
-    if (!finite)
+    if (!too_large)
         return tamis__fail(err, TAMIS_ERR_NUMERIC,
                            "checkpoint %" PRIu32 ", row %" PRIu64 "%s: the %s is not finite",
                            checkpoint, row, id, what);
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "checkpoint %" PRIu32 ", row %" PRIu64 "%s: the %s is too large for %s: "
-                       "store %s",
+                       "checkpoint %" PRIu32 ", row %" PRIu64
+                       "%s: the %s is too large for %s: store %s",
                        checkpoint, row, id, what, tamis_dtype_name(job->dtype),
                        job->dtype == TAMIS_F16 ? "f32 or bf16" : "f32");
 }
 
-/* A row's gradient in `dtype`; *ret_top is its largest value. */
-static tamis_status gradient_row(const tamis__factors *factors, const tamis__gradient_job *job,
-                                 uint32_t k, uint64_t row, tamis_dtype dtype, void *out,
-                                 float *ret_norm, float *ret_top, tamis_error *err)
+bool tamis__row_overflows(tamis_dtype dtype, const float *value, size_t n)
+{
+    return largest(value, n) >= overflow_at(dtype);
+}
+
+/* Norm of a row's gradient and its largest value, without making it. */
+static tamis_status measure(const tamis__factors *factors, const tamis__gradient_job *job,
+                            uint32_t k, uint64_t row, float *ret_norm, float *ret_top,
+                            tamis_error *err)
 {
     double squares = 0.0;
     float top = 0.0f;
     for (uint32_t i = 0; i < job->layers.items; i++) {
         const tamis_layer *layer = &job->layer[i];
         size_t block = (size_t)k * job->layers.items + i;
-        const float *input = factors->input[block] +
-                             (row - factors->first) * tamis__input_stride(layer);
-        const float *delta = factors->delta[block] + (row - factors->first) * layer->out;
+        uint64_t at = row - factors->first;
         float block_top = 0.0f;
-        squares += block_norm(job, layer, input, delta, &block_top);
+        squares += block_norm(job, layer, factors->input[block] + at * tamis__input_stride(layer),
+                              factors->delta[block] + at * layer->out, &block_top);
         top = block_top > top ? block_top : top;
-        outer_product(&job->kernels, dtype, layer, input, delta, out);
     }
     float norm = (float)sqrt(squares);
-    if (!isfinite(norm)) return not_stored(job, "gradient", k, row, false, err);
+    if (!isfinite(norm)) return tamis__row_refused(job, "gradient", k, row, false, err);
     *ret_norm = norm;
     *ret_top = top;
     return TAMIS_OK;
 }
 
-/* The gradient turned into the direction, in place. */
-static tamis_status direct_row(const tamis__gradient_job *job, uint32_t k, uint64_t row,
-                               float *whole, float *ret_norm, float *ret_top, tamis_error *err)
+tamis_status tamis__gradient_finite(const tamis__factors *factors, const tamis__gradient_job *job,
+                                    uint32_t k, uint64_t row, tamis_error *err)
 {
-    const tamis__moments *moments = &job->moments;
-    for (uint32_t i = 0; i < job->layers.items; i++) {
-        size_t block = (size_t)k * job->layers.items + i;
-        const tamis_layer *layer = &job->layer[i];
-        tamis__direction_apply(
-            job->direction, moments, moments->first ? moments->first[block] : NULL,
-            moments->second ? moments->second[block] : NULL, moments->step ? moments->step[k] : 0,
-            whole + layer->first_column, (size_t)tamis_layer_columns(layer));
-    }
-    float norm = (float)sqrt(job->kernels.sum_squares(whole, (size_t)job->columns));
-    if (!isfinite(norm)) return not_stored(job, "direction", k, row, false, err);
-    *ret_norm = norm;
-    *ret_top = largest(whole, (size_t)job->columns);
-    return TAMIS_OK;
+    float norm = 0.0f, top = 0.0f;
+    return measure(factors, job, k, row, &norm, &top, err);
 }
 
 static tamis_status expand_row(const tamis__factors *factors, const tamis__gradient_job *job,
-                               uint32_t k, uint64_t row, float *whole, void *stored,
-                               float *ret_norm, tamis_error *err)
+                               uint32_t k, uint64_t row, void *stored, float *ret_norm,
+                               tamis_error *err)
 {
-    bool in_full = tamis__job_whole_rows(job);
     float norm = 0.0f, top = 0.0f;
-    TAMIS_TRY(gradient_row(factors, job, k, row, in_full ? TAMIS_F32 : job->dtype,
-                           in_full ? (void *)whole : stored, &norm, &top, err));
-    if (in_full) TAMIS_TRY(direct_row(job, k, row, whole, &norm, &top, err));
+    TAMIS_TRY(measure(factors, job, k, row, &norm, &top, err));
     if (top >= overflow_at(job->dtype))
-        return not_stored(job, in_full ? "direction" : "gradient", k, row, true, err);
-    if (in_full) tamis__narrow(&job->kernels, job->dtype, stored, whole, (size_t)job->columns);
+        return tamis__row_refused(job, "gradient", k, row, true, err);
+    for (uint32_t i = 0; i < job->layers.items; i++) {
+        const tamis_layer *layer = &job->layer[i];
+        size_t block = (size_t)k * job->layers.items + i;
+        uint64_t at = row - factors->first;
+        outer_product(&job->kernels, job->dtype, layer,
+                      factors->input[block] + at * tamis__input_stride(layer),
+                      factors->delta[block] + at * layer->out, stored);
+    }
     *ret_norm = norm;
     return TAMIS_OK;
 }
 
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
-                                   uint32_t k, uint64_t first, uint64_t rows, float *whole,
+                                   uint32_t k, uint64_t first, uint64_t rows, void *scratch,
                                    void *stored, float *norm, tamis_error *err)
 {
-    size_t row_bytes = (size_t)job->columns * tamis_dtype_size(job->dtype);
+    size_t row_bytes = (size_t)job->stored * tamis_dtype_size(job->dtype);
+    if (tamis__job_whole_rows(job))
+        return tamis__whole_rows(factors, job, k, first, rows, scratch, stored, norm, err);
     for (uint64_t i = 0; i < rows; i++)
-        TAMIS_TRY(expand_row(factors, job, k, first + i, whole, (char *)stored + i * row_bytes,
-                             &norm[i], err));
+        TAMIS_TRY(
+            expand_row(factors, job, k, first + i, (char *)stored + i * row_bytes, &norm[i], err));
     return TAMIS_OK;
 }

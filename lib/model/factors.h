@@ -9,6 +9,7 @@
 #include "model/choice.h"
 #include "model/direction.h"
 #include "model/network.h"
+#include "project/project.h"
 
 /* What is asked for. Only read once made. */
 typedef struct tamis__gradient_job {
@@ -19,19 +20,21 @@ typedef struct tamis__gradient_job {
     tamis__choice layers, checkpoints;
     tamis_layer *layer;           /* [layers.items], first_column counted over the chosen ones */
     tamis_checkpoint *checkpoint; /* [checkpoints.items] */
-    uint64_t columns;             /* of a row */
+    uint64_t columns;             /* of a row, and of it as it is stored */
+    uint64_t stored;
     uint32_t classes;
     tamis__kernels kernels;
     tamis_function function;
     tamis_direction direction;
-    tamis__moments moments; /* of directions that need them */
+    tamis__moments moments;      /* of directions that need them */
+    tamis__projector *projector; /* NULL = rows are not projected */
 } tamis__gradient_job;
 
-/* Must a row be there in full as f32 before it is stored? A gradient is not: its outer products go
- * straight into the stored type. */
+/* Must a row be there as f32 before it is stored? The outer products of a gradient go straight into
+ * the stored type. */
 static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)
 {
-    return job->direction != TAMIS_DIRECTION_GRADIENT;
+    return job->direction != TAMIS_DIRECTION_GRADIENT || job->projector;
 }
 
 /* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays
@@ -59,11 +62,28 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
                                     tamis_error *err);
 
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
- * their norms before rounding. `whole` [columns] is scratch, needed when tamis__job_whole_rows().
- * NUMERIC naming checkpoint and example when a value is not finite or
+ * their norms before rounding. `scratch` has tamis__whole_scratch() bytes, aligned to 64. NUMERIC naming checkpoint and example when a value is not finite or
  * does not fit the type. */
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
-                                   uint32_t k, uint64_t first, uint64_t rows, float *whole,
+                                   uint32_t k, uint64_t first, uint64_t rows, void *scratch,
                                    void *stored, float *norm, tamis_error *err);
+
+/* --- rows in f32 ------------------------------------------------------------------------------ */
+
+/* Bytes of scratch that a thread needs; 0 when rows need not be there as f32. */
+uint64_t tamis__whole_scratch(const tamis__gradient_job *job);
+/* tamis__factors_expand() of jobs with tamis__job_whole_rows(). */
+tamis_status tamis__whole_rows(const tamis__factors *factors, const tamis__gradient_job *job,
+                               uint32_t k, uint64_t first, uint64_t rows, void *scratch,
+                               void *stored, float *norm, tamis_error *err);
+
+/* NUMERIC, naming checkpoint and example, when a row's gradient is not finite in f32. */
+tamis_status tamis__gradient_finite(const tamis__factors *factors, const tamis__gradient_job *job,
+                                    uint32_t k, uint64_t row, tamis_error *err);
+/* Does a value not fit the type? */
+bool tamis__row_overflows(tamis_dtype dtype, const float *value, size_t n);
+/* The failure of a row that is not finite, or is too large for the type; `what` the row is. */
+tamis_status tamis__row_refused(const tamis__gradient_job *job, const char *what, uint32_t k,
+                                uint64_t row, bool too_large, tamis_error *err);
 
 #endif

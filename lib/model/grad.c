@@ -34,7 +34,7 @@ typedef struct gradient_run {
     block_buffer *buffer;  /* [slots] */
     tamis__batch *batches; /* [threads] */
     unsigned threads;
-    float *whole; /* [threads] rows in full, when they are needed */
+    unsigned char *scratch; /* [threads] of tamis__whole_scratch() */
     tamis__factors factors;
     const float **loss, **margin, **probability; /* [checkpoints], handed to the writer */
     uint64_t first, end;                         /* rows of the wave that are to be written */
@@ -44,7 +44,7 @@ typedef struct gradient_run {
 
 static uint64_t block_bytes(const tamis__gradient_job *job, uint64_t chunk)
 {
-    uint64_t row = job->columns * tamis_dtype_size(job->dtype) + sizeof(float);
+    uint64_t row = job->stored * tamis_dtype_size(job->dtype) + sizeof(float);
     return chunk * row * job->checkpoints.items;
 }
 
@@ -56,13 +56,6 @@ static uint64_t lowest(uint64_t a, uint64_t b)
 static uint64_t round_up(uint64_t n, uint64_t step)
 {
     return (n + step - 1) / step * step;
-}
-
-/* A row in full for each thread. */
-static uint64_t whole_bytes(const gradient_run *run)
-{
-    if (!tamis__job_whole_rows(run->job)) return 0;
-    return run->threads * run->job->columns * sizeof(float);
 }
 
 /* Chunks are a power of two, or hold all rows. */
@@ -80,7 +73,7 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
              row_bytes = tamis__factors_row_bytes(job);
     uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
     uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads +
-                     whole_bytes(run) + job->moments.bytes;
+                     tamis__whole_scratch(job) * run->threads + job->moments.bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
                                   "writing gradients", err));
     uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
@@ -100,7 +93,7 @@ static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, t
 {
     const tamis__gradient_job *job = run->job;
     uint32_t checkpoints = job->checkpoints.items;
-    size_t rows = (size_t)run->chunk, bytes = rows * job->columns * tamis_dtype_size(job->dtype);
+    size_t rows = (size_t)run->chunk, bytes = rows * job->stored * tamis_dtype_size(job->dtype);
     buffer->memory = tamis__aligned(checkpoints, bytes);
     buffer->norms = tamis__calloc(checkpoints, rows * sizeof(float));
     buffer->gradient = tamis__calloc(checkpoints, sizeof *buffer->gradient);
@@ -126,10 +119,10 @@ static tamis_status run_init(gradient_run *run, tamis_error *err)
     if (!run->buffer || !run->loss || !run->margin || !run->probability)
         return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->buffer);
     for (unsigned i = 0; i < run->slots; i++) TAMIS_TRY(buffer_init(&run->buffer[i], run, err));
-    if (tamis__job_whole_rows(job)) {
-        run->whole = tamis__aligned(run->threads, job->columns * sizeof *run->whole);
-        if (!run->whole) return tamis__fail_memory(err, "rows in full", whole_bytes(run));
-    }
+    uint64_t scratch = tamis__whole_scratch(job);
+    if (scratch) run->scratch = tamis__aligned(run->threads, (size_t)scratch);
+    if (scratch && !run->scratch)
+        return tamis__fail_memory(err, "rows in f32", run->threads * scratch);
     tamis__network network = tamis__model_network(job->model, 0);
     TAMIS_TRY(
         tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
@@ -148,7 +141,7 @@ static void run_fini(gradient_run *run)
     free(run->loss);
     free(run->margin);
     free(run->probability);
-    free(run->whole);
+    free(run->scratch);
     tamis__batches_free(run->batches, run->threads);
     tamis__factors_fini(&run->factors);
     tamis_store_writer_abort(&run->writer);
@@ -168,16 +161,15 @@ static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsign
     gradient_run *run = arg;
     const tamis__gradient_job *job = run->job;
     block_buffer *buffer = &run->buffer[slot];
-    size_t bytes = (size_t)(run->chunk * job->columns) * tamis_dtype_size(job->dtype);
+    size_t bytes = (size_t)(run->chunk * job->stored) * tamis_dtype_size(job->dtype);
     uint64_t first = 0, rows = block_rows(run, item, &first);
-    float *whole = run->whole ? run->whole + worker * job->columns : NULL;
+    void *scratch = run->scratch ? run->scratch + worker * tamis__whole_scratch(job) : NULL;
     buffer->digest = 0;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
         char *stored = (char *)buffer->memory + k * bytes;
-        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, whole, stored,
+        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, scratch, stored,
                                         buffer->norms + k * run->chunk, err));
-        buffer->digest += tamis__store_rows_digest(stored, rows, first, job->columns, job->dtype,
-                                                   k);
+        buffer->digest += tamis__store_rows_digest(stored, rows, first, job->stored, job->dtype, k);
     }
     return TAMIS_OK;
 }
@@ -291,6 +283,7 @@ static tamis_status choose(tamis__gradient_job *job, const tamis_gradient_params
         job->layer[i].first_column = job->columns;
         job->columns += tamis_layer_columns(&job->layer[i]);
     }
+    job->stored = job->columns;
     for (uint32_t k = 0; k < job->checkpoints.items; k++)
         job->checkpoint[k] = info->checkpoint[job->checkpoints.item[k]];
     return TAMIS_OK;
