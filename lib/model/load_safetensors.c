@@ -87,10 +87,10 @@ static tamis_status read_weights(const tamis__safetensors *st, uint32_t l, const
     for (size_t o = 0; o < layer->out; o++) {
         float *row = weights + o * stride;
         TAMIS_TRY(tamis__tensor_read(weight, o * in, in, row, path, err));
-        TAMIS_TRY(tamis__tensor_finite(weight, row, in, path, err));
+        TAMIS_TRY(tamis__tensor_finite(weight, row, o * in, in, path, err));
         if (!bias) continue;
         TAMIS_TRY(tamis__tensor_read(bias, o, 1, row + in, path, err));
-        TAMIS_TRY(tamis__tensor_finite(bias, row + in, 1, path, err));
+        TAMIS_TRY(tamis__tensor_finite(bias, row + in, o, 1, path, err));
     }
     return TAMIS_OK;
 }

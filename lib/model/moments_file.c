@@ -225,9 +225,9 @@ static tamis_status check_complete(const moments_file *file, tamis_error *err)
 }
 
 static tamis_status check_values(const moments_file *file, const tamis__tensor *tensor, int kind,
-                                 const float *value, size_t n, tamis_error *err)
+                                 const float *value, size_t first, size_t n, tamis_error *err)
 {
-    TAMIS_TRY(tamis__tensor_finite(tensor, value, n, file->path, err));
+    TAMIS_TRY(tamis__tensor_finite(tensor, value, first, n, file->path, err));
     for (size_t i = 0; kind == 1 && i < n; i++)
         if (value[i] < 0.0f)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
@@ -248,10 +248,10 @@ static tamis_status read_block(const moments_file *file, uint32_t l, int kind, f
     for (size_t o = 0; o < layer->out; o++) {
         float *row = block + o * stride;
         TAMIS_TRY(tamis__tensor_read(weight, o * in, in, row, file->path, err));
-        TAMIS_TRY(check_values(file, weight, kind, row, in, err));
+        TAMIS_TRY(check_values(file, weight, kind, row, o * in, in, err));
         if (!bias) continue;
         TAMIS_TRY(tamis__tensor_read(bias, o, 1, row + in, file->path, err));
-        TAMIS_TRY(check_values(file, bias, kind, row + in, 1, err));
+        TAMIS_TRY(check_values(file, bias, kind, row + in, o, 1, err));
     }
     return TAMIS_OK;
 }

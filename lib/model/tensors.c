@@ -34,13 +34,13 @@ bool tamis__tensor_floating(const tamis__tensor *tensor)
     return false;
 }
 
-tamis_status tamis__tensor_finite(const tamis__tensor *tensor, const float *value, size_t n,
-                                  const char *path, tamis_error *err)
+tamis_status tamis__tensor_finite(const tamis__tensor *tensor, const float *value, size_t first,
+                                  size_t n, const char *path, tamis_error *err)
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(value[i]))
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "%s: tensor '%s': value %zu is not a finite float", path,
-                               tensor->name, i);
+                               tensor->name, first + i);
     return TAMIS_OK;
 }

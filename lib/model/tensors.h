@@ -14,8 +14,9 @@ bool tamis__tensor_parameter(const char *name, size_t size, uint64_t *ret_layer,
 /* F16, BF16, F32 or F64. */
 bool tamis__tensor_floating(const tamis__tensor *tensor);
 
-/* FORMAT, naming the tensor, when one of the values is not finite. */
-tamis_status tamis__tensor_finite(const tamis__tensor *tensor, const float *value, size_t n,
-                                  const char *path, tamis_error *err);
+/* FORMAT, naming tensor and value, when one of the tensor's values first .. first + n - 1 is not
+ * finite. */
+tamis_status tamis__tensor_finite(const tamis__tensor *tensor, const float *value, size_t first,
+                                  size_t n, const char *path, tamis_error *err);
 
 #endif
