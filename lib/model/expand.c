@@ -26,6 +26,7 @@ static float overflow_at(tamis_dtype dtype)
     switch (dtype) {
     case TAMIS_F16: return 65520.0f;
     case TAMIS_BF16: return 0x1.ffp+127f;
+    case TAMIS_I8:
     case TAMIS_F32: break;
     }
     return INFINITY;
@@ -59,6 +60,7 @@ static void outer_product(const tamis__kernels *kernels, tamis_dtype dtype,
         for (size_t o = 0; o < out; o++)
             kernels->scale_bf16((uint16_t *)stored + at + o * in, input, delta[o], in);
         break;
+    case TAMIS_I8: break; /* made in f32: see whole.c */
     }
 }
 
@@ -115,11 +117,11 @@ static tamis_status measure(const tamis__factors *factors, const tamis__gradient
     return TAMIS_OK;
 }
 
-tamis_status tamis__gradient_finite(const tamis__factors *factors, const tamis__gradient_job *job,
-                                    uint32_t k, uint64_t row, tamis_error *err)
+tamis_status tamis__gradient_norm(const tamis__factors *factors, const tamis__gradient_job *job,
+                                  uint32_t k, uint64_t row, float *ret_norm, tamis_error *err)
 {
-    float norm = 0.0f, top = 0.0f;
-    return measure(factors, job, k, row, &norm, &top, err);
+    float top = 0.0f;
+    return measure(factors, job, k, row, ret_norm, &top, err);
 }
 
 static tamis_status expand_row(const tamis__factors *factors, const tamis__gradient_job *job,
@@ -144,13 +146,13 @@ static tamis_status expand_row(const tamis__factors *factors, const tamis__gradi
 
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
                                    uint32_t k, uint64_t first, uint64_t rows, void *scratch,
-                                   void *stored, float *norm, tamis_error *err)
+                                   const tamis__row_block *block, tamis_error *err)
 {
-    size_t row_bytes = (size_t)job->stored * tamis_dtype_size(job->dtype);
     if (tamis__job_whole_rows(job))
-        return tamis__whole_rows(factors, job, k, first, rows, scratch, stored, norm, err);
+        return tamis__whole_rows(factors, job, k, first, rows, scratch, block, err);
+    size_t row_bytes = (size_t)job->stored * tamis_dtype_size(job->dtype);
     for (uint64_t i = 0; i < rows; i++)
-        TAMIS_TRY(
-            expand_row(factors, job, k, first + i, (char *)stored + i * row_bytes, &norm[i], err));
+        TAMIS_TRY(expand_row(factors, job, k, first + i, (char *)block->stored + i * row_bytes,
+                             &block->norm[i], err));
     return TAMIS_OK;
 }

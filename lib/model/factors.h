@@ -31,10 +31,10 @@ typedef struct tamis__gradient_job {
 } tamis__gradient_job;
 
 /* Must a row be there as f32 before it is stored? The outer products of a gradient go straight into
- * the stored type. */
+ * a float type. */
 static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)
 {
-    return job->direction != TAMIS_DIRECTION_GRADIENT || job->projector;
+    return job->direction != TAMIS_DIRECTION_GRADIENT || job->projector || job->dtype == TAMIS_I8;
 }
 
 /* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays
@@ -46,6 +46,13 @@ typedef struct tamis__factors {
     float **loss, **margin, **probability; /* [k], each [capacity] or [capacity, classes] */
     float *memory;
 } tamis__factors;
+
+/* Where rows of one checkpoint go; all arrays start at the first of them. */
+typedef struct tamis__row_block {
+    void *stored; /* [rows, job's stored], packed */
+    float *scale; /* [rows] for i8, else NULL */
+    float *norm;  /* [rows] before rounding */
+} tamis__row_block;
 
 /* Bytes for each row of capacity. */
 uint64_t tamis__factors_row_bytes(const tamis__gradient_job *job);
@@ -62,11 +69,12 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
                                     tamis_error *err);
 
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
- * their norms before rounding. `scratch` has tamis__whole_scratch() bytes, aligned to 64. NUMERIC naming checkpoint and example when a value is not finite or
- * does not fit the type. */
+ * their norms before rounding and for i8 their scales. `scratch` has tamis__whole_scratch() bytes,
+ * aligned to 64. NUMERIC naming checkpoint and example when a value is not finite or does not fit
+ * the type. */
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
                                    uint32_t k, uint64_t first, uint64_t rows, void *scratch,
-                                   void *stored, float *norm, tamis_error *err);
+                                   const tamis__row_block *block, tamis_error *err);
 
 /* --- rows in f32 ------------------------------------------------------------------------------ */
 
@@ -75,11 +83,12 @@ uint64_t tamis__whole_scratch(const tamis__gradient_job *job);
 /* tamis__factors_expand() of jobs with tamis__job_whole_rows(). */
 tamis_status tamis__whole_rows(const tamis__factors *factors, const tamis__gradient_job *job,
                                uint32_t k, uint64_t first, uint64_t rows, void *scratch,
-                               void *stored, float *norm, tamis_error *err);
+                               const tamis__row_block *block, tamis_error *err);
 
-/* NUMERIC, naming checkpoint and example, when a row's gradient is not finite in f32. */
-tamis_status tamis__gradient_finite(const tamis__factors *factors, const tamis__gradient_job *job,
-                                    uint32_t k, uint64_t row, tamis_error *err);
+/* Norm of a row's gradient. NUMERIC, naming checkpoint and example, when it is not finite: then no
+ * value of the gradient is infinite in f32. */
+tamis_status tamis__gradient_norm(const tamis__factors *factors, const tamis__gradient_job *job,
+                                  uint32_t k, uint64_t row, float *ret_norm, tamis_error *err);
 /* Does a value not fit the type? */
 bool tamis__row_overflows(tamis_dtype dtype, const float *value, size_t n);
 /* The failure of a row that is not finite, or is too large for the type; `what` the row is. */

@@ -1,4 +1,4 @@
-/* Rows that are made in f32 before they are stored: directions, and projections of rows.
+/* Rows that are made in f32 before they are stored: directions, projections, and rows of i8.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -89,17 +89,20 @@ static void fill(const tamis__factors *factors, const tamis__gradient_job *job, 
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
+/* `*norm` is the gradient's, and stays when the row is the gradient. */
 static tamis_status store_row(const tamis__gradient_job *job, uint32_t k, uint64_t row,
-                              const float *value, void *stored, float *ret_norm, tamis_error *err)
+                              const float *value, void *stored, float *scale, float *norm,
+                              tamis_error *err)
 {
     size_t n = (size_t)job->stored;
-    const char *what = job->projector ? "projected row" : "direction";
-    float norm = (float)sqrt(job->kernels.sum_squares(value, n));
-    if (!isfinite(norm)) return tamis__row_refused(job, what, k, row, false, err);
+    bool gradient = !job->projector && job->direction == TAMIS_DIRECTION_GRADIENT;
+    const char *what = job->projector ? "projected row" : gradient ? "gradient" : "direction";
+    if (!gradient) *norm = (float)sqrt(job->kernels.sum_squares(value, n));
+    if (!isfinite(*norm)) return tamis__row_refused(job, what, k, row, false, err);
     if (tamis__row_overflows(job->dtype, value, n))
         return tamis__row_refused(job, what, k, row, true, err);
-    tamis__narrow(&job->kernels, job->dtype, stored, value, n);
-    *ret_norm = norm;
+    float step = tamis__narrow(&job->kernels, job->dtype, stored, value, n);
+    if (scale) *scale = step;
     return TAMIS_OK;
 }
 
@@ -120,25 +123,25 @@ static void project(const tamis__factors *factors, const tamis__gradient_job *jo
 
 tamis_status tamis__whole_rows(const tamis__factors *factors, const tamis__gradient_job *job,
                                uint32_t k, uint64_t first, uint64_t rows, void *scratch,
-                               void *stored, float *norm, tamis_error *err)
+                               const tamis__row_block *block, tamis_error *err)
 {
     pieces p = cut(job, scratch);
     size_t row_bytes = (size_t)job->stored * tamis_dtype_size(job->dtype);
     uint64_t most = job->projector ? PROJECTED_ROWS : 1;
     for (uint64_t at = 0; at < rows; at += most) {
         uint64_t n = rows - at < most ? rows - at : most;
-        /* Here, since a sign would hide what is not finite. */
-        for (uint64_t i = 0; i < n; i++)
-            TAMIS_TRY(tamis__gradient_finite(factors, job, k, first + at + i, err));
+        /* A sign would hide what is not finite. */
+        for (uint64_t i = at; i < at + n; i++)
+            TAMIS_TRY(tamis__gradient_norm(factors, job, k, first + i, &block->norm[i], err));
         if (job->projector)
             project(factors, job, k, first + at, n, &p);
         else
             fill(factors, job, k, first + at, 0, job->columns, p.value);
-        for (uint64_t i = 0; i < n; i++) {
-            const float *value = job->projector ? p.out + i * job->stored : p.value;
-            TAMIS_TRY(store_row(job, k, first + at + i, value,
-                                (char *)stored + (at + i) * row_bytes, &norm[at + i], err));
-        }
+        for (uint64_t i = at; i < at + n; i++)
+            TAMIS_TRY(store_row(job, k, first + i,
+                                job->projector ? p.out + (i - at) * job->stored : p.value,
+                                (char *)block->stored + i * row_bytes,
+                                block->scale ? &block->scale[i] : NULL, &block->norm[i], err));
     }
     return TAMIS_OK;
 }
