@@ -182,6 +182,10 @@ typedef struct tamis_gradient_params {
     uint64_t moments_step; /**< steps the moments are of, > 0; not given: metadata key `step` of the
                                 moments' file, its tensors "<parameter>.step", or the checkpoint's
                                 step */
+    /** Store rows, directions too, projected at random to fewer columns: `kind`, `seed` and `to` must
+     *  be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most `to`. The
+     *  store then has one layer, "projected". NULL = rows are stored whole */
+    const tamis_projection *projection;
 } tamis_gradient_params;
 
 /** Gradients of each row's loss (summed, never averaged) or margin with respect to the chosen
@@ -190,7 +194,8 @@ typedef struct tamis_gradient_params {
  *  Errors: those of tamis_store_writer_open() and _append(), ARG (no such layer or checkpoint),
  *  SHAPE (columns, classes or, where both have them, names of features differ from the model's),
  *  FORMAT (no labels, moments of other layers or shapes, squares below zero), CANCELLED, and ARG
- *  when a direction has no moments to be made with or is given parameters it does not depend on.
+ *  when a direction has no moments to be made with or is given parameters it does not depend on, or
+ *  a projection does not fit.
  *  Complexity: 4 flops per parameter, row and checkpoint, and one write of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model,
                                                        tamis_context *context,

@@ -30,6 +30,12 @@ typedef struct tamis__gradient_job {
     tamis__projector *projector; /* NULL = rows are not projected */
 } tamis__gradient_job;
 
+/* Errors as tamis_gradients(). The parameters are not looked at later. */
+tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *model,
+                             tamis_context *context, const tamis_data *data,
+                             const tamis_gradient_params *params, tamis_error *err);
+void tamis__job_fini(tamis__gradient_job *job);
+
 /* Must a row be there as f32 before it is stored? The outer products of a gradient go straight into
  * a float type. */
 static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)

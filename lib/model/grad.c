@@ -262,6 +262,18 @@ static tamis_status write_waves(gradient_run *run, tamis_error *err)
     return tamis_store_writer_commit(&run->writer, err);
 }
 
+static tamis_projection projection_of(const tamis__projector *projector)
+{
+    const tamis__projection_spec *spec = tamis__projector_spec(projector);
+    return (tamis_projection){
+        .kind = tamis__projection_name(spec->kind),
+        .seed = spec->seed,
+        .from = spec->from,
+        .to = spec->to,
+        .nonzeros = (uint32_t)spec->nonzeros,
+    };
+}
+
 static tamis_status write_store(const tamis__gradient_job *job, const tamis_gradient_params *params,
                                 tamis_error *err)
 {
@@ -282,6 +294,14 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
         .function = tamis__function_name(job->function),
         .direction = tamis__direction_name(job->direction),
     };
+    tamis_layer projected = {.name = "projected", .out = 1, .in = job->stored};
+    tamis_projection projection = {0};
+    if (job->projector) {
+        projection = projection_of(job->projector);
+        spec.projection = &projection;
+        spec.layer = &projected;
+        spec.layers = 1;
+    }
     gradient_run run = {.job = job, .threads = tamis_context_threads(job->context)};
     TAMIS_TRY(tamis_store_writer_open(&run.writer, job->context, &spec, err));
     run.chunk = tamis__store_writer_chunk_rows(run.writer);
@@ -293,67 +313,13 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     return status;
 }
 
-/* The chosen layers side by side, and the chosen checkpoints. */
-static tamis_status choose(tamis__gradient_job *job, const tamis_gradient_params *params,
-                           tamis_error *err)
-{
-    const tamis_model_info *info = tamis_model_info_get(job->model);
-    TAMIS_TRY(tamis__choose_layers(&job->layers, info, params->layers, err));
-    TAMIS_TRY(tamis__choose_checkpoints(&job->checkpoints, info, params->checkpoints, err));
-    job->layer = tamis__calloc(job->layers.items, sizeof *job->layer);
-    job->checkpoint = tamis__calloc(job->checkpoints.items, sizeof *job->checkpoint);
-    if (!job->layer || !job->checkpoint)
-        return tamis__fail_memory(err, "a list of layers", job->layers.items * sizeof *job->layer);
-    for (uint32_t i = 0; i < job->layers.items; i++) {
-        job->layer[i] = info->layer[job->layers.item[i]];
-        job->layer[i].first_column = job->columns;
-        job->columns += tamis_layer_columns(&job->layer[i]);
-    }
-    job->stored = job->columns;
-    for (uint32_t k = 0; k < job->checkpoints.items; k++)
-        job->checkpoint[k] = info->checkpoint[job->checkpoints.item[k]];
-    return TAMIS_OK;
-}
-
-static tamis_status get_moments(tamis__gradient_job *job, const tamis_gradient_params *params,
-                                tamis_error *err)
-{
-    tamis__moments_plan plan = {
-        .model = job->model,
-        .layers = &job->layers,
-        .checkpoints = &job->checkpoints,
-        .layer = job->layer,
-        .columns = job->columns,
-        .params = params,
-    };
-    return tamis__moments_init(&job->moments, &plan, job->context, err);
-}
-
 tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
                              const tamis_data *data, const tamis_gradient_params *params,
                              tamis_error *err)
 {
-    tamis__gradient_job job = {
-        .model = model,
-        .data = data,
-        .context = context,
-        .dtype = params->dtype,
-        .classes = model->info.classes,
-        .function = params->function,
-        .direction = params->direction,
-    };
-    if ((unsigned)params->function > TAMIS_FUNCTION_MARGIN)
-        return tamis__fail(err, TAMIS_ERR_ARG, "no such function to differentiate");
-    if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
-    TAMIS_TRY(tamis__model_data_check(model, data, err));
-    tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
-    tamis_status status = choose(&job, params, err);
-    if (status == TAMIS_OK) status = get_moments(&job, params, err);
-    if (status == TAMIS_OK) status = write_store(&job, params, err);
-    tamis__moments_fini(&job.moments);
-    tamis__choice_fini(&job.layers);
-    tamis__choice_fini(&job.checkpoints);
-    free(job.layer);
-    free(job.checkpoint);
+    tamis__gradient_job job;
+    TAMIS_TRY(tamis__job_init(&job, model, context, data, params, err));
+    tamis_status status = write_store(&job, params, err);
+    tamis__job_fini(&job);
     return status;
 }
