@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "data_args.h"
+#include "form_arg.h"
 #include "names.h"
 #include "report.h"
 #include "store_args.h"
@@ -17,8 +18,8 @@ typedef struct grad_args {
     data_args data;
     store_args store;
     const char *model, *layers, *checkpoints;
-    int activation, form, function, direction;
-    const char *moments;
+    int activation, function, direction;
+    const char *moments, *form;
     double moments_step, beta1, beta2, epsilon; /* NaN = not given */
 } grad_args;
 
@@ -26,6 +27,7 @@ static const grad_args defaults = {
     .activation = -1,
     .data.labels = "true",
     .checkpoints = "all",
+    .form = "full",
     .moments_step = (double)NAN,
     .beta1 = (double)NAN,
     .beta2 = (double)NAN,
@@ -35,7 +37,6 @@ static const grad_args defaults = {
 #define AT(field) offsetof(grad_args, field)
 
 static const char *const activation_names[] = {"relu", "tanh", "gelu", NULL};
-static const char *const form_names[] = {"full", NULL};
 /* By tamis_function and tamis_direction. */
 static const char *const function_names[] = {"loss", "margin", NULL};
 static const char *const direction_names[] = {"gradient",  "sign",          "adam",
@@ -140,10 +141,14 @@ static const opt options[] = {
      .fallback = "the model's, or 1e-8"},
     {.name = "form",
      .value = "FORM",
-     .help = "how gradients are stored",
-     .type = OPT_CHOICE,
+     .help = "full, or projected:K to K columns at random",
+     .type = OPT_STRING,
      .at = AT(form),
-     .choices = form_names,
+     .more =
+         "projected:K[,kind=sparse|rademacher][,nonzeros=S]: dot products are kept in the mean. "
+         "sparse, the usual kind, has S entries in each column of its matrix, 2 when nothing is "
+         "said; rademacher none that is zero. The matrix comes from --seed. Stores that are to "
+         "meet must be projected alike.",
      .section = "Store"},
     STORE_OPTIONS(AT(store)),
 };
@@ -249,6 +254,9 @@ static tamis_status make(session *s, const grad_args *args, made *m, tamis_error
     data_args from = args->data;
     if (!strcmp(from.labels, "true")) from.labels = NULL;
     TRY(data_check_labels(&from, err));
+    bool projected = false;
+    tamis_projection projection;
+    TRY(form_parse(args->form, args->common.seed, &projected, &projection, err));
     TRY(session_add_input(s, "model", args->model, err));
     TRY(data_add_inputs(s, &from, err));
     TRY(add_moments(s, &m->moments, args->moments, err));
@@ -262,6 +270,7 @@ static tamis_status make(session *s, const grad_args *args, made *m, tamis_error
         .force = args->common.force,
         .resume = args->store.resume,
     };
+    if (projected) params.projection = &projection;
     TRY(fill_direction(args, &m->moments, &params, err));
     const char *activation = args->activation < 0 ? NULL : activation_names[args->activation];
     TRY(tamis_model_load(&m->model, s->context, args->model, activation, err));
@@ -309,6 +318,9 @@ const command cmd_grad = {
         "tamis grad --model model.h5 --data train.csv --label class --dtype bf16 -o train.h5\n"
         "# the steps that Adam would make, for LESS\n"
         "tamis grad --model model.h5 --data train.csv --label class --direction adam -o train.h5\n"
+        "# for many or wide rows: 4,096 columns of a byte each\n"
+        "tamis grad --model model.h5 --data train.csv --label class --form projected:4096 "
+        "--dtype i8 -o train.h5\n"
         "# weights made elsewhere\n"
         "tamis grad --model w.safetensors --activation tanh --data x.npy --labels y.npy -o "
         "train.h5",

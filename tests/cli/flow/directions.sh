@@ -1,5 +1,5 @@
 #!/bin/sh
-# Directions and the margin: recorded, the same at any number of threads and after --resume, and as TRAK has them.
+# Directions, projections and the margin: recorded, the same at any number of threads and after --resume.
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck source=tests/cli/common.sh
 . "$LIB"
@@ -31,6 +31,15 @@ rm many/00001.h5
 make second-moment 2>&1 | grep -c 'cannot resume'
 make adam
 for shard in whole/*; do cmp "$shard" "many/${shard#whole/}"; done
+
+# Projected, in bytes: the same at any number of threads; another seed is another matrix.
+for run in 1:0 3:0 1:4; do
+    quiet grad --model model.h5 --data train.csv --label class --direction adam --form projected:8,nonzeros=1 \
+        --dtype i8 --threads "${run%:*}" --seed "${run#*:}" -o "projected-$run.h5"
+done
+same projected-1:0.h5 projected-3:0.h5
+cmp -s projected-1:0.h5 projected-1:4.h5 || echo other
+tamis inspect projected-1:4.h5 | grep -E '^(function|direction|projection|layer 0|option form|option seed)'
 
 # The first 40 gradients of the margin, over the root of the parameters, are those of TRAK.
 ekfac=$DATA/reference/ekfac
