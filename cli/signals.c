@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
+
 /* More than the library ever has open at once; those beyond are left behind by a second signal. */
 #define MAX_TEMPORARIES 64
 
@@ -34,19 +36,30 @@ static void die_of(int number)
     raise(number);
 }
 
-static void on_fatal(int number)
+static void remove_temporaries(void)
 {
     for (int i = 0; i < MAX_TEMPORARIES; i++)
         if (atomic_load(&listed[i])) unlink(temporary[i]);
+}
+
+static void on_fatal(int number)
+{
+    remove_temporaries();
     die_of(number);
 }
 
-/* Inputs are mapped: a file cut short while it is read shows up as this signal. */
-static void on_bus(int number)
+/* Inputs are mapped: where a file was cut short since it was looked at, touching its end comes here.
+ * That is a failure like any other, with its message and its exit status. Only async-signal-safe
+ * calls. */
+static void on_bus(int number, siginfo_t *info, void *where)
 {
-    static const char message[] = "tamis: an input file was cut short while it was being read\n";
-    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) on_fatal(number);
-    on_fatal(number);
+    static const char message[] = "tamis: an input was cut short while it was read\n";
+    (void)where;
+    if (info->si_code <= 0) on_fatal(number); /* sent by a process */
+    remove_temporaries();
+    ssize_t told = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)told; /* whether it was read changes nothing */
+    _exit(EXIT_FAILED);
 }
 
 static void on_signal(int number)
@@ -60,7 +73,10 @@ void signals_install(void)
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
         if (handled[i] == SIGPIPE) action.sa_handler = on_fatal;
-        if (handled[i] == SIGBUS) action.sa_handler = on_bus;
+        if (handled[i] == SIGBUS) {
+            action.sa_flags = SA_SIGINFO;
+            action.sa_sigaction = on_bus;
+        }
         sigemptyset(&action.sa_mask);
         /* nohup and shells that start background jobs ignore signals on purpose. */
         if (sigaction(handled[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;

@@ -21,7 +21,10 @@ extern const char *const store_dtype_names[];
      .help = "how numbers are stored",                                                             \
      .type = OPT_CHOICE,                                                                           \
      .at = (base) + offsetof(store_args, dtype),                                                   \
-     .choices = store_dtype_names},                                                                \
+     .choices = store_dtype_names,                                                                 \
+     .more =                                                                                       \
+         "All but f32 round every value; norms are kept as they were before. i8 has one scale "    \
+         "for each row."},                                                                         \
         {.name = "shard-rows",                                                                     \
          .value = "N",                                                                             \
          .help = "make the output a directory of files with N rows each; 0 = one file",            \

@@ -311,6 +311,12 @@ static tamis_status write_fully(tamis__output *output, const unsigned char *byte
     while (size > 0) {
         ssize_t put = tamis__fault_io() ? -1 : write(output->fd, bytes, size);
         if (put < 0 && errno == EINTR) continue;
+        /* Bytes that are written from where an input is mapped. */
+        if (put < 0 && errno == EFAULT)
+            return tamis__fail(err, TAMIS_ERR_IO,
+                               "cannot write '%s': the input that it is copied from was cut short "
+                               "while it was read",
+                               strcmp(output->path, "-") ? output->path : "standard output");
         if (put < 0) {
             const char *name = strcmp(output->path, "-") ? output->path : "standard output";
             return tamis__fail_errno(err, "cannot write '%s'", name);

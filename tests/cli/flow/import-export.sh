@@ -16,6 +16,13 @@ for dtype in f16 bf16; do
     quiet export $dtype.h5 --what gradient -o $dtype.npy
     same rows.npy $dtype.npy
 done
+# What has been rounded to bytes once stays as it is.
+quiet import npy --rows "$ekfac/X_train.npy" --dtype i8 -o i8.h5
+quiet export i8.h5 --what gradient -o i8.npy
+quiet import npy --rows i8.npy --dtype i8 --shard-rows 30 -o again
+quiet export again --what gradient -o again.npy
+same i8.npy again.npy
+tamis inspect again | facts dtype columns shards
 # Two checkpoints; shards.
 quiet import npy --rows "$ekfac/X_test.npy" --learning-rate 0.5 --rows "$ekfac/X_test.npy" \
     --learning-rate 0.25 --shard-rows 20 -o shards

@@ -285,11 +285,12 @@ END_TEST
 
 /* --- types ------------------------------------------------------------------------------------ */
 
-/* 16-bit rows are the f32 rows rounded; norms are those before rounding. */
+/* Narrow rows are the f32 rows rounded, each by itself; norms are those before rounding. */
 START_TEST(test_types)
 {
     tamis_error err = {0};
-    tamis_dtype dtype = _i ? TAMIS_BF16 : TAMIS_F16;
+    static const tamis_dtype dtypes[] = {TAMIS_F16, TAMIS_BF16, TAMIS_I8};
+    tamis_dtype dtype = dtypes[_i];
     tamis_model *model = fixture_model(&specs[0]);
     tamis_data *data = fixture_data(300, 5, 3, 9);
     uint64_t columns = tamis_model_info_get(model)->parameters;
@@ -301,8 +302,12 @@ START_TEST(test_types)
     for (uint32_t k = 0; k < 2; k++) {
         float *a = read_rows(full, k), *b = read_rows(half, k);
         uint16_t *stored = calloc(300 * columns, sizeof *stored);
-        tamis__narrow(&kernels, dtype, stored, a, 300 * columns);
-        tamis__widen(&kernels, dtype, a, stored, 300 * columns);
+        for (uint64_t i = 0; i < 300; i++) {
+            float *row = a + i * columns;
+            float scale = tamis__narrow(&kernels, dtype, stored, row, columns);
+            tamis__widen(&kernels, dtype, row, stored, columns);
+            for (uint64_t j = 0; j < columns; j++) row[j] *= scale;
+        }
         ck_assert_mem_eq(a, b, 300 * columns * sizeof *a);
         const float *x = NULL, *y = NULL;
         ck_ok(tamis_store_norms(full, k, &x, &err));
@@ -366,16 +371,17 @@ static tamis_model *long_model(void)
 
 START_TEST(test_same_bytes_any_threads)
 {
+    tamis_dtype dtype = _i ? TAMIS_I8 : TAMIS_BF16;
     static const unsigned threads[] = {2, 3, 7};
     tamis_model *model = _i ? long_model() : fixture_model(&specs[0]);
     tamis_data *data = _i ? fixture_data(700, 64, 3, 3) : fixture_data(5000, 5, 3, 3);
     tamis_context *with = fixture_context(1);
-    write_store(model, with, data, (tamis_gradient_params){.path = "one.h5", .dtype = TAMIS_BF16});
+    write_store(model, with, data, (tamis_gradient_params){.path = "one.h5", .dtype = dtype});
     tamis_context_destroy(&with);
     for (size_t i = 0; i < 3; i++) {
         with = fixture_context(threads[i]);
         write_store(model, with, data,
-                    (tamis_gradient_params){.path = "many.h5", .dtype = TAMIS_BF16, .force = true});
+                    (tamis_gradient_params){.path = "many.h5", .dtype = dtype, .force = true});
         assert_same_file("one.h5", "many.h5");
         tamis_context_destroy(&with);
     }
@@ -578,7 +584,7 @@ START_TEST(test_failures)
     tamis_error err = {0};
     tamis_model *model = fixture_model(&specs[0]);
     tamis_data *data = fixture_data(300, 5, 3, 9);
-    tamis_gradient_params params = {.path = "g.h5", .dtype = TAMIS_BF16, .layers = "1-2"};
+    tamis_gradient_params params = {.path = "g.h5", .dtype = TAMIS_I8, .layers = "1-2"};
     long n = 0;
     for (; n < 10000; n++) {
         err = (tamis_error){0};
@@ -614,7 +620,7 @@ int main(void)
     tcase_add_loop_test(tc, test_rows_against_differences, 0, (int)(sizeof specs / sizeof *specs));
     tcase_add_loop_test(tc, test_example_columns, 0, 2);
     tcase_add_test(tc, test_reference_scores);
-    tcase_add_loop_test(tc, test_types, 0, 2);
+    tcase_add_loop_test(tc, test_types, 0, 3);
     tcase_add_test(tc, test_overflow);
     tcase_add_loop_test(tc, test_same_bytes_any_threads, 0, 2);
     tcase_add_test(tc, test_same_bytes_any_memory);

@@ -74,7 +74,7 @@ static const shape shapes[] = {
     {1, 1, 1, 1, TAMIS_F32},       {257, 19, 65, 3, TAMIS_F32},    {257, 19, 65, 3, TAMIS_F16},
     {257, 19, 65, 3, TAMIS_BF16},  {1, 1025, 1, 2, TAMIS_F32},     {600, 1024, 64, 1, TAMIS_F32},
     {300, 2500, 3, 2, TAMIS_F16},  {255, 1023, 66, 1, TAMIS_BF16}, {256, 40, 130, 2, TAMIS_F32},
-    {20, 30000, 70, 1, TAMIS_F32},
+    {20, 30000, 70, 1, TAMIS_F32}, {257, 19, 65, 3, TAMIS_I8},     {300, 2500, 3, 2, TAMIS_I8},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
