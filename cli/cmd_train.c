@@ -149,6 +149,8 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .at = AT(optimizer),
      .choices = optimizer_names,
+     .more = "adam keeps its moments in the model, with the weights of every checkpoint, for "
+             "tamis grad --direction; the file is three times as large.",
      .section = "Training"},
     {.name = "epochs",
      .value = "N",

@@ -32,7 +32,9 @@ typedef struct tamis_model_info {
     const char *const *class_name;   /**< [classes], or NULL (weights from safetensors) */
     const char *const *feature_name; /**< [inputs], or NULL (no names in the source) */
     const float *mean, *scale; /**< [inputs] standardisation: (x - mean) / scale; NULL = none */
-    const char *provenance;    /**< JSON text; "{}" when absent */
+    bool moments;              /**< trained by Adam, whose moments are kept at every checkpoint */
+    double beta1, beta2, epsilon; /**< Adam's constants when there are moments, else 0 */
+    const char *provenance;       /**< JSON text; "{}" when absent */
 } tamis_model_info;
 
 /** The facts of a model; owned by it and valid until it is freed. Never NULL. Thread-safe. */
@@ -45,6 +47,13 @@ TAMIS_API void tamis_model_free(tamis_model **model);
  *  Owned by the model. NULL when out of range. Thread-safe. */
 TAMIS_API const float *tamis_model_weights(const tamis_model *model, uint32_t checkpoint,
                                            uint32_t layer);
+
+/** Adam's moments of a layer at a checkpoint, after its `step` steps: the running means of the
+ *  mini-batch gradients (with weight decay) and of their squares, not corrected for their start at
+ *  0, each [out, in + bias] as the weights. Owned by the model. False, and nothing is set, when the
+ *  model has none or when out of range. Thread-safe. */
+TAMIS_API bool tamis_model_moments(const tamis_model *model, uint32_t checkpoint, uint32_t layer,
+                                   const float **ret_first, const float **ret_second);
 
 /** How weights are moved: stochastic gradient descent with momentum, or Adam. */
 typedef enum tamis_optimizer { TAMIS_SGD = 0, TAMIS_ADAM = 1 } tamis_optimizer;
@@ -117,6 +126,37 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_save(const tamis_model *model
                                                         tamis_context *context, const char *path,
                                                         bool force, tamis_error *err);
 
+/** What is differentiated, row by row. */
+typedef enum tamis_function {
+    TAMIS_FUNCTION_LOSS = 0,  /**< cross-entropy; its gradient points where the loss grows */
+    TAMIS_FUNCTION_MARGIN = 1 /**< logit of the label minus logsumexp of the other logits (Park et
+                                   al. 2023, TRAK); its gradient points where the row
+                                   is learnt better: loss gradient = -(1 - probability) x this */
+} tamis_function;
+
+/** What becomes of the gradient g of a row, value by value, with m and v Adam's moments at the
+ *  checkpoint and t the steps they are of. */
+typedef enum tamis_direction {
+    TAMIS_DIRECTION_GRADIENT = 0, /**< g */
+    TAMIS_DIRECTION_SIGN = 1,     /**< 1, 0 or -1 */
+    /** Adam's next step if g were the next gradient (Xia et al. 2024, LESS):
+     *  m' = beta1 m + (1 - beta1) g;  v' = beta2 v + (1 - beta2) g^2;
+     *  (m' / (1 - beta1^(t+1))) / (sqrt(v' / (1 - beta2^(t+1))) + epsilon) */
+    TAMIS_DIRECTION_ADAM = 2,
+    /** m' / sqrt(v' + epsilon): what the released code of LESS computes */
+    TAMIS_DIRECTION_ADAM_LESS = 3,
+    /** g / (sqrt(v / (1 - beta2^t)) + epsilon) (Chang et al. 2024, TrackStar) */
+    TAMIS_DIRECTION_SECOND_MOMENT = 4
+} tamis_direction;
+
+/** Bits of tamis_gradient_params.given. */
+enum {
+    TAMIS_GIVEN_BETA1 = 1 << 0,
+    TAMIS_GIVEN_BETA2 = 1 << 1,
+    TAMIS_GIVEN_EPSILON = 1 << 2,
+    TAMIS_GIVEN_STEP = 1 << 3
+};
+
 /** What per-example gradients to store. Zero-initialise. */
 typedef struct tamis_gradient_params {
     const char *path;        /**< store to write; required */
@@ -127,14 +167,35 @@ typedef struct tamis_gradient_params {
     uint64_t shard_rows;     /**< as tamis_store_spec */
     bool force, resume;      /**< as tamis_store_spec */
     const char *provenance;  /**< JSON text; NULL = "{}" */
+    tamis_function function; /**< default the loss */
+    tamis_direction direction; /**< default the gradient itself */
+    /** [moment_files] safetensors files of moments, one for each chosen checkpoint or one for all;
+     *  none = those of the model. A file has tensors `exp_avg` and `exp_avg_sq` of every weight and
+     *  bias, as "layers.N.weight.exp_avg" or by position, "0.exp_avg" being that of weight 0, then
+     *  bias 0 where there is one, weight 1 ...; [out, in] for weights, [out] for biases */
+    const char *const *moments;
+    uint32_t moment_files; /**< entries of moments; 0 = those of the model */
+    unsigned given;        /**< TAMIS_GIVEN_*: which of the next four count. One that the direction
+                                does not depend on is an error */
+    double beta1, beta2, epsilon; /**< betas in [0, 1), epsilon > 0; not given: the model's, or 0.9,
+                                       0.999 and 1e-8 */
+    uint64_t moments_step; /**< steps the moments are of, > 0; not given: metadata key `step` of the
+                                moments' file, its tensors "<parameter>.step", or the checkpoint's
+                                step */
+    /** Store rows, directions too, projected at random to fewer columns: `kind`, `seed` and `to` must
+     *  be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most `to`. The
+     *  store then has one layer, "projected". NULL = rows are stored whole */
+    const tamis_projection *projection;
 } tamis_gradient_params;
 
-/** Gradients of the cross-entropy of each row (summed, never averaged) with respect to the chosen
- *  layers, at every chosen checkpoint, with loss, margin (logit of the label minus logsumexp of
- *  the others) and class probabilities beside them.
+/** Gradients of each row's loss (summed, never averaged) or margin with respect to the chosen
+ *  layers, or directions made of them, at every chosen checkpoint, with loss, margin (logit of the
+ *  label minus logsumexp of the others) and class probabilities beside them.
  *  Errors: those of tamis_store_writer_open() and _append(), ARG (no such layer or checkpoint),
  *  SHAPE (columns, classes or, where both have them, names of features differ from the model's),
- *  FORMAT (no labels), CANCELLED.
+ *  FORMAT (no labels, moments of other layers or shapes, squares below zero), CANCELLED, and ARG
+ *  when a direction has no moments to be made with or is given parameters it does not depend on, or
+ *  a projection does not fit.
  *  Complexity: 4 flops per parameter, row and checkpoint, and one write of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_gradients(const tamis_model *model,
                                                        tamis_context *context,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/reference.h"
+#include "kernels/sketch.h"
 
 void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu)
 {
@@ -21,6 +22,7 @@ void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu)
     };
     tamis__kernels_init_x86(ret_kernels, cpu);
     tamis__kernels_init_i8(ret_kernels, cpu);
+    tamis__kernels_init_sketch(ret_kernels, cpu);
 }
 
 void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in,

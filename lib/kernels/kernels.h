@@ -31,6 +31,14 @@ typedef struct tamis__kernels {
     /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added
      * pairwise at the end: the same bits in every version. NaN or infinity when a value is. */
     double (*sum_squares)(const float *in, size_t n);
+    /* A sparse projection, 16 values at a time: out[start[g] + i] += +-in[16 g + i], minus where bit
+     * i of minus[g] is set, for g in ascending order. Groups of outputs may overlap; `in` may not
+     * overlap them. Memory from `ahead` on, as long as `in`, is asked for early; NULL = none. The
+     * same bits in every version. */
+    void (*scatter_signed)(float *out, const float *in, const uint32_t *start,
+                           const uint16_t *minus, size_t groups, const float *ahead);
+    /* out[64 r + i] = -1 where bit i of minus[r] is set, else 1. */
+    void (*expand_signs)(float *out, const uint64_t *minus, size_t n);
 } tamis__kernels;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */

@@ -48,7 +48,6 @@ static void outer_product(const tamis__kernels *kernels, tamis_dtype dtype,
     size_t in = tamis__input_stride(layer), out = (size_t)layer->out,
            at = (size_t)layer->first_column;
     switch (dtype) {
-    case TAMIS_I8: /* as f32, and rounded when the row is whole */
     case TAMIS_F32:
         for (size_t o = 0; o < out; o++)
             kernels->scale_f32((float *)stored + at + o * in, input, delta[o], in);
@@ -61,6 +60,7 @@ static void outer_product(const tamis__kernels *kernels, tamis_dtype dtype,
         for (size_t o = 0; o < out; o++)
             kernels->scale_bf16((uint16_t *)stored + at + o * in, input, delta[o], in);
         break;
+    case TAMIS_I8: break; /* made in f32: see whole.c */
     }
 }
 
@@ -72,56 +72,87 @@ static void id_text(const tamis_data *data, uint64_t row, char *buffer, size_t s
     if (data->id_number) snprintf(buffer, size, " (id %" PRIu64 ")", data->id_number[row]);
 }
 
-static tamis_status not_stored(const tamis__gradient_job *job, uint32_t k, uint64_t row,
-                               bool finite, tamis_error *err)
+tamis_status tamis__row_refused(const tamis__gradient_job *job, const char *what, uint32_t k,
+                                uint64_t row, bool too_large, tamis_error *err)
 {
     char id[300];
     id_text(job->data, row, id, sizeof id);
     uint32_t checkpoint = job->checkpoints.item[k];
-    if (!finite)
+    if (!too_large)
         return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                           "checkpoint %" PRIu32 ", row %" PRIu64 "%s: the gradient is not finite",
-                           checkpoint, row, id);
+                           "checkpoint %" PRIu32 ", row %" PRIu64 "%s: the %s is not finite",
+                           checkpoint, row, id, what);
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
                        "checkpoint %" PRIu32 ", row %" PRIu64
-                       "%s: the gradient is too large for %s: store %s",
-                       checkpoint, row, id, tamis_dtype_name(job->dtype),
+                       "%s: the %s is too large for %s: store %s",
+                       checkpoint, row, id, what, tamis_dtype_name(job->dtype),
                        job->dtype == TAMIS_F16 ? "f32 or bf16" : "f32");
 }
 
-static tamis_status expand_row(const tamis__factors *factors, const tamis__gradient_job *job,
-                               uint32_t k, uint64_t row, void *stored, float *ret_norm,
-                               tamis_error *err)
+bool tamis__row_overflows(tamis_dtype dtype, const float *value, size_t n)
+{
+    return largest(value, n) >= overflow_at(dtype);
+}
+
+/* Norm of a row's gradient and its largest value, without making it. */
+static tamis_status measure(const tamis__factors *factors, const tamis__gradient_job *job,
+                            uint32_t k, uint64_t row, float *ret_norm, float *ret_top,
+                            tamis_error *err)
 {
     double squares = 0.0;
     float top = 0.0f;
     for (uint32_t i = 0; i < job->layers.items; i++) {
         const tamis_layer *layer = &job->layer[i];
         size_t block = (size_t)k * job->layers.items + i;
-        const float *input = factors->input[block] +
-                             (row - factors->first) * tamis__input_stride(layer);
-        const float *delta = factors->delta[block] + (row - factors->first) * layer->out;
+        uint64_t at = row - factors->first;
         float block_top = 0.0f;
-        squares += block_norm(job, layer, input, delta, &block_top);
+        squares += block_norm(job, layer, factors->input[block] + at * tamis__input_stride(layer),
+                              factors->delta[block] + at * layer->out, &block_top);
         top = block_top > top ? block_top : top;
-        outer_product(&job->kernels, job->dtype, layer, input, delta, stored);
     }
     float norm = (float)sqrt(squares);
-    if (!isfinite(norm)) return not_stored(job, k, row, false, err);
-    if (top >= overflow_at(job->dtype)) return not_stored(job, k, row, true, err);
+    if (!isfinite(norm)) return tamis__row_refused(job, "gradient", k, row, false, err);
+    *ret_norm = norm;
+    *ret_top = top;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__gradient_norm(const tamis__factors *factors, const tamis__gradient_job *job,
+                                  uint32_t k, uint64_t row, float *ret_norm, tamis_error *err)
+{
+    float top = 0.0f;
+    return measure(factors, job, k, row, ret_norm, &top, err);
+}
+
+static tamis_status expand_row(const tamis__factors *factors, const tamis__gradient_job *job,
+                               uint32_t k, uint64_t row, void *stored, float *ret_norm,
+                               tamis_error *err)
+{
+    float norm = 0.0f, top = 0.0f;
+    TAMIS_TRY(measure(factors, job, k, row, &norm, &top, err));
+    if (top >= overflow_at(job->dtype))
+        return tamis__row_refused(job, "gradient", k, row, true, err);
+    for (uint32_t i = 0; i < job->layers.items; i++) {
+        const tamis_layer *layer = &job->layer[i];
+        size_t block = (size_t)k * job->layers.items + i;
+        uint64_t at = row - factors->first;
+        outer_product(&job->kernels, job->dtype, layer,
+                      factors->input[block] + at * tamis__input_stride(layer),
+                      factors->delta[block] + at * layer->out, stored);
+    }
     *ret_norm = norm;
     return TAMIS_OK;
 }
 
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
                                    uint32_t k, uint64_t first, uint64_t rows, void *scratch,
-                                   void *stored, float *scale, float *norm, tamis_error *err)
+                                   const tamis__row_block *block, tamis_error *err)
 {
-    size_t row_bytes = (size_t)job->columns * tamis_dtype_size(job->dtype);
-    for (uint64_t i = 0; i < rows; i++) {
-        void *row = (char *)stored + i * row_bytes;
-        TAMIS_TRY(expand_row(factors, job, k, first + i, scale ? scratch : row, &norm[i], err));
-        if (scale) scale[i] = tamis__narrow(&job->kernels, job->dtype, row, scratch, job->columns);
-    }
+    if (tamis__job_whole_rows(job))
+        return tamis__whole_rows(factors, job, k, first, rows, scratch, block, err);
+    size_t row_bytes = (size_t)job->stored * tamis_dtype_size(job->dtype);
+    for (uint64_t i = 0; i < rows; i++)
+        TAMIS_TRY(expand_row(factors, job, k, first + i, (char *)block->stored + i * row_bytes,
+                             &block->norm[i], err));
     return TAMIS_OK;
 }

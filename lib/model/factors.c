@@ -118,6 +118,7 @@ static tamis_status compute_group(void *arg, uint64_t item, unsigned slot, unsig
     tamis__batch_load(batch, &network, job->data, NULL, row, rows);
     TAMIS_TRY(tamis__forward(batch, &network, err));
     (void)tamis__cross_entropy(batch, &network, 1.0f);
+    if (job->function == TAMIS_FUNCTION_MARGIN) tamis__margin_delta(batch, &network);
     TAMIS_TRY(tamis__backward(batch, &network, job->layers.item[0], err));
     keep(c, batch, k, at);
     return TAMIS_OK;

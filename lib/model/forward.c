@@ -61,6 +61,32 @@ double tamis__cross_entropy(tamis__batch *batch, const tamis__network *network, 
     return sum;
 }
 
+/* d margin / d logit: 1 for the label, minus the softmax among the others. Those odds come from the
+ * logits themselves: the loss's delta over 1 - p would have no digits left for a row learnt well. */
+static void row_margin_delta(const float *logit, size_t classes, size_t label, float *delta)
+{
+    double top = -HUGE_VAL, sum = 0.0;
+    for (size_t c = 0; c < classes; c++)
+        if (c != label && !((double)logit[c] <= top)) top = (double)logit[c];
+    for (size_t c = 0; c < classes; c++)
+        if (c != label) sum += exp((double)logit[c] - top);
+    for (size_t c = 0; c < classes; c++)
+        delta[c] = c == label ? 1.0f : (float)-(exp((double)logit[c] - top) / sum);
+}
+
+void tamis__margin_delta(tamis__batch *batch, const tamis__network *network)
+{
+    size_t classes = (size_t)tamis__network_classes(network);
+    uint32_t last = network->layers - 1;
+    for (size_t i = 0; i < batch->rows; i++) {
+        float *delta = batch->delta[last] + i * classes;
+        row_margin_delta(batch->output[last] + i * classes, classes, (size_t)batch->label[i],
+                         delta);
+        /* As for the loss: an infinite logit is an overflow. */
+        for (size_t c = 0; !isfinite(batch->margin[i]) && c < classes; c++) delta[c] = NAN;
+    }
+}
+
 tamis_status tamis__backward(tamis__batch *batch, const tamis__network *network, uint32_t lowest,
                              tamis_error *err)
 {

@@ -21,7 +21,6 @@ typedef struct block_buffer {
     void *memory;          /* [checkpoints] of [chunk rows, columns] in the stored type */
     float *norms;          /* [checkpoints] of [chunk rows] */
     float *scales;         /* the same, for i8; NULL otherwise */
-    float *scratch;        /* a row as floats, for i8 */
     const void **gradient; /* [checkpoints] into memory */
     const float **norm;    /* [checkpoints] into norms */
     const float **scale;   /* [checkpoints] into scales, for i8 */
@@ -37,6 +36,7 @@ typedef struct gradient_run {
     block_buffer *buffer;  /* [slots] */
     tamis__batch *batches; /* [threads] */
     unsigned threads;
+    unsigned char *scratch; /* [threads] of tamis__whole_scratch() */
     tamis__factors factors;
     const float **loss, **margin, **probability; /* [checkpoints], handed to the writer */
     uint64_t first, end;                         /* rows of the wave that are to be written */
@@ -46,10 +46,8 @@ typedef struct gradient_run {
 
 static uint64_t block_bytes(const tamis__gradient_job *job, uint64_t chunk)
 {
-    uint64_t row = job->columns * tamis_dtype_size(job->dtype) + sizeof(float);
-    if (job->dtype == TAMIS_I8) /* scales, and a row as floats */
-        return chunk * (row + sizeof(float)) * job->checkpoints.items +
-               job->columns * sizeof(float);
+    uint64_t row = job->stored * tamis_dtype_size(job->dtype) + sizeof(float);
+    if (job->dtype == TAMIS_I8) row += sizeof(float); /* the scale */
     return chunk * row * job->checkpoints.items;
 }
 
@@ -77,7 +75,8 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
     uint64_t rows = round_up(job->data->rows, TAMIS__GROUP_ROWS),
              row_bytes = tamis__factors_row_bytes(job);
     uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
-    uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads;
+    uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads +
+                     tamis__whole_scratch(job) * run->threads + job->moments.bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
                                   "writing gradients", err));
     uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
@@ -101,8 +100,7 @@ static tamis_status buffer_scales(block_buffer *buffer, const gradient_run *run,
     size_t rows = (size_t)run->chunk;
     buffer->scales = tamis__calloc(checkpoints, rows * sizeof(float));
     buffer->scale = tamis__calloc(checkpoints, sizeof *buffer->scale);
-    buffer->scratch = tamis__aligned((size_t)job->columns, sizeof *buffer->scratch);
-    if (!buffer->scales || !buffer->scale || !buffer->scratch)
+    if (!buffer->scales || !buffer->scale)
         return tamis__fail_memory(err, "a block of gradients", block_bytes(job, run->chunk));
     for (uint32_t k = 0; k < checkpoints; k++) buffer->scale[k] = buffer->scales + k * rows;
     return TAMIS_OK;
@@ -112,7 +110,7 @@ static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, t
 {
     const tamis__gradient_job *job = run->job;
     uint32_t checkpoints = job->checkpoints.items;
-    size_t rows = (size_t)run->chunk, bytes = rows * job->columns * tamis_dtype_size(job->dtype);
+    size_t rows = (size_t)run->chunk, bytes = rows * job->stored * tamis_dtype_size(job->dtype);
     buffer->memory = tamis__aligned(checkpoints, bytes);
     buffer->norms = tamis__calloc(checkpoints, rows * sizeof(float));
     buffer->gradient = tamis__calloc(checkpoints, sizeof *buffer->gradient);
@@ -138,6 +136,10 @@ static tamis_status run_init(gradient_run *run, tamis_error *err)
     if (!run->buffer || !run->loss || !run->margin || !run->probability)
         return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->buffer);
     for (unsigned i = 0; i < run->slots; i++) TAMIS_TRY(buffer_init(&run->buffer[i], run, err));
+    uint64_t scratch = tamis__whole_scratch(job);
+    if (scratch) run->scratch = tamis__aligned(run->threads, (size_t)scratch);
+    if (scratch && !run->scratch)
+        return tamis__fail_memory(err, "rows in f32", run->threads * scratch);
     tamis__network network = tamis__model_network(job->model, 0);
     TAMIS_TRY(
         tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
@@ -150,7 +152,6 @@ static void run_fini(gradient_run *run)
         free(run->buffer[i].memory);
         free(run->buffer[i].norms);
         free(run->buffer[i].scales);
-        free(run->buffer[i].scratch);
         free(run->buffer[i].scale);
         free(run->buffer[i].gradient);
         free(run->buffer[i].norm);
@@ -159,6 +160,7 @@ static void run_fini(gradient_run *run)
     free(run->loss);
     free(run->margin);
     free(run->probability);
+    free(run->scratch);
     tamis__batches_free(run->batches, run->threads);
     tamis__factors_fini(&run->factors);
     tamis_store_writer_abort(&run->writer);
@@ -175,20 +177,22 @@ static uint64_t block_rows(const gradient_run *run, uint64_t item, uint64_t *ret
 static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
                                  tamis_error *err)
 {
-    (void)worker;
     gradient_run *run = arg;
     const tamis__gradient_job *job = run->job;
     block_buffer *buffer = &run->buffer[slot];
-    size_t bytes = (size_t)(run->chunk * job->columns) * tamis_dtype_size(job->dtype);
+    size_t bytes = (size_t)(run->chunk * job->stored) * tamis_dtype_size(job->dtype);
     uint64_t first = 0, rows = block_rows(run, item, &first);
+    void *scratch = run->scratch ? run->scratch + worker * tamis__whole_scratch(job) : NULL;
     buffer->digest = 0;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
-        char *stored = (char *)buffer->memory + k * bytes;
-        float *scale = buffer->scales ? buffer->scales + k * run->chunk : NULL;
-        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, buffer->scratch, stored,
-                                        scale, buffer->norms + k * run->chunk, err));
-        buffer->digest += tamis__store_rows_digest(stored, scale, rows, first, job->columns,
-                                                   job->dtype, k);
+        tamis__row_block block = {
+            .stored = (char *)buffer->memory + k * bytes,
+            .scale = buffer->scales ? buffer->scales + k * run->chunk : NULL,
+            .norm = buffer->norms + k * run->chunk,
+        };
+        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, scratch, &block, err));
+        buffer->digest += tamis__store_rows_digest(block.stored, block.scale, rows, first,
+                                                   job->stored, job->dtype, k);
     }
     return TAMIS_OK;
 }
@@ -258,6 +262,18 @@ static tamis_status write_waves(gradient_run *run, tamis_error *err)
     return tamis_store_writer_commit(&run->writer, err);
 }
 
+static tamis_projection projection_of(const tamis__projector *projector)
+{
+    const tamis__projection_spec *spec = tamis__projector_spec(projector);
+    return (tamis_projection){
+        .kind = tamis__projection_name(spec->kind),
+        .seed = spec->seed,
+        .from = spec->from,
+        .to = spec->to,
+        .nonzeros = (uint32_t)spec->nonzeros,
+    };
+}
+
 static tamis_status write_store(const tamis__gradient_job *job, const tamis_gradient_params *params,
                                 tamis_error *err)
 {
@@ -275,7 +291,17 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
         .force = params->force,
         .resume = params->resume,
         .provenance = params->provenance,
+        .function = tamis__function_name(job->function),
+        .direction = tamis__direction_name(job->direction),
     };
+    tamis_layer projected = {.name = "projected", .out = 1, .in = job->stored};
+    tamis_projection projection = {0};
+    if (job->projector) {
+        projection = projection_of(job->projector);
+        spec.projection = &projection;
+        spec.layer = &projected;
+        spec.layers = 1;
+    }
     gradient_run run = {.job = job, .threads = tamis_context_threads(job->context)};
     TAMIS_TRY(tamis_store_writer_open(&run.writer, job->context, &spec, err));
     run.chunk = tamis__store_writer_chunk_rows(run.writer);
@@ -287,46 +313,13 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     return status;
 }
 
-/* The chosen layers side by side, and the chosen checkpoints. */
-static tamis_status choose(tamis__gradient_job *job, const tamis_gradient_params *params,
-                           tamis_error *err)
-{
-    const tamis_model_info *info = tamis_model_info_get(job->model);
-    TAMIS_TRY(tamis__choose_layers(&job->layers, info, params->layers, err));
-    TAMIS_TRY(tamis__choose_checkpoints(&job->checkpoints, info, params->checkpoints, err));
-    job->layer = tamis__calloc(job->layers.items, sizeof *job->layer);
-    job->checkpoint = tamis__calloc(job->checkpoints.items, sizeof *job->checkpoint);
-    if (!job->layer || !job->checkpoint)
-        return tamis__fail_memory(err, "a list of layers", job->layers.items * sizeof *job->layer);
-    for (uint32_t i = 0; i < job->layers.items; i++) {
-        job->layer[i] = info->layer[job->layers.item[i]];
-        job->layer[i].first_column = job->columns;
-        job->columns += tamis_layer_columns(&job->layer[i]);
-    }
-    for (uint32_t k = 0; k < job->checkpoints.items; k++)
-        job->checkpoint[k] = info->checkpoint[job->checkpoints.item[k]];
-    return TAMIS_OK;
-}
-
 tamis_status tamis_gradients(const tamis_model *model, tamis_context *context,
                              const tamis_data *data, const tamis_gradient_params *params,
                              tamis_error *err)
 {
-    tamis__gradient_job job = {
-        .model = model,
-        .data = data,
-        .context = context,
-        .dtype = params->dtype,
-        .classes = model->info.classes,
-    };
-    if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
-    TAMIS_TRY(tamis__model_data_check(model, data, err));
-    tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
-    tamis_status status = choose(&job, params, err);
-    if (status == TAMIS_OK) status = write_store(&job, params, err);
-    tamis__choice_fini(&job.layers);
-    tamis__choice_fini(&job.checkpoints);
-    free(job.layer);
-    free(job.checkpoint);
+    tamis__gradient_job job;
+    TAMIS_TRY(tamis__job_init(&job, model, context, data, params, err));
+    tamis_status status = write_store(&job, params, err);
+    tamis__job_fini(&job);
     return status;
 }

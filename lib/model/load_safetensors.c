@@ -2,27 +2,13 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/text.h"
-#include "import/safetensors.h"
 #include "model/object.h"
-
-/* The layer's number when the name is "layers.<N>.weight" or "layers.<N>.bias", N without leading
- * zeros; false otherwise. */
-static bool parse_name(const char *name, uint64_t *ret_layer)
-{
-    if (strncmp(name, "layers.", 7) != 0) return false;
-    const char *digits = name + 7;
-    size_t n = strspn(digits, "0123456789");
-    if (n == 0 || (n > 1 && digits[0] == '0')) return false;
-    if (strcmp(digits + n, ".weight") != 0 && strcmp(digits + n, ".bias") != 0) return false;
-    return tamis__parse_uint64(digits, n, ret_layer);
-}
+#include "model/tensors.h"
 
 static const tamis__tensor *find_part(const tamis__safetensors *st, uint64_t layer,
                                       const char *part)
@@ -39,15 +25,16 @@ static tamis_status count_layers(const tamis__safetensors *st, const char *path,
     uint64_t layers = 0;
     for (size_t i = 0; i < st->tensors; i++) {
         uint64_t layer = 0;
-        if (!parse_name(st->tensor[i].name, &layer))
+        bool bias = false;
+        const char *name = st->tensor[i].name;
+        if (!tamis__tensor_parameter(name, strlen(name), &layer, &bias))
             return tamis__fail(
                 err, TAMIS_ERR_FORMAT,
                 "%s: unexpected tensor '%s': a model has layers.N.weight and layers.N.bias only",
-                path, st->tensor[i].name);
+                path, name);
         if (layer >= st->tensors)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "%s: tensor '%s', but layers before it are missing", path,
-                               st->tensor[i].name);
+                               "%s: tensor '%s', but layers before it are missing", path, name);
         if (layer >= layers) layers = layer + 1;
     }
     if (layers == 0 || layers > UINT32_MAX)
@@ -60,18 +47,10 @@ static tamis_status count_layers(const tamis__safetensors *st, const char *path,
     return TAMIS_OK;
 }
 
-static bool floating(const tamis__tensor *tensor)
-{
-    static const char *const types[] = {"F16", "BF16", "F32", "F64"};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(tensor->dtype, types[i]) == 0) return true;
-    return false;
-}
-
 static tamis_status check_tensor(const tamis__tensor *tensor, int dims, const char *path,
                                  tamis_error *err)
 {
-    if (!floating(tensor))
+    if (!tamis__tensor_floating(tensor))
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
                            "%s: tensor '%s' is %s: weights are F16, BF16, F32 or F64", path,
                            tensor->name, tensor->dtype);
@@ -97,16 +76,6 @@ static tamis_status read_shape(const tamis__safetensors *st, uint32_t l, const c
     return TAMIS_OK;
 }
 
-static tamis_status check_finite(const float *value, size_t n, const char *name, const char *path,
-                                 tamis_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(value[i]))
-            return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "%s: tensor '%s': value %zu is not a finite float", path, name, i);
-    return TAMIS_OK;
-}
-
 static tamis_status read_weights(const tamis__safetensors *st, uint32_t l, const char *path,
                                  const tamis_layer *layer, float *weights, tamis_error *err)
 {
@@ -118,10 +87,10 @@ static tamis_status read_weights(const tamis__safetensors *st, uint32_t l, const
     for (size_t o = 0; o < layer->out; o++) {
         float *row = weights + o * stride;
         TAMIS_TRY(tamis__tensor_read(weight, o * in, in, row, path, err));
-        TAMIS_TRY(check_finite(row, in, weight->name, path, err));
+        TAMIS_TRY(tamis__tensor_finite(weight, row, o * in, in, path, err));
         if (!bias) continue;
         TAMIS_TRY(tamis__tensor_read(bias, o, 1, row + in, path, err));
-        TAMIS_TRY(check_finite(row + in, 1, bias->name, path, err));
+        TAMIS_TRY(tamis__tensor_finite(bias, row + in, o, 1, path, err));
     }
     return TAMIS_OK;
 }

@@ -85,6 +85,10 @@ static void fill_info(tamis_model *model, tamis_activation activation)
         .feature_name = (const char *const *)file->feature_name,
         .mean = file->mean,
         .scale = file->scale,
+        .moments = file->first && file->second,
+        .beta1 = file->beta1,
+        .beta2 = file->beta2,
+        .epsilon = file->epsilon,
         .provenance = file->provenance ? file->provenance : "{}",
     };
 }
@@ -125,6 +129,18 @@ const float *tamis_model_weights(const tamis_model *model, uint32_t checkpoint, 
 {
     if (checkpoint >= model->file.checkpoints || layer >= model->file.layers) return NULL;
     return model->file.weight[(size_t)checkpoint * model->file.layers + layer];
+}
+
+bool tamis_model_moments(const tamis_model *model, uint32_t checkpoint, uint32_t layer,
+                         const float **ret_first, const float **ret_second)
+{
+    const tamis__model_file *file = &model->file;
+    if (!model->info.moments || checkpoint >= file->checkpoints || layer >= file->layers)
+        return false;
+    size_t block = (size_t)checkpoint * file->layers + layer;
+    *ret_first = file->first[block];
+    *ret_second = file->second[block];
+    return true;
 }
 
 tamis__network tamis__model_network(const tamis_model *model, uint32_t checkpoint)

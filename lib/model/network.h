@@ -75,6 +75,9 @@ tamis_status tamis__forward(tamis__batch *batch, const tamis__network *network, 
  * of the losses. */
 double tamis__cross_entropy(tamis__batch *batch, const tamis__network *network, float reduction);
 
+/* The last layer's delta for the margin instead of the loss, after tamis__cross_entropy(). */
+void tamis__margin_delta(tamis__batch *batch, const tamis__network *network);
+
 /* Deltas of layers `lowest` and up, from the last layer's. */
 tamis_status tamis__backward(tamis__batch *batch, const tamis__network *network, uint32_t lowest,
                              tamis_error *err);

@@ -133,7 +133,8 @@ static tamis_status make_layers(training *t, tamis_error *err)
 
 static tamis_status check_memory(const training *t, tamis_error *err)
 {
-    uint64_t copies = (uint64_t)checkpoints_of(t->params) + 3, batch = t->params->batch;
+    uint64_t each = t->params->optimizer == TAMIS_ADAM ? 3 : 1; /* weights, with their moments */
+    uint64_t copies = each * checkpoints_of(t->params) + 3, batch = t->params->batch;
     unsigned threads = tamis_context_threads(t->context);
     if (batch > t->data->rows) batch = t->data->rows;
     uint64_t room = t->context->memory, bytes = t->parameters * sizeof(float);
@@ -168,24 +169,45 @@ static tamis_status copy_names(training *t, tamis_error *err)
     return TAMIS_OK;
 }
 
+/* An array for each layer at each checkpoint. */
+static tamis_status make_blocks(training *t, float ***ret_blocks, tamis_error *err)
+{
+    const tamis__model_file *file = &t->file;
+    size_t blocks = (size_t)file->checkpoints * file->layers;
+    float **block = *ret_blocks = tamis__calloc(blocks, sizeof *block);
+    if (!block) return tamis__fail_memory(err, "checkpoints", blocks * sizeof *block);
+    for (size_t i = 0; i < blocks; i++) {
+        uint64_t columns = tamis_layer_columns(&file->layer[i % file->layers]);
+        block[i] = tamis__malloc(columns, sizeof(float));
+        if (!block[i]) return tamis__fail_memory(err, "checkpoints", columns * sizeof(float));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status make_checkpoints(training *t, tamis_error *err)
+{
+    tamis__model_file *file = &t->file;
+    uint32_t checkpoints = checkpoints_of(t->params);
+    file->checkpoint = tamis__calloc(checkpoints, sizeof *file->checkpoint);
+    if (!file->checkpoint)
+        return tamis__fail_memory(err, "checkpoints",
+                                  (uint64_t)checkpoints * sizeof *file->checkpoint);
+    file->checkpoints = checkpoints;
+    TAMIS_TRY(make_blocks(t, &file->weight, err));
+    if (t->params->optimizer != TAMIS_ADAM) return TAMIS_OK;
+    file->beta1 = t->params->beta1;
+    file->beta2 = t->params->beta2;
+    file->epsilon = t->params->epsilon;
+    TAMIS_TRY(make_blocks(t, &file->first, err));
+    return make_blocks(t, &file->second, err);
+}
+
 /* Every array of the model, before the first step: training does not fail for memory at its end. */
 static tamis_status make_file(training *t, tamis_error *err)
 {
     tamis__model_file *file = &t->file;
-    uint32_t checkpoints = checkpoints_of(t->params);
     TAMIS_TRY(copy_names(t, err));
-    file->checkpoint = tamis__calloc(checkpoints, sizeof *file->checkpoint);
-    file->weight = tamis__calloc((size_t)checkpoints * file->layers, sizeof *file->weight);
-    if (!file->checkpoint || !file->weight)
-        return tamis__fail_memory(err, "checkpoints",
-                                  (uint64_t)checkpoints * sizeof *file->checkpoint);
-    file->checkpoints = checkpoints;
-    for (size_t i = 0; i < (size_t)checkpoints * file->layers; i++) {
-        uint64_t columns = tamis_layer_columns(&file->layer[i % file->layers]);
-        file->weight[i] = tamis__malloc(columns, sizeof(float));
-        if (!file->weight[i])
-            return tamis__fail_memory(err, "checkpoints", columns * sizeof(float));
-    }
+    TAMIS_TRY(make_checkpoints(t, err));
     if (!t->params->standardise) return TAMIS_OK;
     file->mean = tamis__calloc(t->data->columns, sizeof *file->mean);
     file->scale = tamis__calloc(t->data->columns, sizeof *file->scale);
@@ -274,14 +296,22 @@ static tamis_status train_epoch(training *t, uint32_t epoch, tamis_error *err)
     return report(t, epoch, 0, &sum, err);
 }
 
+/* Copies of what is being trained into the checkpoint to be filled in. */
+static void keep_blocks(const training *t, float *const *block, const float *values)
+{
+    const tamis__model_file *file = &t->file;
+    for (uint32_t l = 0; block && l < file->layers; l++)
+        memcpy(block[(size_t)t->kept * file->layers + l], values + file->layer[l].first_column,
+               tamis_layer_columns(&file->layer[l]) * sizeof(float));
+}
+
 static tamis_status keep_checkpoint(training *t, uint32_t epoch, tamis_error *err)
 {
     for (uint64_t i = 0; i < t->parameters; i++)
         if (!isfinite(t->weights[i])) return diverged(t, epoch, "weights are", err);
-    uint32_t layers = t->file.layers;
-    for (uint32_t l = 0; l < layers; l++)
-        memcpy(t->file.weight[(size_t)t->kept * layers + l], t->weight[l],
-               tamis_layer_columns(&t->file.layer[l]) * sizeof(float));
+    keep_blocks(t, t->file.weight, t->weights);
+    keep_blocks(t, t->file.first, t->optimiser.first);
+    keep_blocks(t, t->file.second, t->optimiser.second);
     t->file.checkpoint[t->kept] = (tamis_checkpoint){
         .step = t->optimiser.step,
         .learning_rate = t->params->learning_rate,

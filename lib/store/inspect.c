@@ -166,6 +166,10 @@ static tamis_status tell_model(tamis_inspection *inspection, const tamis__model_
     TAMIS_TRY(tell_names(inspection, "class_names", file->class_name, file->classes, err));
     TAMIS_TRY(tamis__fact_count(inspection, "parameters", parameters, err));
     TAMIS_TRY(tamis__fact_text(inspection, "standardised", err, "%s", file->mean ? "yes" : "no"));
+    if (file->first)
+        TAMIS_TRY(tamis__fact_text(inspection, "adam_moments", err,
+                                   "yes, beta1 %g, beta2 %g, epsilon %g", file->beta1, file->beta2,
+                                   file->epsilon));
     TAMIS_TRY(tamis__fact_layers(inspection, file->layer, file->layers, err));
     return tamis__fact_checkpoints(inspection, file->checkpoint, file->checkpoints, err);
 }

@@ -19,9 +19,18 @@
 /* More checkpoints than any training keeps; a limit for hostile files. */
 #define MAX_CHECKPOINTS 65536u
 
-static void weight_name(char name[64], uint32_t checkpoint, uint32_t layer)
+/* What a checkpoint holds of every layer; all are of one shape. */
+static const char *const parts[] = {"weight", "first_moment", "second_moment"};
+
+static void part_name(char name[64], uint32_t checkpoint, const char *part, uint32_t layer)
 {
-    snprintf(name, 64, "checkpoint/%" PRIu32 "/weight_%" PRIu32, checkpoint, layer);
+    snprintf(name, 64, "checkpoint/%" PRIu32 "/%s_%" PRIu32, checkpoint, part, layer);
+}
+
+/* The arrays of parts[part]; NULL when the model does not have them. */
+static float **part_of(const tamis__model_file *file, size_t part)
+{
+    return part == 0 ? file->weight : part == 1 ? file->first : file->second;
 }
 
 static tamis_status check_finite(const char *path, const char *name, const float *value, uint64_t n,
@@ -35,6 +44,31 @@ static tamis_status check_finite(const char *path, const char *name, const float
                                "its learning rate",
                                path, name, i);
     return TAMIS_OK;
+}
+
+static tamis_status check_part(const char *path, const char *name, size_t part, const float *value,
+                               uint64_t n, tamis_error *err)
+{
+    TAMIS_TRY(check_finite(path, name, value, n, err));
+    for (uint64_t i = 0; part == 2 && i < n; i++)
+        if (value[i] < 0.0f)
+            return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                               "'%s': dataset '%s', element %" PRIu64
+                               " is below zero: it is no mean of squares",
+                               path, name, i);
+    return TAMIS_OK;
+}
+
+static tamis_status check_constants(const tamis__model_file *file, const char *path,
+                                    tamis_error *err)
+{
+    bool valid = file->beta1 >= 0 && file->beta1 < 1 && file->beta2 >= 0 && file->beta2 < 1 &&
+                 file->epsilon > 0 && isfinite(file->epsilon);
+    if (valid) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "'%s': beta1 %g, beta2 %g, epsilon %g: betas are in [0, 1), epsilon is "
+                       "above 0",
+                       path, file->beta1, file->beta2, file->epsilon);
 }
 
 static tamis_status check_standardisation(const char *path, const float *mean, const float *scale,
@@ -53,9 +87,12 @@ static tamis_status check_standardisation(const char *path, const float *mean, c
 
 void tamis__model_file_fini(tamis__model_file *file)
 {
-    size_t weights = file->weight ? (size_t)file->checkpoints * file->layers : 0;
-    for (size_t i = 0; i < weights; i++) free(file->weight[i]);
-    free(file->weight);
+    size_t blocks = (size_t)file->checkpoints * file->layers;
+    for (size_t part = 0; part < 3; part++) {
+        float **values = part_of(file, part);
+        for (size_t i = 0; values && i < blocks; i++) free(values[i]);
+        free(values);
+    }
     free(file->layer);
     free(file->checkpoint);
     free(file->mean);
@@ -68,10 +105,27 @@ void tamis__model_file_fini(tamis__model_file *file)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static tamis_status read_part(const tamis__h5 *h5, tamis__model_file *file, uint32_t k, size_t part,
+                              tamis_error *err)
+{
+    char name[64];
+    float **values = part_of(file, part);
+    for (uint32_t l = 0; values && l < file->layers; l++) {
+        const tamis_layer *layer = &file->layer[l];
+        void *read = NULL;
+        part_name(name, k, parts[part], l);
+        TAMIS_TRY(tamis__h5_read(h5, name, TAMIS__H5_F32, layer->out, layer->in + layer->bias,
+                                 &read, err));
+        values[(size_t)k * file->layers + l] = read;
+        TAMIS_TRY(check_part(h5->path, name, part, read, tamis_layer_columns(layer), err));
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status read_checkpoint(const tamis__h5 *h5, tamis__model_file *file, uint32_t k,
                                     tamis_error *err)
 {
-    char group[32], name[64];
+    char group[32];
     tamis_checkpoint *checkpoint = &file->checkpoint[k];
     snprintf(group, sizeof group, "checkpoint/%" PRIu32, k);
     TAMIS_TRY(tamis__h5_get_u64(h5, group, "step", &checkpoint->step, err));
@@ -81,16 +135,23 @@ static tamis_status read_checkpoint(const tamis__h5 *h5, tamis__model_file *file
                            "'%s': checkpoint %" PRIu32 ": its learning rate is not above "
                            "zero",
                            h5->path, k);
-    for (uint32_t l = 0; l < file->layers; l++) {
-        const tamis_layer *layer = &file->layer[l];
-        void *values = NULL;
-        weight_name(name, k, l);
-        TAMIS_TRY(tamis__h5_read(h5, name, TAMIS__H5_F32, layer->out, layer->in + layer->bias,
-                                 &values, err));
-        file->weight[(size_t)k * file->layers + l] = values;
-        TAMIS_TRY(check_finite(h5->path, name, values, tamis_layer_columns(layer), err));
-    }
+    for (size_t part = 0; part < 3; part++) TAMIS_TRY(read_part(h5, file, k, part, err));
     return TAMIS_OK;
+}
+
+/* Moments are there at every checkpoint or at none. */
+static tamis_status prepare_moments(const tamis__h5 *h5, tamis__model_file *file, uint32_t n,
+                                    tamis_error *err)
+{
+    if (!tamis__h5_has(h5, "checkpoint/0/first_moment_0")) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_get_f64(h5, "/", "beta1", &file->beta1, err));
+    TAMIS_TRY(tamis__h5_get_f64(h5, "/", "beta2", &file->beta2, err));
+    TAMIS_TRY(tamis__h5_get_f64(h5, "/", "epsilon", &file->epsilon, err));
+    TAMIS_TRY(check_constants(file, h5->path, err));
+    file->first = tamis__calloc((size_t)n * file->layers, sizeof *file->first);
+    file->second = tamis__calloc((size_t)n * file->layers, sizeof *file->second);
+    if (file->first && file->second) return TAMIS_OK;
+    return tamis__fail_memory(err, "a model's moments", (uint64_t)n * sizeof *file->first);
 }
 
 static tamis_status read_checkpoints(const tamis__h5 *h5, tamis__model_file *file, tamis_error *err)
@@ -109,6 +170,7 @@ static tamis_status read_checkpoints(const tamis__h5 *h5, tamis__model_file *fil
     if (!file->checkpoint || !file->weight)
         return tamis__fail_memory(err, "a model's checkpoints", n);
     file->checkpoints = n;
+    TAMIS_TRY(prepare_moments(h5, file, n, err));
     for (uint32_t k = 0; k < n; k++) TAMIS_TRY(read_checkpoint(h5, file, k, err));
     return TAMIS_OK;
 }
@@ -193,23 +255,42 @@ tamis_status tamis__model_file_read(tamis__model_file *ret_file, const char *pat
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+static tamis_status write_part(const tamis__h5 *h5, const tamis__model_file *file, uint32_t k,
+                               size_t part, tamis_error *err)
+{
+    char name[64];
+    float *const *values = part_of(file, part);
+    for (uint32_t l = 0; values && l < file->layers; l++) {
+        const tamis_layer *layer = &file->layer[l];
+        const float *value = values[(size_t)k * file->layers + l];
+        part_name(name, k, parts[part], l);
+        TAMIS_TRY(check_part(h5->path, name, part, value, tamis_layer_columns(layer), err));
+        TAMIS_TRY(tamis__h5_write(h5, name, TAMIS__H5_F32, value, layer->out,
+                                  layer->in + layer->bias, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status write_constants(const tamis__h5 *h5, const tamis__model_file *file,
+                                    tamis_error *err)
+{
+    if (!file->first || !file->second) return TAMIS_OK;
+    TAMIS_TRY(check_constants(file, h5->path, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "/", "beta1", file->beta1, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "/", "beta2", file->beta2, err));
+    return tamis__h5_put_f64(h5, "/", "epsilon", file->epsilon, err);
+}
+
 static tamis_status write_checkpoint(const tamis__h5 *h5, const tamis__model_file *file, uint32_t k,
                                      tamis_error *err)
 {
-    char group[32], name[64];
+    char group[32];
     snprintf(group, sizeof group, "checkpoint/%" PRIu32, k);
     TAMIS_TRY(tamis__h5_group(h5, group, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "step", file->checkpoint[k].step, err));
     TAMIS_TRY(
         tamis__h5_put_f64(h5, group, "learning_rate", file->checkpoint[k].learning_rate, err));
-    for (uint32_t l = 0; l < file->layers; l++) {
-        const tamis_layer *layer = &file->layer[l];
-        const float *weight = file->weight[(size_t)k * file->layers + l];
-        weight_name(name, k, l);
-        TAMIS_TRY(check_finite(h5->path, name, weight, tamis_layer_columns(layer), err));
-        TAMIS_TRY(tamis__h5_write(h5, name, TAMIS__H5_F32, weight, layer->out,
-                                  layer->in + layer->bias, err));
-    }
+    for (size_t part = 0; part < 3; part++) TAMIS_TRY(write_part(h5, file, k, part, err));
     return TAMIS_OK;
 }
 
@@ -240,6 +321,7 @@ static tamis_status write_all(const tamis__h5 *h5, const tamis__model_file *file
 {
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "activation", file->activation, err));
     TAMIS_TRY(tamis__h5_put_u32(h5, "/", "classes", file->classes, err));
+    TAMIS_TRY(write_constants(h5, file, err));
     TAMIS_TRY(tamis__layers_write(h5, file->layer, file->layers, err));
     TAMIS_TRY(tamis__h5_group(h5, "checkpoint", err));
     for (uint32_t k = 0; k < file->checkpoints; k++) TAMIS_TRY(write_checkpoint(h5, file, k, err));

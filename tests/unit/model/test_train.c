@@ -173,6 +173,18 @@ static void reference_step(reference_training *t, const tamis_model_info *info,
     }
 }
 
+/* Adam keeps its moments, SGD none. */
+static void check_moments(const tamis_model *model, const reference_training *t, uint32_t k,
+                          uint32_t l, bool adam)
+{
+    const float *first = NULL, *second = NULL;
+    ck_assert(tamis_model_moments(model, k, l, &first, &second) == adam);
+    for (uint64_t i = 0; adam && i < tamis_layer_columns(&model->info.layer[l]); i++) {
+        ck_assert_double_eq_tol((double)first[i], t->first[l][i], 2e-6);
+        ck_assert_double_eq_tol((double)second[i], t->second[l][i], 1e-5 * t->second[l][i] + 1e-9);
+    }
+}
+
 /* Four full-batch epochs, a checkpoint after each, against the reference from the same start. */
 START_TEST(test_steps)
 {
@@ -198,6 +210,9 @@ START_TEST(test_steps)
     ck_assert_uint_eq(info->checkpoints, 4);
     ck_assert_uint_eq(info->layer[0].bias, 0);
     ck_assert_uint_eq(info->layer[1].bias, 1);
+    ck_assert(info->moments == (_i == 1));
+    ck_assert(info->beta1 == (_i ? 0.9 : 0.0) && info->beta2 == (_i ? 0.999 : 0.0));
+    ck_assert(info->epsilon == (_i ? 1e-8 : 0.0));
     float start[6 * 5 + 3 * 7];
     tamis__network network = tamis__model_network(model, 0);
     ck_ok(tamis__initial_weights(&network, 3, start, &err));
@@ -214,10 +229,12 @@ START_TEST(test_steps)
         reference_mean_gradient(&t, info, data);
         reference_step(&t, info, &params, (int)k + 1);
         ck_assert_uint_eq(info->checkpoint[k].step, k + 1);
-        for (uint32_t l = 0; l < 2; l++)
+        for (uint32_t l = 0; l < 2; l++) {
+            check_moments(model, &t, k, l, _i);
             for (uint64_t i = 0; i < tamis_layer_columns(&info->layer[l]); i++)
                 ck_assert_double_eq_tol((double)tamis_model_weights(model, k, l)[i], t.weight[l][i],
                                         2e-5);
+        }
     }
     for (uint32_t l = 0; l < 2; l++) {
         free(t.first[l]);

@@ -31,6 +31,7 @@ typedef struct fixture {
     tamis_checkpoint checkpoint[2];
     float weights[2][9 + 6], *weight[4], mean[2], scale[2];
     const char *names[2], *features[2];
+    float moments[2][2][9 + 6], *first[4], *second[4];
 } fixture;
 
 static void make(fixture *f)
@@ -60,12 +61,37 @@ static void make(fixture *f)
                                   .feature_name = (char **)(uintptr_t)f->features};
 }
 
+/* The same after Adam. */
+static void make_adam(fixture *f)
+{
+    make(f);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 15; i++) {
+            f->moments[0][k][i] = (float)(7 - i) / (float)(k + 3);
+            f->moments[1][k][i] = (float)(k + i) / 11;
+        }
+        for (int l = 0; l < 2; l++) {
+            f->first[2 * k + l] = f->moments[0][k] + 9 * l;
+            f->second[2 * k + l] = f->moments[1][k] + 9 * l;
+        }
+    }
+    f->file.first = f->first;
+    f->file.second = f->second;
+    f->file.beta1 = 0.8;
+    f->file.beta2 = 0.95;
+    f->file.epsilon = 1e-6;
+}
+
+/* Without and with moments. */
 START_TEST(round_trip)
 {
     tamis_error err = {0};
     fixture f;
     tamis__model_file read;
-    make(&f);
+    if (_i)
+        make_adam(&f);
+    else
+        make(&f);
     ck_ok(tamis__model_file_write(&f.file, context, "m.h5", false, &err));
     ck_ok(tamis__model_file_read(&read, "m.h5", &err));
     ck_assert_uint_eq(read.layers, 2);
@@ -78,6 +104,13 @@ START_TEST(round_trip)
     ck_assert_double_eq(read.checkpoint[1].learning_rate, 0.25);
     for (int w = 0; w < 4; w++)
         ck_assert_mem_eq(read.weight[w], f.weight[w], (w % 2 ? 6 : 9) * sizeof(float));
+    ck_assert(_i ? read.first && read.second : !read.first && !read.second);
+    for (int w = 0; _i && w < 4; w++) {
+        ck_assert_mem_eq(read.first[w], f.first[w], (w % 2 ? 6 : 9) * sizeof(float));
+        ck_assert_mem_eq(read.second[w], f.second[w], (w % 2 ? 6 : 9) * sizeof(float));
+    }
+    ck_assert(read.beta1 == f.file.beta1 && read.beta2 == f.file.beta2);
+    ck_assert(read.epsilon == f.file.epsilon);
     ck_assert_mem_eq(read.mean, f.mean, sizeof f.mean);
     ck_assert_mem_eq(read.scale, f.scale, sizeof f.scale);
     ck_assert_str_eq(read.class_name[1], "d\xc3\xb6g");
@@ -118,6 +151,18 @@ START_TEST(refuses_to_write_nonsense)
     f.scale[1] = 0;
     ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC,
              "element 1");
+    make_adam(&f);
+    f.moments[1][1][10] = -1e-30f;
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC,
+             "checkpoint/1/second_moment_1', element 1 is below zero");
+    make_adam(&f);
+    f.moments[0][0][8] = INFINITY;
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC,
+             "checkpoint/0/first_moment_0', element 8");
+    make_adam(&f);
+    f.file.beta2 = 1;
+    ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_NUMERIC,
+             "beta2 1");
     make(&f);
     f.file.classes = 3;
     ck_fails(tamis__model_file_write(&f.file, context, "m.h5", false, &err), TAMIS_ERR_ARG,
@@ -150,7 +195,26 @@ static const fault faults[] = {
     {"scale", "not above zero", TAMIS_ERR_NUMERIC},
     {"classes", "3 classes", TAMIS_ERR_FORMAT},
     {"layer", "layer", TAMIS_ERR_FORMAT},
+    {"moments", NULL, TAMIS_OK},
+    {"one moment", "second_moment_0", TAMIS_ERR_FORMAT},
+    {"moments beta", "beta2", TAMIS_ERR_FORMAT},
+    {"moments epsilon", "epsilon -1", TAMIS_ERR_NUMERIC},
+    {"moments below zero", "second_moment_0', element 3 is below zero", TAMIS_ERR_NUMERIC},
 };
+
+static void build_moments(const tamis__h5 *h5, const char *wrong)
+{
+    tamis_error err = {0};
+    float moment[4] = {0, 1, 2, 3};
+    ck_ok(tamis__h5_put_f64(h5, "/", "beta1", 0.5, &err));
+    if (strcmp(wrong, "moments beta")) ck_ok(tamis__h5_put_f64(h5, "/", "beta2", 0.5, &err));
+    ck_ok(
+        tamis__h5_put_f64(h5, "/", "epsilon", strcmp(wrong, "moments epsilon") ? 1e-8 : -1, &err));
+    ck_ok(tamis__h5_write(h5, "checkpoint/0/first_moment_0", TAMIS__H5_F32, moment, 2, 2, &err));
+    if (!strcmp(wrong, "one moment")) return;
+    if (!strcmp(wrong, "moments below zero")) moment[3] = -3;
+    ck_ok(tamis__h5_write(h5, "checkpoint/0/second_moment_0", TAMIS__H5_F32, moment, 2, 2, &err));
+}
 
 /* One layer [2, 2], one checkpoint, with one thing wrong. */
 static void build(const char *wrong)
@@ -177,6 +241,7 @@ static void build(const char *wrong)
             ck_ok(tamis__h5_write(&h5, "checkpoint/0/weight_0", TAMIS__H5_F32, weight, 2,
                                   strcmp(wrong, "shape") ? 2 : 1, &err));
     }
+    if (strstr(wrong, "moment")) build_moments(&h5, wrong);
     ck_ok(tamis__h5_group(&h5, "standardisation", &err));
     if (strcmp(wrong, "mean"))
         ck_ok(tamis__h5_write(&h5, "standardisation/mean", TAMIS__H5_F32, weight, 2, 0, &err));
@@ -221,7 +286,7 @@ END_TEST
 static tamis_status write_afresh(const char *path, tamis_error *err)
 {
     fixture f;
-    make(&f);
+    make_adam(&f);
     unlink(path);
     return tamis__model_file_write(&f.file, context, path, false, err);
 }
@@ -250,7 +315,7 @@ int main(void)
     TCase *tcase = tcase_create("model_file");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, round_trip);
+    tcase_add_loop_test(tcase, round_trip, 0, 2);
     tcase_add_test(tcase, optional_parts_stay_away);
     tcase_add_test(tcase, refuses_to_write_nonsense);
     tcase_add_loop_test(tcase, refuses_wrong_files, 0, sizeof faults / sizeof *faults);
