@@ -4,6 +4,7 @@
 #ifndef TAMIS_CLI_STORE_ARGS_H
 #define TAMIS_CLI_STORE_ARGS_H
 
+#include "report.h"
 #include "session.h"
 
 typedef struct store_args {
@@ -40,7 +41,11 @@ extern const char *const store_dtype_names[];
 /* For session_add_output(). */
 unsigned store_output_flags(const store_args *args);
 
-/* Describe the store that was just written to the session's output. */
+/* Describe the store that was just written to the session's output; more may be added to the report
+ * before report_end(). */
+tamis_status store_report_begin(session *s, report *ret_report, tamis_error *err);
+
+/* The same and nothing more. */
 tamis_status store_report(session *s, tamis_error *err);
 
 #endif
