@@ -89,7 +89,7 @@ static void report_comparison(report *r, const tamis_convert_report *made)
 }
 
 static tamis_status make(session *s, const convert_args *args, tamis_store **store,
-                         tamis_convert_report *report, tamis_error *err)
+                         tamis_convert_report *ret_made, tamis_error *err)
 {
     TRY(session_add_input(s, "store", args->input, err));
     TRY(session_add_output(s, args->common.output, store_output_flags(&args->store), err));
@@ -109,7 +109,7 @@ static tamis_status make(session *s, const convert_args *args, tamis_store **sto
     TRY(tamis_store_open(store, s->context, args->input, err));
     params.store = *store;
     TRY(session_provenance(s, &params.provenance, err));
-    return tamis_convert(s->context, &params, report, err);
+    return tamis_convert(s->context, &params, ret_made, err);
 }
 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)

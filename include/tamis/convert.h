@@ -59,9 +59,9 @@ typedef struct tamis_convert_report {
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
- *  projection, an output that exists, the memory limit), UNSUPPORTED (projecting or taking layers
+ *  projection), UNSUPPORTED (projecting or taking layers
  *  out of a store that is projected already), NUMERIC (a row is not finite or too large for the
- *  type), FORMAT, SHAPE, IO, NOMEM, CANCELLED.
+ *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
  *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.
  *  Memory: a few blocks of rows a thread, within the context's limit. */
