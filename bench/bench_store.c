@@ -102,8 +102,8 @@ static void make(data *d, tamis_dtype dtype)
     d->norm = need(malloc(d->rows * sizeof(float)));
     d->out = need(malloc((size_t)READ_ROWS * COLUMNS * sizeof(float)));
     check(tamis__store_rows_narrow(&kernels, dtype, d->gradient, d->rows, COLUMNS, 0, 0, d->stored,
-                                   d->norm, &err));
-    d->digest = tamis__store_rows_digest(d->stored, d->rows, 0, COLUMNS, dtype, 0);
+                                   NULL, d->norm, &err));
+    d->digest = tamis__store_rows_digest(d->stored, NULL, d->rows, 0, COLUMNS, dtype, 0);
 }
 
 static void unmake(data *d)

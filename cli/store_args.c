@@ -6,7 +6,7 @@
 #include "command.h"
 #include "report.h"
 
-const char *const store_dtype_names[] = {"f32", "f16", "bf16", NULL};
+const char *const store_dtype_names[] = {"f32", "f16", "bf16", "i8", NULL};
 
 unsigned store_output_flags(const store_args *args)
 {

@@ -58,15 +58,16 @@ TAMIS_API const char *tamis_status_name(tamis_status status);
 
 /** Storage types of gradient rows. Values are pinned. */
 typedef enum tamis_dtype {
-    TAMIS_F32 = 0, /**< IEEE 754 binary32 */
-    TAMIS_F16 = 1, /**< IEEE 754 binary16 */
-    TAMIS_BF16 = 2 /**< the upper half of a binary32 */
+    TAMIS_F32 = 0,  /**< IEEE 754 binary32 */
+    TAMIS_F16 = 1,  /**< IEEE 754 binary16 */
+    TAMIS_BF16 = 2, /**< the upper half of a binary32 */
+    TAMIS_I8 = 3    /**< int8 with one f32 scale for each row: the value is scale * int8 */
 } tamis_dtype;
 
-/** "f32", "f16" or "bf16". Never NULL. Thread-safe. */
+/** "f32", "f16", "bf16" or "i8". Never NULL. Thread-safe. */
 TAMIS_API const char *tamis_dtype_name(tamis_dtype dtype);
 
-/** Bytes of one value: 4 or 2. Thread-safe. */
+/** Bytes of one value: 4, 2 or 1. Thread-safe. */
 TAMIS_API size_t tamis_dtype_size(tamis_dtype dtype);
 
 TAMIS_END

@@ -1,7 +1,8 @@
 /* tamis - the gradient store: per-example rows of one or more checkpoints, in HDF5.
  *
  * Layout (docs/formats.md has every dataset): rows whole, chunked by row blocks, never compressed,
- * f32, f16 or bf16; one file, or a directory of shards NNNNN.h5 whose row ranges join up.
+ * f32, f16, bf16 or i8 with a scale for each row; one file, or a directory of shards NNNNN.h5 whose
+ * row ranges join up.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STORE_H
@@ -33,6 +34,15 @@ typedef struct tamis_checkpoint {
     double learning_rate; /**< the weight of the checkpoint in TracIn; > 0 */
 } tamis_checkpoint;
 
+/** How the rows of a projected store were made of wider ones; written as /projection. */
+typedef struct tamis_projection {
+    const char *kind;  /**< name of the random matrix, "sparse" or "rademacher"; required in a spec.
+                             "" when a file made by others does not say */
+    uint64_t seed;     /**< what its entries are drawn from; default 0 */
+    uint64_t from, to; /**< columns before and after; default 0 = not said */
+    uint32_t nonzeros; /**< sparse: entries of a column that are not zero; 0 otherwise */
+} tamis_projection;
+
 /** What every store says of itself. Strings and arrays belong to the store. */
 typedef struct tamis_store_info {
     uint64_t rows, columns;               /**< examples, and values of a row; both > 0 */
@@ -43,9 +53,16 @@ typedef struct tamis_store_info {
     uint32_t classes;                     /**< columns of /probability; 0 = not recorded */
     const char *provenance;               /**< JSON text; "{}" when absent */
     const char *projection;               /**< JSON text of /projection; NULL = not projected */
+    const tamis_projection *projected_by; /**< the same as a struct; NULL = not projected */
+    const char *function;                 /**< what the rows are gradients of: "loss", "margin";
+                                             NULL = not said */
+    const char *direction;                /**< what was made of the gradients: "gradient" itself,
+                                             "adam" ...; NULL = not said */
     uint64_t digest;                      /**< content digest: sum over rows and checkpoints of
                                              XXH3-64(stored row bytes, seed = row * 2^8 +
-                                             checkpoint), modulo 2^64: the same for any sharding */
+                                             checkpoint), for i8 also of the same of the 4 bytes of
+                                             the row's scale, modulo 2^64: the same for any
+                                             sharding */
 } tamis_store_info;
 
 /** Per-example columns. Any pointer may be NULL: the store does not have that column. */
@@ -95,15 +112,18 @@ TAMIS_API void tamis_store_id(const tamis_store *store, uint64_t row, char *buff
 
 /** Rows first_row .. first_row+rows-1, columns first_column .. +columns-1 of a checkpoint,
  *  converted to f32 into `out` with `stride` floats from row to row (>= columns). Exact for every
- *  dtype. Errors: ARG (out of range), IO. Complexity: O(rows * columns). */
+ *  dtype; rows of i8 times their scale. Errors: ARG (out of range), IO (also when the file was
+ *  changed since it was opened), FORMAT (a scale is negative or not finite).
+ *  Complexity: O(rows * columns). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store,
                                                         uint32_t checkpoint, uint64_t first_row,
                                                         uint64_t rows, uint64_t first_column,
                                                         uint64_t columns, float *out, size_t stride,
                                                         tamis_error *err);
 
-/** Pointer to a mapped row in its stored type, and in *ret_rows how many rows follow it without a
- *  gap (this one included). NULL when the rows are not mapped. Valid until the store closes. */
+/** Pointer to a mapped row in its stored type (int8_t for i8, without its scale), and in *ret_rows
+ *  how many rows follow it without a gap (this one included). NULL when the rows are not mapped.
+ *  Valid until the store closes. */
 TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpoint, uint64_t row,
                                       uint64_t *ret_rows);
 
@@ -114,6 +134,15 @@ TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpo
  *  first call for a checkpoint, then O(1). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uint32_t checkpoint,
                                                          const float **ret_norms, tamis_error *err);
+
+/** [rows] scale of every row of a checkpoint of an i8 store: a value is scale * stored int8. Read at
+ *  the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type; that
+ *  is not an error. Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
+ *  Errors: ARG (no such checkpoint), FORMAT (a scale is negative or not finite), IO, NOMEM.
+ *  Complexity: O(rows) at the first call, then O(1). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_scales(tamis_store *store, uint32_t checkpoint,
+                                                          const float **ret_scales,
+                                                          tamis_error *err);
 
 /** Optional per-example outputs at a checkpoint: "loss" [rows], "margin" [rows] or "probability"
  *  [rows, classes], read into memory the caller frees with free(). *ret_values is NULL when the
@@ -141,6 +170,11 @@ typedef struct tamis_store_spec {
                                    shard is whole */
     bool resume;            /**< keep whole shards that are there and match this spec */
     const char *provenance; /**< JSON text; NULL = "{}" */
+    const tamis_projection *projection; /**< how the rows were projected; NULL = they were not */
+    const char *function;  /**< what the rows are gradients of, "loss" or "margin"; NULL = not
+                              said */
+    const char *direction; /**< what was made of the gradients, "gradient" (nothing), "adam" ...;
+                              NULL = not said */
 } tamis_store_spec;
 
 /** Writes rows in order. One thread at a time. */
@@ -150,8 +184,8 @@ typedef struct tamis_store_writer tamis_store_writer;
  *  flushed, synced and renamed.
  *  With `resume`, tamis_store_writer_next() tells where to go on; a finished store that matches
  *  gives next == rows and nothing is written.
- *  Errors: ARG (no rows, layers or checkpoints; learning rate not > 0), IO (exists and no force or
- *  resume, cannot create), SHAPE (resume of a store that was made otherwise: says what differs),
+ *  Errors: ARG (no rows, layers or checkpoints; learning rate not > 0; an empty text), IO (exists
+ *  and no force or resume, cannot create), SHAPE (resume of a store that was made otherwise: says what differs),
  *  NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_open(tamis_store_writer **ret_writer,
                                                                tamis_context *context,

@@ -31,6 +31,7 @@ const char *tamis_dtype_name(tamis_dtype dtype)
     switch (dtype) {
     case TAMIS_F16: return "f16";
     case TAMIS_BF16: return "bf16";
+    case TAMIS_I8: return "i8";
     case TAMIS_F32: break;
     }
     return "f32";
@@ -38,7 +39,13 @@ const char *tamis_dtype_name(tamis_dtype dtype)
 
 size_t tamis_dtype_size(tamis_dtype dtype)
 {
-    return dtype == TAMIS_F32 ? 4 : 2;
+    switch (dtype) {
+    case TAMIS_F16:
+    case TAMIS_BF16: return 2;
+    case TAMIS_I8: return 1;
+    case TAMIS_F32: break;
+    }
+    return 4;
 }
 
 /* One line: a control character from a file's content must not break a log. */

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/watch.h"
 
 #define BUFFER_SIZE ((size_t)1 << 20)
 
@@ -75,16 +76,34 @@ static tamis_status open_fd(tamis__input *ret_input, int fd, uint64_t limit, con
     return TAMIS_OK;
 }
 
-tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context,
-                               const char *path, tamis_error *err)
+/* A watch is begun before the file is mapped: what changes between the two is seen. */
+static tamis_status open_path(tamis__input *ret_input, tamis__watch *ret_watch, bool keep,
+                              const tamis_context *context, const char *path, tamis_error *err)
 {
     uint64_t limit = context ? context->memory : UINT64_C(1) << 30;
     if (!strcmp(path, "-")) return open_fd(ret_input, STDIN_FILENO, limit, "standard input", err);
+    tamis_status status = TAMIS_OK;
     int fd = tamis__fault_io() ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return tamis__fail_errno(err, "cannot open '%s'", path);
-    tamis_status status = open_fd(ret_input, fd, limit, path, err);
-    close(fd);
+    if (ret_watch) status = tamis__watch_begin(ret_watch, fd, keep, path, err);
+    if (status == TAMIS_OK) status = open_fd(ret_input, fd, limit, path, err);
+    if (status != TAMIS_OK && ret_watch) *ret_watch = (tamis__watch){0};
+    if (status != TAMIS_OK || !keep) close(fd);
     return status;
+}
+
+tamis_status tamis__input_open(tamis__input *ret_input, const tamis_context *context,
+                               const char *path, tamis_error *err)
+{
+    return open_path(ret_input, NULL, false, context, path, err);
+}
+
+tamis_status tamis__input_open_watched(tamis__input *ret_input, tamis__watch *ret_watch, bool keep,
+                                       const tamis_context *context, const char *path,
+                                       tamis_error *err)
+{
+    *ret_watch = (tamis__watch){0};
+    return open_path(ret_input, ret_watch, keep, context, path, err);
 }
 
 void tamis__input_close(tamis__input *input)

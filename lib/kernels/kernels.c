@@ -21,6 +21,7 @@ void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu)
         .sum_squares = tamis__sum_squares_c,
     };
     tamis__kernels_init_x86(ret_kernels, cpu);
+    tamis__kernels_init_i8(ret_kernels, cpu);
     tamis__kernels_init_sketch(ret_kernels, cpu);
 }
 
@@ -30,18 +31,21 @@ void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, 
     switch (dtype) {
     case TAMIS_F16: kernels->widen_f16(out, in, n); return;
     case TAMIS_BF16: kernels->widen_bf16(out, in, n); return;
+    case TAMIS_I8: kernels->widen_i8(out, in, 1.0f, n); return;
     case TAMIS_F32: break;
     }
     if (n) memcpy(out, in, n * sizeof *out);
 }
 
-void tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in,
-                   size_t n)
+float tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in,
+                    size_t n)
 {
     switch (dtype) {
-    case TAMIS_F16: kernels->narrow_f16(out, in, n); return;
-    case TAMIS_BF16: kernels->narrow_bf16(out, in, n); return;
+    case TAMIS_F16: kernels->narrow_f16(out, in, n); return 1.0f;
+    case TAMIS_BF16: kernels->narrow_bf16(out, in, n); return 1.0f;
+    case TAMIS_I8: return kernels->narrow_i8(out, in, n);
     case TAMIS_F32: break;
     }
     if (n) memcpy(out, in, n * sizeof *in);
+    return 1.0f;
 }

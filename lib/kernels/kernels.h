@@ -21,6 +21,13 @@ typedef struct tamis__kernels {
     void (*scale_f32)(float *out, const float *in, float scale, size_t n);
     void (*scale_f16)(uint16_t *out, const float *in, float scale, size_t n);
     void (*scale_bf16)(uint16_t *out, const float *in, float scale, size_t n);
+    /* in[i] * scale; exact for what narrow_i8() gives. All versions give the same bits. */
+    void (*widen_i8)(float *out, const int8_t *in, float scale, size_t n);
+    /* Round to in[i] / scale, nearest, ties to even, within -127 .. 127, and return the scale:
+     * max|in[i]| / 127 with the low 7 bits of its fraction cleared, so that in[i] made by widen_i8()
+     * give the same bytes and scale again. 0, and all bytes 0, when it would be below FLT_MIN; NaN,
+     * and all bytes 0, when a value is not finite. All versions give the same bits. */
+    float (*narrow_i8)(int8_t *out, const float *in, size_t n);
     /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added
      * pairwise at the end: the same bits in every version. NaN or infinity when a value is. */
     double (*sum_squares)(const float *in, size_t n);
@@ -37,11 +44,11 @@ typedef struct tamis__kernels {
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */
 void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu);
 
-/* Stored values of any dtype to float, through the table. */
+/* Stored values of any dtype to float, through the table; those of i8 without a scale. */
 void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in,
                   size_t n);
-/* Float to stored values of any dtype. */
-void tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in,
-                   size_t n);
+/* Float to stored values of any dtype, n of them a row. Returns the row's scale: 1 but for i8. */
+float tamis__narrow(const tamis__kernels *kernels, tamis_dtype dtype, void *out, const float *in,
+                    size_t n);
 
 #endif

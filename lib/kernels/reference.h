@@ -18,6 +18,9 @@ double tamis__sum_squares_c(const float *in, size_t n);
 /* Add the rest of a vector, of n < 16 values, to its 16 partial sums, and those to one another. */
 double tamis__sum_squares_end(double sums[16], const float *rest, size_t n);
 
+/* The slots of i8. */
+void tamis__kernels_init_i8(tamis__kernels *kernels, unsigned cpu);
+
 /* Replace the slots for which this processor family has something faster. */
 void tamis__kernels_init_x86(tamis__kernels *kernels, unsigned cpu);
 

@@ -26,6 +26,7 @@ static float overflow_at(tamis_dtype dtype)
     switch (dtype) {
     case TAMIS_F16: return 65520.0f;
     case TAMIS_BF16: return 0x1.ffp+127f;
+    case TAMIS_I8:
     case TAMIS_F32: break;
     }
     return INFINITY;
@@ -47,6 +48,7 @@ static void outer_product(const tamis__kernels *kernels, tamis_dtype dtype,
     size_t in = tamis__input_stride(layer), out = (size_t)layer->out,
            at = (size_t)layer->first_column;
     switch (dtype) {
+    case TAMIS_I8: /* as f32, and rounded when the row is whole */
     case TAMIS_F32:
         for (size_t o = 0; o < out; o++)
             kernels->scale_f32((float *)stored + at + o * in, input, delta[o], in);
@@ -112,12 +114,14 @@ static tamis_status expand_row(const tamis__factors *factors, const tamis__gradi
 }
 
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
-                                   uint32_t k, uint64_t first, uint64_t rows, void *stored,
-                                   float *norm, tamis_error *err)
+                                   uint32_t k, uint64_t first, uint64_t rows, void *scratch,
+                                   void *stored, float *scale, float *norm, tamis_error *err)
 {
     size_t row_bytes = (size_t)job->columns * tamis_dtype_size(job->dtype);
-    for (uint64_t i = 0; i < rows; i++)
-        TAMIS_TRY(
-            expand_row(factors, job, k, first + i, (char *)stored + i * row_bytes, &norm[i], err));
+    for (uint64_t i = 0; i < rows; i++) {
+        void *row = (char *)stored + i * row_bytes;
+        TAMIS_TRY(expand_row(factors, job, k, first + i, scale ? scratch : row, &norm[i], err));
+        if (scale) scale[i] = tamis__narrow(&job->kernels, job->dtype, row, scratch, job->columns);
+    }
     return TAMIS_OK;
 }

@@ -48,10 +48,11 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
                                     tamis_error *err);
 
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
- * their norms before rounding. NUMERIC naming checkpoint and example when a value is not finite or
+ * their norms before rounding. For i8 `scratch` is a row of floats and `scale` [rows] gets the scales;
+ * both NULL otherwise. NUMERIC naming checkpoint and example when a value is not finite or
  * does not fit the type. */
 tamis_status tamis__factors_expand(const tamis__factors *factors, const tamis__gradient_job *job,
-                                   uint32_t k, uint64_t first, uint64_t rows, void *stored,
-                                   float *norm, tamis_error *err);
+                                   uint32_t k, uint64_t first, uint64_t rows, void *scratch,
+                                   void *stored, float *scale, float *norm, tamis_error *err);
 
 #endif

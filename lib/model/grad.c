@@ -20,8 +20,11 @@
 typedef struct block_buffer {
     void *memory;          /* [checkpoints] of [chunk rows, columns] in the stored type */
     float *norms;          /* [checkpoints] of [chunk rows] */
+    float *scales;         /* the same, for i8; NULL otherwise */
+    float *scratch;        /* a row as floats, for i8 */
     const void **gradient; /* [checkpoints] into memory */
     const float **norm;    /* [checkpoints] into norms */
+    const float **scale;   /* [checkpoints] into scales, for i8 */
     uint64_t digest;
 } block_buffer;
 
@@ -44,6 +47,9 @@ typedef struct gradient_run {
 static uint64_t block_bytes(const tamis__gradient_job *job, uint64_t chunk)
 {
     uint64_t row = job->columns * tamis_dtype_size(job->dtype) + sizeof(float);
+    if (job->dtype == TAMIS_I8) /* scales, and a row as floats */
+        return chunk * (row + sizeof(float)) * job->checkpoints.items +
+               job->columns * sizeof(float);
     return chunk * row * job->checkpoints.items;
 }
 
@@ -87,6 +93,21 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
 
 /* --- buffers -------------------------------------------------------------------------------- */
 
+/* What rows of i8 need besides. */
+static tamis_status buffer_scales(block_buffer *buffer, const gradient_run *run, tamis_error *err)
+{
+    const tamis__gradient_job *job = run->job;
+    uint32_t checkpoints = job->checkpoints.items;
+    size_t rows = (size_t)run->chunk;
+    buffer->scales = tamis__calloc(checkpoints, rows * sizeof(float));
+    buffer->scale = tamis__calloc(checkpoints, sizeof *buffer->scale);
+    buffer->scratch = tamis__aligned((size_t)job->columns, sizeof *buffer->scratch);
+    if (!buffer->scales || !buffer->scale || !buffer->scratch)
+        return tamis__fail_memory(err, "a block of gradients", block_bytes(job, run->chunk));
+    for (uint32_t k = 0; k < checkpoints; k++) buffer->scale[k] = buffer->scales + k * rows;
+    return TAMIS_OK;
+}
+
 static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
@@ -102,7 +123,7 @@ static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, t
         buffer->gradient[k] = (char *)buffer->memory + k * bytes;
         buffer->norm[k] = buffer->norms + k * rows;
     }
-    return TAMIS_OK;
+    return job->dtype == TAMIS_I8 ? buffer_scales(buffer, run, err) : TAMIS_OK;
 }
 
 static tamis_status run_init(gradient_run *run, tamis_error *err)
@@ -128,6 +149,9 @@ static void run_fini(gradient_run *run)
     for (unsigned i = 0; run->buffer && i < run->slots; i++) {
         free(run->buffer[i].memory);
         free(run->buffer[i].norms);
+        free(run->buffer[i].scales);
+        free(run->buffer[i].scratch);
+        free(run->buffer[i].scale);
         free(run->buffer[i].gradient);
         free(run->buffer[i].norm);
     }
@@ -160,10 +184,11 @@ static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsign
     buffer->digest = 0;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
         char *stored = (char *)buffer->memory + k * bytes;
-        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, stored,
-                                        buffer->norms + k * run->chunk, err));
-        buffer->digest += tamis__store_rows_digest(stored, rows, first, job->columns, job->dtype,
-                                                   k);
+        float *scale = buffer->scales ? buffer->scales + k * run->chunk : NULL;
+        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, buffer->scratch, stored,
+                                        scale, buffer->norms + k * run->chunk, err));
+        buffer->digest += tamis__store_rows_digest(stored, scale, rows, first, job->columns,
+                                                   job->dtype, k);
     }
     return TAMIS_OK;
 }
@@ -199,6 +224,7 @@ static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_e
         .rows = rows,
         .gradient = buffer->gradient,
         .norm = buffer->norm,
+        .scale = buffer->scale,
         .digest = buffer->digest,
         .examples = examples_from(job->data, first),
         .loss = run->loss,

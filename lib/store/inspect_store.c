@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "kernels/kernels.h"
 #include "store/inspection.h"
+#include "store/store_object.h"
+#include "store/store_writer.h"
 
 /* Stored bytes of a block of rows. */
 #define BLOCK_BYTES ((uint64_t)1 << 20)
@@ -29,13 +31,14 @@ typedef struct row_check {
     tamis__kernels kernels;
     uint64_t block_rows;
     uint32_t checkpoint;
-    const float *norm; /* [rows] of this checkpoint, as stored */
-    float *wide;       /* [threads][columns] a row as floats */
-    uint32_t *narrow;  /* [threads][columns] a row in its stored type, when it is not mapped */
-    uint64_t *hash;    /* [rows] of the row's bytes in all checkpoints, whatever its number */
-    uint8_t *seen;     /* [rows] flags above */
-    uint64_t *part;    /* [slots] digest of a block */
-    uint64_t digest;   /* of what was read so far */
+    const float *norm;  /* [rows] of this checkpoint, as stored */
+    const float *scale; /* [rows] of this checkpoint; NULL unless i8 */
+    float *wide;        /* [threads][columns] a row as floats */
+    uint32_t *narrow;   /* [threads][columns] a row in its stored type, when it is not mapped */
+    uint64_t *hash;     /* [rows] of the row's bytes in all checkpoints, whatever its number */
+    uint8_t *seen;      /* [rows] flags above */
+    uint64_t *part;     /* [slots] digest of a block */
+    uint64_t digest;    /* of what was read so far */
 } row_check;
 
 static uint64_t rows_of(const row_check *c, uint64_t item)
@@ -45,7 +48,7 @@ static uint64_t rows_of(const row_check *c, uint64_t item)
 }
 
 /* How far a stored row's norm may be from the exact one by rounding alone. */
-static bool norm_agrees(const row_check *c, double stored, double found)
+static bool norm_agrees(const row_check *c, uint64_t row, double stored, double found)
 {
     double columns = (double)c->info->columns, share = 1e-5, least = 0;
     if (c->info->dtype == TAMIS_BF16) share += 0x1p-8;
@@ -53,35 +56,37 @@ static bool norm_agrees(const row_check *c, double stored, double found)
         share += 0x1p-11;
         least = sqrt(columns) * 0x1p-25; /* half of the smallest subnormal, in every column */
     }
+    /* Half a step in every column, and what the scale itself is rounded by. */
+    if (c->scale) least = sqrt(columns) * 0.505 * (double)c->scale[row];
     return fabs(stored - found) <= share * (stored > found ? stored : found) + least;
 }
 
-static uint8_t judge(const row_check *c, double squares, double norm)
+static uint8_t judge(const row_check *c, uint64_t row, double squares)
 {
+    double norm = (double)c->norm[row];
     if (!isfinite(squares)) return NOT_FINITE | NOT_ZERO;
     uint8_t seen = squares > 0 ? NOT_ZERO : ZERO_SOMEWHERE;
     if (squares == 0 && norm > 0 && c->info->dtype != TAMIS_F32) return seen | ROUNDED_AWAY;
-    if (!isfinite(norm) || !norm_agrees(c, norm, sqrt(squares))) seen |= BAD_NORM;
+    if (!isfinite(norm) || !norm_agrees(c, row, norm, sqrt(squares))) seen |= BAD_NORM;
     return seen;
 }
 
-/* The row as it is stored, mapped or made again from its floats (widening is exact, so narrowing is
- * too). */
+/* The row as it is stored, mapped or read, and widened on the way. */
 static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker,
                                const void **ret_stored, tamis_error *err)
 {
     uint64_t follow, columns = c->info->columns;
     float *wide = c->wide + (size_t)(worker * columns);
     const void *stored = tamis_store_map(c->store, c->checkpoint, row, &follow);
-    if (stored) {
-        tamis__widen(&c->kernels, c->info->dtype, wide, stored, (size_t)columns);
-    } else {
-        TAMIS_TRY(tamis_store_read(c->store, c->checkpoint, row, 1, 0, columns, wide,
-                                   (size_t)columns, err));
+    if (!stored) {
         void *narrow = c->narrow + (size_t)(worker * columns);
-        tamis__narrow(&c->kernels, c->info->dtype, narrow, wide, (size_t)columns);
+        TAMIS_TRY(tamis__store_stored(c->store, c->checkpoint, row, narrow, err));
         stored = narrow;
     }
+    if (c->scale)
+        c->kernels.widen_i8(wide, stored, c->scale[row], (size_t)columns);
+    else
+        tamis__widen(&c->kernels, c->info->dtype, wide, stored, (size_t)columns);
     *ret_stored = stored;
     return TAMIS_OK;
 }
@@ -93,14 +98,18 @@ static tamis_status check_block(void *arg, uint64_t item, unsigned slot, unsigne
     uint64_t first = item * c->block_rows, rows = rows_of(c, item), columns = c->info->columns,
              digest = 0;
     size_t size = (size_t)columns * tamis_dtype_size(c->info->dtype);
+    TAMIS_TRY(tamis__store_rows_there(c->store, first, rows, err));
     for (uint64_t row = first; row < first + rows; row++) {
         const void *stored;
         TAMIS_TRY(stored_row(c, row, worker, &stored, err));
-        digest += tamis__digest_seeded(stored, size, row * 256 + c->checkpoint);
+        const float *scale = c->scale ? &c->scale[row] : NULL;
+        digest += tamis__store_rows_digest(stored, scale, 1, row, columns, c->info->dtype,
+                                           c->checkpoint);
         c->hash[row] = tamis__digest_seeded(stored, size, c->hash[row]);
+        if (scale) c->hash[row] = tamis__digest_seeded(scale, sizeof *scale, c->hash[row]);
         double squares = c->kernels.sum_squares(c->wide + (size_t)(worker * columns),
                                                 (size_t)columns);
-        c->seen[row] |= judge(c, squares, (double)c->norm[row]);
+        c->seen[row] |= judge(c, row, squares);
     }
     c->part[slot] = digest;
     return TAMIS_OK;
@@ -160,7 +169,8 @@ static tamis_status tell_rows(tamis_inspection *inspection, const row_check *c, 
     TAMIS_TRY(tell_flag(inspection, c, true, NOT_ZERO | ROUNDED_AWAY, 0, "zero_norm",
                         "all zero, so unwritten or with every label masked", err));
     TAMIS_TRY(tell_flag(inspection, c, true, ROUNDED_AWAY, ROUNDED_AWAY, "rounded_to_zero",
-                        "all zero once rounded to 16 bits, store them as bf16 or f32", err));
+                        "all zero once rounded to the stored type, store them as bf16 or f32",
+                        err));
     TAMIS_TRY(tell_flag(inspection, c, false, NOT_ZERO | ZERO_SOMEWHERE | ROUNDED_AWAY,
                         NOT_ZERO | ZERO_SOMEWHERE, "zero_norm_at_checkpoint",
                         "all zero at some checkpoints, not at others", err));
@@ -225,6 +235,7 @@ static tamis_status check_rows(row_check *c, const tamis__pipeline *pipeline, ta
 {
     for (c->checkpoint = 0; c->checkpoint < c->info->checkpoints; c->checkpoint++) {
         TAMIS_TRY(tamis_store_norms(c->store, c->checkpoint, &c->norm, err));
+        TAMIS_TRY(tamis_store_scales(c->store, c->checkpoint, &c->scale, err));
         TAMIS_TRY(tamis__pool_run(c->context->pool, pipeline, err));
     }
     return TAMIS_OK;
@@ -276,6 +287,10 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_store *st
     TAMIS_TRY(tamis__fact_text(inspection, "dtype", err, "%s", tamis_dtype_name(info->dtype)));
     TAMIS_TRY(tamis__fact_count(inspection, "shards", info->shards, err));
     TAMIS_TRY(tamis__fact_count(inspection, "classes", info->classes, err));
+    if (info->function)
+        TAMIS_TRY(tamis__fact_text(inspection, "function", err, "%s", info->function));
+    if (info->direction)
+        TAMIS_TRY(tamis__fact_text(inspection, "direction", err, "%s", info->direction));
     TAMIS_TRY(tamis__fact_text(inspection, "projection", err, "%s",
                                info->projection ? info->projection : "none"));
     TAMIS_TRY(

@@ -3,28 +3,17 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/store.h>
 
-#include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "store/store_part.h"
+#include "store/store_object.h"
 
-/* Values widened at a time when norms are computed. */
-#define SLICE ((size_t)1 << 16)
-
-struct tamis_store {
-    char *path;
-    tamis_store_info info;
-    tamis_examples examples;
-    tamis__kernels kernels;
-    tamis__store_part *part; /* [info.shards] in the order of their rows */
-    pthread_mutex_t lock;    /* of norm: each is made when first asked for */
-    float **norm;            /* [checkpoints] or NULL */
-};
+/* Descriptors held to see when shards are changed; processes have 1,024 as a rule. Further shards are
+ * looked for by name. */
+#define DESCRIPTORS 128u
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -42,7 +31,8 @@ static tamis_status open_listed(tamis_store *store, const tamis_context *context
     for (uint32_t i = 0; i < list->shards; i++) {
         char *path = tamis__shard_path(store->path, list->number[i]);
         if (!path) return tamis__fail_memory(err, "a file name", strlen(store->path));
-        tamis_status status = tamis__store_part_open(&store->part[i], context, path, err);
+        tamis_status status = tamis__store_part_open(&store->part[i], context, path,
+                                                     i < DESCRIPTORS, err);
         free(path);
         TAMIS_TRY(status);
         store->info.shards++;
@@ -62,7 +52,7 @@ static tamis_status open_parts(tamis_store *store, const tamis_context *context,
     }
     store->part = tamis__calloc(1, sizeof *store->part);
     if (!store->part) return tamis__fail_memory(err, "a store", sizeof *store->part);
-    TAMIS_TRY(tamis__store_part_open(store->part, context, store->path, err));
+    TAMIS_TRY(tamis__store_part_open(store->part, context, store->path, true, err));
     store->info.shards = 1;
     return TAMIS_OK;
 }
@@ -80,7 +70,10 @@ static void describe(tamis_store *store)
     info->checkpoint = header->checkpoint;
     info->classes = header->classes;
     info->provenance = header->provenance;
-    info->projection = header->projection;
+    info->projection = header->origin.text;
+    info->projected_by = header->origin.text ? &header->origin.projection : NULL;
+    info->function = header->origin.function;
+    info->direction = header->origin.direction;
     bool known = true;
     for (uint32_t i = 0; i < info->shards; i++) {
         info->digest += store->part[i].header.digest;
@@ -98,10 +91,8 @@ static tamis_status open_store(tamis_store *store, const tamis_context *context,
     TAMIS_TRY(tamis__store_parts_check(store->part, store->info.shards, path, err));
     TAMIS_TRY(tamis__store_parts_examples(store->part, store->info.shards, &store->examples, err));
     describe(store);
-    store->norm = tamis__calloc(store->info.checkpoints, sizeof *store->norm);
-    if (!store->norm)
-        return tamis__fail_memory(err, "a store", store->info.checkpoints * sizeof *store->norm);
-    return TAMIS_OK;
+    store->kept = tamis__store_kept_create(store->info.checkpoints);
+    return store->kept ? TAMIS_OK : tamis__fail_memory(err, "a store", sizeof *store);
 }
 
 tamis_status tamis_store_open(tamis_store **ret_store, tamis_context *context, const char *path,
@@ -109,7 +100,6 @@ tamis_status tamis_store_open(tamis_store **ret_store, tamis_context *context, c
 {
     tamis_store *store = tamis__calloc(1, sizeof *store);
     if (!store) return tamis__fail_memory(err, "a store", sizeof *store);
-    (void)pthread_mutex_init(&store->lock, NULL);
     tamis__kernels_init(&store->kernels, context ? tamis_context_cpu(context) : 0);
     tamis_status status = open_store(store, context, path, err);
     if (status != TAMIS_OK)
@@ -123,11 +113,9 @@ void tamis_store_close(tamis_store **store)
 {
     if (!store || !*store) return;
     tamis_store *s = *store;
-    for (uint32_t k = 0; s->norm && k < s->info.checkpoints; k++) free(s->norm[k]);
     for (uint32_t i = 0; i < s->info.shards; i++) tamis__store_part_fini(&s->part[i]);
     tamis__examples_fini(&s->examples);
-    pthread_mutex_destroy(&s->lock);
-    free(s->norm);
+    tamis__store_kept_free(s->kept);
     free(s->part);
     free(s->path);
     free(s);
@@ -156,8 +144,7 @@ void tamis_store_id(const tamis_store *store, uint64_t row, char *buffer, size_t
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* The part that holds a row. */
-static const tamis__store_part *part_of(const tamis_store *store, uint64_t row)
+uint32_t tamis__store_part_of(const tamis_store *store, uint64_t row)
 {
     uint32_t low = 0, high = store->info.shards;
     while (high - low > 1) {
@@ -167,7 +154,12 @@ static const tamis__store_part *part_of(const tamis_store *store, uint64_t row)
         else
             high = middle;
     }
-    return &store->part[low];
+    return low;
+}
+
+static const tamis__store_part *part_of(const tamis_store *store, uint64_t row)
+{
+    return &store->part[tamis__store_part_of(store, row)];
 }
 
 static bool outside(uint64_t first, uint64_t n, uint64_t end)
@@ -190,6 +182,9 @@ tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint, uin
             (unsigned long long)info->columns, (unsigned)checkpoint, (unsigned long long)rows,
             (unsigned long long)first_row, (unsigned long long)columns,
             (unsigned long long)first_column);
+    const float *scale = NULL;
+    TAMIS_TRY(tamis__store_rows_there(store, first_row, rows, err));
+    TAMIS_TRY(tamis__store_scales(store, checkpoint, &scale, err));
     for (uint64_t done = 0; done < rows;) {
         const tamis__store_part *part = part_of(store, first_row + done);
         uint64_t first = first_row + done - part->header.first_row,
@@ -199,7 +194,8 @@ tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint, uin
                                 .first_column = first_column,
                                 .columns = columns,
                                 .stride = stride};
-        TAMIS_TRY(tamis__store_part_read(part, &store->kernels, checkpoint, &where,
+        TAMIS_TRY(tamis__store_part_read(part, &store->kernels, checkpoint,
+                                         scale ? scale + part->header.first_row : NULL, &where,
                                          out + done * stride, err));
         done += where.rows;
     }
@@ -214,66 +210,28 @@ const void *tamis_store_map(const tamis_store *store, uint32_t checkpoint, uint6
     return tamis__store_part_map(part, checkpoint, row - part->header.first_row, ret_rows);
 }
 
-/* --- norms ------------------------------------------------------------------------------------ */
-
-static tamis_status compute_norms(const tamis_store *store, const tamis__store_part *part,
-                                  uint32_t checkpoint, float *out, tamis_error *err)
+tamis_status tamis__store_stored(const tamis_store *store, uint32_t checkpoint, uint64_t row,
+                                 void *out, tamis_error *err)
 {
-    uint64_t columns = store->info.columns, at_once = SLICE / columns ? SLICE / columns : 1;
-    tamis_status status = TAMIS_OK;
-    if (at_once > part->header.rows) at_once = part->header.rows;
-    float *rows = tamis__malloc(at_once, columns * sizeof *rows);
-    if (!rows) return tamis__fail_memory(err, "rows", at_once * columns * sizeof *rows);
-    for (uint64_t done = 0; done < part->header.rows && status == TAMIS_OK; done += at_once) {
-        uint64_t left = part->header.rows - done;
-        tamis__h5_part where = {.first_row = done,
-                                .rows = left < at_once ? left : at_once,
-                                .columns = columns,
-                                .stride = columns};
-        status = tamis__store_part_read(part, &store->kernels, checkpoint, &where, rows, err);
-        for (uint64_t i = 0; i < where.rows && status == TAMIS_OK; i++)
-            out[done + i] = (float)sqrt(store->kernels.sum_squares(rows + i * columns, columns));
-    }
-    free(rows);
-    return status;
+    const tamis__store_part *part = part_of(store, row);
+    return tamis__store_part_stored(part, checkpoint, row - part->header.first_row, out, err);
 }
 
-static tamis_status load_norms(const tamis_store *store, uint32_t checkpoint, float *norm,
-                               tamis_error *err)
+/* --- changes ---------------------------------------------------------------------------------- */
+
+tamis_status tamis__store_rows_there(const tamis_store *store, uint64_t first_row, uint64_t rows,
+                                     tamis_error *err)
 {
-    for (uint32_t i = 0; i < store->info.shards; i++) {
-        const tamis__store_part *part = &store->part[i];
-        float *out = norm + part->header.first_row;
-        if (part->values[checkpoint][TAMIS__NORM].there)
-            TAMIS_TRY(tamis__store_part_values(part, checkpoint, TAMIS__NORM, out, err));
-        else
-            TAMIS_TRY(compute_norms(store, part, checkpoint, out, err));
-    }
-    for (uint64_t i = 0; i < store->info.rows; i++)
-        if (!(norm[i] >= 0.0f && isfinite(norm[i]))) norm[i] = NAN;
+    if (rows == 0) return TAMIS_OK;
+    uint32_t last = tamis__store_part_of(store, first_row + rows - 1);
+    for (uint32_t i = tamis__store_part_of(store, first_row); i <= last; i++)
+        TAMIS_TRY(tamis__watch_check(&store->part[i].watch, store->part[i].path, err));
     return TAMIS_OK;
 }
 
-tamis_status tamis_store_norms(tamis_store *store, uint32_t checkpoint, const float **ret_norms,
-                               tamis_error *err)
+tamis_status tamis__store_unchanged(const tamis_store *store, tamis_error *err)
 {
-    tamis_status status = TAMIS_OK;
-    if (checkpoint >= store->info.checkpoints)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s' has %u checkpoints: number %u asked for",
-                           store->path, (unsigned)store->info.checkpoints, (unsigned)checkpoint);
-    pthread_mutex_lock(&store->lock);
-    if (!store->norm[checkpoint]) {
-        float *norm = tamis__malloc(store->info.rows, sizeof *norm);
-        status = norm ? load_norms(store, checkpoint, norm, err)
-                      : tamis__fail_memory(err, "norms", store->info.rows * sizeof *norm);
-        if (status == TAMIS_OK)
-            store->norm[checkpoint] = norm;
-        else
-            free(norm);
-    }
-    if (status == TAMIS_OK) *ret_norms = store->norm[checkpoint];
-    pthread_mutex_unlock(&store->lock);
-    return status;
+    return tamis__store_rows_there(store, 0, store->info.rows, err);
 }
 
 /* --- outputs ---------------------------------------------------------------------------------- */

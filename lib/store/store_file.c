@@ -44,6 +44,7 @@ hid_t tamis__store_type(tamis_dtype dtype)
     switch (dtype) {
     case TAMIS_F16: return half_type(5, 15);
     case TAMIS_BF16: return half_type(8, 127);
+    case TAMIS_I8: return H5Tcopy(H5T_STD_I8LE);
     case TAMIS_F32: break;
     }
     return H5Tcopy(H5T_IEEE_F32LE);
@@ -58,15 +59,18 @@ uint64_t tamis__store_chunk_rows(uint64_t rows, uint64_t columns, tamis_dtype dt
     return chunk;
 }
 
-uint64_t tamis__store_rows_digest(const void *rows_stored, uint64_t rows, uint64_t first_row,
-                                  uint64_t columns, tamis_dtype dtype, uint32_t checkpoint)
+uint64_t tamis__store_rows_digest(const void *rows_stored, const float *scale, uint64_t rows,
+                                  uint64_t first_row, uint64_t columns, tamis_dtype dtype,
+                                  uint32_t checkpoint)
 {
     const unsigned char *row = rows_stored;
     size_t row_bytes = columns * tamis_dtype_size(dtype);
     uint64_t sum = 0;
-    for (uint64_t i = 0; i < rows; i++)
-        sum += tamis__digest_seeded(row + i * row_bytes, row_bytes,
-                                    (first_row + i) * 256 + checkpoint);
+    for (uint64_t i = 0; i < rows; i++) {
+        uint64_t seed = (first_row + i) * 256 + checkpoint;
+        sum += tamis__digest_seeded(row + i * row_bytes, row_bytes, seed);
+        if (dtype == TAMIS_I8) sum += tamis__digest_seeded(&scale[i], sizeof *scale, seed);
+    }
     return sum;
 }
 

@@ -8,6 +8,7 @@
 
 #include "store/columns.h"
 #include "store/h5.h"
+#include "store/store_origin.h"
 
 #define TAMIS__STORE_KIND    "gradient-store"
 #define TAMIS__STORE_VERSION 1u
@@ -31,7 +32,8 @@ typedef struct tamis__store_header {
     bool outputs, has_digest;
     tamis_layer *layer;
     tamis_checkpoint *checkpoint;
-    char *provenance, *projection; /* projection NULL = not projected */
+    tamis__store_origin origin;
+    char *provenance;
 } tamis__store_header;
 
 /* Errors as tamis_store_open(). */

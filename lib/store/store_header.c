@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "store/h5_dataset.h"
 #include "store/store_file.h"
@@ -18,8 +17,12 @@
 static bool dtype_of(hid_t type, tamis_dtype *ret_dtype)
 {
     size_t sign, exponent_at, exponent, mantissa_at, mantissa;
-    if (H5Tget_class(type) != H5T_FLOAT) return false;
     size_t size = H5Tget_size(type);
+    if (H5Tget_class(type) == H5T_INTEGER) {
+        *ret_dtype = TAMIS_I8;
+        return size == 1 && H5Tget_sign(type) == H5T_SGN_2;
+    }
+    if (H5Tget_class(type) != H5T_FLOAT) return false;
     if (H5Tget_fields(type, &sign, &exponent_at, &exponent, &mantissa_at, &mantissa) < 0)
         return false;
     *ret_dtype = TAMIS_F32;
@@ -41,7 +44,7 @@ static tamis_status read_dtype(const tamis__h5 *h5, hid_t dataset, const char *n
     if (known) return TAMIS_OK;
     if (number || whole)
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                           "'%s': dataset '%s' holds %s: f16, bf16, f32 and f64 rows are read",
+                           "'%s': dataset '%s' holds %s: i8, f16, bf16, f32 and f64 rows are read",
                            h5->path, name, whole ? "integers" : "floats of an unknown kind");
     return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s' does not hold numbers", h5->path,
                        name);
@@ -165,45 +168,6 @@ static tamis_status read_range(tamis__store_header *header, const tamis__h5 *h5,
     return get_or(h5, "digest", 0, &header->digest, err);
 }
 
-/* --- projection ------------------------------------------------------------------------------- */
-
-static tamis_status projection_member(json_t *object, const tamis__h5 *h5, const char *name,
-                                      tamis_error *err)
-{
-    uint64_t value;
-    char *text = NULL;
-    json_t *member = NULL;
-    if (!tamis__h5_has_attribute(h5, "projection", name)) return TAMIS_OK;
-    if (!strcmp(name, "kind")) {
-        TAMIS_TRY(tamis__h5_get_text(h5, "projection", name, &text, err));
-        member = json_string(text);
-        free(text);
-    } else {
-        TAMIS_TRY(tamis__h5_get_u64(h5, "projection", name, &value, err));
-        member = json_integer((json_int_t)value);
-    }
-    if (json_object_set_new(object, name, member) == 0) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute %s of projection is not UTF-8 text",
-                       h5->path, name);
-}
-
-static tamis_status read_projection(tamis__store_header *header, const tamis__h5 *h5,
-                                    tamis_error *err)
-{
-    static const char *const name[] = {"kind", "seed", "from", "to"};
-    if (!tamis__h5_has(h5, "projection")) return TAMIS_OK;
-    json_t *object = json_object();
-    tamis_status status = object ? TAMIS_OK : tamis__fail_memory(err, "a projection", 0);
-    for (size_t i = 0; i < sizeof name / sizeof *name && status == TAMIS_OK; i++)
-        status = projection_member(object, h5, name[i], err);
-    if (status == TAMIS_OK) {
-        header->projection = json_dumps(object, JSON_COMPACT);
-        if (!header->projection) status = tamis__fail_memory(err, "a projection", 0);
-    }
-    json_decref(object);
-    return status;
-}
-
 /* --- all of it -------------------------------------------------------------------------------- */
 
 static tamis_status read_header(tamis__store_header *header, const tamis__h5 *h5, tamis_error *err)
@@ -212,7 +176,7 @@ static tamis_status read_header(tamis__store_header *header, const tamis__h5 *h5
     TAMIS_TRY(read_checkpoints(header, h5, err));
     TAMIS_TRY(read_classes(header, h5, err));
     TAMIS_TRY(read_range(header, h5, err));
-    TAMIS_TRY(read_projection(header, h5, err));
+    TAMIS_TRY(tamis__store_origin_read(&header->origin, h5, err));
     if (tamis__h5_has_attribute(h5, "/", "provenance"))
         return tamis__h5_get_text(h5, "/", "provenance", &header->provenance, err);
     header->provenance = tamis__strdup("{}");
@@ -236,6 +200,6 @@ void tamis__store_header_fini(tamis__store_header *header)
     free(header->layer);
     free(header->checkpoint);
     free(header->provenance);
-    free(header->projection);
+    tamis__store_origin_fini(&header->origin);
     *header = (tamis__store_header){0};
 }

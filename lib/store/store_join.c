@@ -41,6 +41,8 @@ static const char *difference(const tamis__store_part *x, const tamis__store_par
         if (memcmp(&a->checkpoint[k], &b->checkpoint[k], sizeof *a->checkpoint) != 0)
             return "other checkpoints";
     if (strcmp(a->provenance, b->provenance) != 0) return "another provenance";
+    const char *origin = tamis__store_origin_difference(&a->origin, &b->origin);
+    if (origin) return origin;
     if (a->total_rows != b->total_rows) return "another number of rows in all";
     if (a->classes != b->classes || a->outputs != b->outputs) return "other outputs recorded";
     if (!e->id_text != !f->id_text || !e->id_number != !f->id_number) return "another kind of ids";

@@ -10,12 +10,12 @@
 #include "base/mem.h"
 #include "store/h5_dataset.h"
 
-/* Values converted at a time when 16-bit rows come through HDF5. */
+/* Values converted at a time when narrow rows come through HDF5. */
 #define SLICE ((size_t)1 << 18)
 
 const char *tamis__store_values_name(int which)
 {
-    static const char *const name[] = {"norm", "loss", "margin", "probability"};
+    static const char *const name[] = {"norm", "scale", "loss", "margin", "probability"};
     return name[which];
 }
 
@@ -32,7 +32,12 @@ static tamis_status find_values(tamis__store_part *part, uint32_t k, int which, 
     tamis__store_values *values = &part->values[k][which];
     tamis__store_name name = tamis__store_name_of(k, tamis__store_values_name(which));
     hid_t dataset = 0;
+    if (which == TAMIS__SCALE && part->header.dtype != TAMIS_I8) return TAMIS_OK;
     values->there = tamis__h5_has(&part->h5, name.text);
+    if (!values->there && which == TAMIS__SCALE)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': dataset '%s' is missing: rows of i8 are worth nothing without it",
+                           part->path, name.text);
     if (!values->there) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_array_open(&part->h5, name.text, TAMIS__H5_F32, part->header.rows,
                                    values_columns(part, which), &dataset, err));
@@ -60,13 +65,13 @@ static tamis_status find_all(tamis__store_part *part, bool *through_hdf5, tamis_
 }
 
 static tamis_status open_part(tamis__store_part *part, const tamis_context *context,
-                              const char *path, tamis_error *err)
+                              const char *path, bool keep, tamis_error *err)
 {
     bool through_hdf5 = false;
     part->path = tamis__strdup(path);
     if (!part->path) return tamis__fail_memory(err, "a file name", strlen(path));
     TAMIS_TRY(tamis__h5_open(&part->h5, path, TAMIS__STORE_KIND, TAMIS__STORE_VERSION, err));
-    TAMIS_TRY(tamis__input_open(&part->input, context, path, err));
+    TAMIS_TRY(tamis__input_open_watched(&part->input, &part->watch, keep, context, path, err));
     if (part->input.size < part->h5.size)
         return tamis__fail(err, TAMIS_ERR_IO, "'%s' changed while it was opened", path);
     TAMIS_TRY(tamis__store_header_read(&part->header, &part->h5, err));
@@ -78,10 +83,10 @@ static tamis_status open_part(tamis__store_part *part, const tamis_context *cont
 }
 
 tamis_status tamis__store_part_open(tamis__store_part *ret_part, const tamis_context *context,
-                                    const char *path, tamis_error *err)
+                                    const char *path, bool keep, tamis_error *err)
 {
     tamis__store_part part = {0};
-    tamis_status status = open_part(&part, context, path, err);
+    tamis_status status = open_part(&part, context, path, keep, err);
     if (status != TAMIS_OK)
         tamis__store_part_fini(&part);
     else
@@ -95,6 +100,7 @@ void tamis__store_part_fini(tamis__store_part *part)
         tamis__store_rows_fini(&part->rows[k]);
     if (part->h5.path) tamis__h5_close(&part->h5);
     tamis__input_close(&part->input);
+    tamis__watch_end(&part->watch);
     tamis__examples_fini(&part->examples);
     tamis__store_header_fini(&part->header);
     free(part->rows);
@@ -118,27 +124,38 @@ const void *tamis__store_part_map(const tamis__store_part *part, uint32_t checkp
     return part->input.data + rows->address[span] + within * row_bytes;
 }
 
-static void widen_rows(const tamis__store_part *part, const tamis__kernels *kernels,
-                       const unsigned char *from, uint64_t rows, const tamis__h5_part *where,
-                       float *out)
+static void widen_row(const tamis__store_part *part, const tamis__kernels *kernels,
+                      const float *scale, const void *from, uint64_t columns, float *out)
 {
-    tamis_dtype dtype = part->header.dtype;
-    size_t size = tamis_dtype_size(dtype), row_bytes = part->header.columns * size;
-    if (where->columns == part->header.columns && where->stride == where->columns) {
-        tamis__widen(kernels, dtype, out, from, rows * where->columns);
+    if (scale)
+        kernels->widen_i8(out, from, *scale, columns);
+    else
+        tamis__widen(kernels, part->header.dtype, out, from, columns);
+}
+
+/* `scale` is that of the first row, NULL unless the rows are i8. */
+static void widen_rows(const tamis__store_part *part, const tamis__kernels *kernels,
+                       const float *scale, const unsigned char *from, uint64_t rows,
+                       const tamis__h5_part *where, float *out)
+{
+    size_t size = tamis_dtype_size(part->header.dtype), row_bytes = part->header.columns * size;
+    if (!scale && where->columns == part->header.columns && where->stride == where->columns) {
+        widen_row(part, kernels, NULL, from, rows * where->columns, out);
         return;
     }
     for (uint64_t i = 0; i < rows; i++)
-        tamis__widen(kernels, dtype, out + i * where->stride,
-                     from + i * row_bytes + where->first_column * size, where->columns);
+        widen_row(part, kernels, scale ? scale + i : NULL,
+                  from + i * row_bytes + where->first_column * size, where->columns,
+                  out + i * where->stride);
 }
 
 /* --- rows through HDF5 ------------------------------------------------------------------------ */
 
-static tamis_status slice_halves(const tamis__store_part *part, const tamis__kernels *kernels,
-                                 uint32_t k, const tamis__h5_part *where, uint16_t *buffer,
-                                 hid_t type, float *out, tamis_error *err)
+static tamis_status slice_narrow(const tamis__store_part *part, const tamis__kernels *kernels,
+                                 uint32_t k, const float *scale, const tamis__h5_part *where,
+                                 unsigned char *buffer, hid_t type, float *out, tamis_error *err)
 {
+    size_t row_bytes = where->columns * tamis_dtype_size(part->header.dtype);
     uint64_t at_once = SLICE / where->columns ? SLICE / where->columns : 1;
     for (uint64_t done = 0; done < where->rows; done += at_once) {
         tamis__h5_part some = *where;
@@ -148,49 +165,72 @@ static tamis_status slice_halves(const tamis__store_part *part, const tamis__ker
         TAMIS_TRY(
             tamis__h5_dataset_read(&part->h5, part->rows[k].dataset, type, &some, buffer, err));
         for (uint64_t i = 0; i < some.rows; i++)
-            tamis__widen(kernels, part->header.dtype, out + (done + i) * where->stride,
-                         buffer + i * where->columns, where->columns);
+            widen_row(part, kernels, scale ? scale + done + i : NULL, buffer + i * row_bytes,
+                      where->columns, out + (done + i) * where->stride);
     }
     return TAMIS_OK;
 }
 
-/* 16-bit floats are fetched as they are and widened here: HDF5 converts them a thousand times
+/* Narrow values are fetched as they are and widened here: HDF5 converts 16-bit floats a thousand times
  * slower. */
-static tamis_status read_halves(const tamis__store_part *part, const tamis__kernels *kernels,
-                                uint32_t k, const tamis__h5_part *where, float *out,
-                                tamis_error *err)
+static tamis_status read_narrow(const tamis__store_part *part, const tamis__kernels *kernels,
+                                uint32_t k, const float *scale, const tamis__h5_part *where,
+                                float *out, tamis_error *err)
 {
     tamis__h5_scope scope;
     size_t room = where->columns > SLICE ? where->columns : SLICE;
-    uint16_t *buffer = tamis__malloc(room, sizeof *buffer);
-    if (!buffer) return tamis__fail_memory(err, "rows", room * sizeof *buffer);
+    size_t size = tamis_dtype_size(part->header.dtype);
+    unsigned char *buffer = tamis__malloc(room, size);
+    if (!buffer) return tamis__fail_memory(err, "rows", room * size);
     tamis__h5_enter(&scope);
     hid_t type = tamis__store_type(part->header.dtype);
     tamis_status status = type < 0
                               ? tamis__h5_fail(err, TAMIS_ERR_NOMEM, "cannot read '%s'", part->path)
-                              : slice_halves(part, kernels, k, where, buffer, type, out, err);
+                              : slice_narrow(part, kernels, k, scale, where, buffer, type, out,
+                                             err);
     if (type >= 0) H5Tclose(type);
     tamis__h5_leave(&scope);
     free(buffer);
     return status;
 }
 
+tamis_status tamis__store_part_stored(const tamis__store_part *part, uint32_t checkpoint,
+                                      uint64_t row, void *out, tamis_error *err)
+{
+    tamis__h5_scope scope;
+    tamis__h5_part where = {.first_row = row,
+                            .rows = 1,
+                            .columns = part->header.columns,
+                            .stride = part->header.columns};
+    tamis__h5_enter(&scope);
+    hid_t type = tamis__store_type(part->header.dtype);
+    tamis_status status = type < 0
+                              ? tamis__h5_fail(err, TAMIS_ERR_NOMEM, "cannot read '%s'", part->path)
+                              : tamis__h5_dataset_read(&part->h5, part->rows[checkpoint].dataset,
+                                                       type, &where, out, err);
+    if (type >= 0) H5Tclose(type);
+    tamis__h5_leave(&scope);
+    return status;
+}
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 tamis_status tamis__store_part_read(const tamis__store_part *part, const tamis__kernels *kernels,
-                                    uint32_t checkpoint, const tamis__h5_part *where, float *out,
-                                    tamis_error *err)
+                                    uint32_t checkpoint, const float *scale,
+                                    const tamis__h5_part *where, float *out, tamis_error *err)
 {
     hid_t dataset = part->rows[checkpoint].dataset;
     if (where->rows == 0 || where->columns == 0) return TAMIS_OK;
+    if (scale) scale += where->first_row;
     if (dataset && part->header.dtype != TAMIS_F32)
-        return read_halves(part, kernels, checkpoint, where, out, err);
+        return read_narrow(part, kernels, checkpoint, scale, where, out, err);
     if (dataset) return tamis__h5_array_read(&part->h5, dataset, TAMIS__H5_F32, where, out, err);
     for (uint64_t done = 0; done < where->rows;) {
         uint64_t run = 0, left = where->rows - done;
         const void *from = tamis__store_part_map(part, checkpoint, where->first_row + done, &run);
         if (run > left) run = left;
-        widen_rows(part, kernels, from, run, where, out + done * where->stride);
+        widen_rows(part, kernels, scale ? scale + done : NULL, from, run, where,
+                   out + done * where->stride);
         done += run;
     }
     return TAMIS_OK;
@@ -201,6 +241,7 @@ tamis_status tamis__store_part_values(const tamis__store_part *part, uint32_t ch
 {
     const tamis__store_values *values = &part->values[checkpoint][which];
     uint64_t columns = values_columns(part, which), n = part->header.rows * (columns ? columns : 1);
+    TAMIS_TRY(tamis__watch_check(&part->watch, part->path, err));
     if (values->address != HADDR_UNDEF) {
         memcpy(out, part->input.data + values->address, n * sizeof *out);
         return TAMIS_OK;

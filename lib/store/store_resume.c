@@ -87,6 +87,12 @@ static tamis_status match(const tamis__store_header *header, const tamis__store_
         return differs(err, path, "classes:", header->classes, plan->classes);
     if (header->outputs != plan->outputs)
         return differs(err, path, "outputs recorded:", header->outputs, plan->outputs);
+    const char *origin = tamis__store_origin_difference(&header->origin, &plan->origin);
+    if (origin)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "cannot resume: '%s' has %s than is asked for now: use -f without "
+                           "--resume to start anew",
+                           path, origin);
     if (strcmp(header->provenance, plan->provenance) != 0)
         return tamis__fail(
             err, TAMIS_ERR_SHAPE,
@@ -96,26 +102,47 @@ static tamis_status match(const tamis__store_header *header, const tamis__store_
     return TAMIS_OK;
 }
 
+/* The content digest of the rows of one checkpoint as they are now. */
+static tamis_status digest_rows(const tamis__store_part *part, uint32_t k, uint64_t *ret_digest,
+                                tamis_error *err)
+{
+    const tamis__store_header *header = &part->header;
+    uint64_t rows = header->rows, sum = 0;
+    float *scale = NULL;
+    tamis_status status = TAMIS_OK;
+    if (header->dtype == TAMIS_I8) {
+        scale = tamis__malloc(rows, sizeof *scale);
+        status = scale ? tamis__store_part_values(part, k, TAMIS__SCALE, scale, err)
+                       : tamis__fail_memory(err, "scales", rows * sizeof *scale);
+    }
+    for (uint64_t row = 0, run = 0; row < rows && status == TAMIS_OK; row += run) {
+        const void *stored = tamis__store_part_map(part, k, row, &run);
+        if (!stored) break; /* our writer's files are always mapped; the digest will differ */
+        if (run > rows - row) run = rows - row;
+        sum += tamis__store_rows_digest(stored, scale ? scale + row : NULL, run,
+                                        header->first_row + row, header->columns, header->dtype, k);
+    }
+    free(scale);
+    if (status == TAMIS_OK) *ret_digest = sum;
+    return status;
+}
+
 /* The rows of a file that is to be kept are still those that were written: reading them costs little
  * beside making them again. */
 static tamis_status check_rows(const tamis_context *context, const char *path, tamis_error *err)
 {
     tamis__store_part part;
-    TAMIS_TRY(tamis__store_part_open(&part, context, path, err));
-    const tamis__store_header *header = &part.header;
+    TAMIS_TRY(tamis__store_part_open(&part, context, path, false, err));
+    tamis_status status = TAMIS_OK;
     uint64_t digest = 0;
-    for (uint32_t k = 0; k < header->checkpoints; k++) {
-        for (uint64_t row = 0, run = 0; row < header->rows; row += run) {
-            const void *rows = tamis__store_part_map(&part, k, row, &run);
-            if (!rows) break; /* our writer's files are always mapped; the digest will differ */
-            if (run > header->rows - row) run = header->rows - row;
-            digest += tamis__store_rows_digest(rows, run, header->first_row + row, header->columns,
-                                               header->dtype, k);
-        }
+    for (uint32_t k = 0; k < part.header.checkpoints && status == TAMIS_OK; k++) {
+        uint64_t some = 0;
+        status = digest_rows(&part, k, &some, err);
+        digest += some;
     }
-    bool same = digest == header->digest;
+    bool same = digest == part.header.digest;
     tamis__store_part_fini(&part);
-    if (same) return TAMIS_OK;
+    if (same || status != TAMIS_OK) return status;
     return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' is damaged: its rows are not those written",
                        path);
 }

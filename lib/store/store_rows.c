@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "store/store_writer.h"
 
-/* The largest finite value of each type: rows whose norm is below it cannot overflow. */
+/* The largest finite value of each type: rows whose norm is below it cannot overflow. Any row fits
+ * i8; what can be too large is its norm. */
 static double largest(tamis_dtype dtype)
 {
     if (dtype == TAMIS_F16) return 65504.0;
@@ -31,6 +32,7 @@ static bool finite32(const uint32_t *values, uint64_t n)
 
 static bool values_finite(tamis_dtype dtype, const void *stored, uint64_t n)
 {
+    if (dtype == TAMIS_I8) return true;
     if (dtype == TAMIS_F32) return finite32(stored, n);
     return finite16(stored, n, dtype == TAMIS_F16 ? 0x7c00 : 0x7f80);
 }
@@ -42,25 +44,31 @@ static tamis_status not_finite(tamis_error *err, uint32_t checkpoint, uint64_t r
                        (unsigned)checkpoint, (unsigned long long)row);
 }
 
+static tamis_status too_large(tamis_error *err, tamis_dtype dtype, uint32_t checkpoint,
+                              uint64_t row)
+{
+    bool norm = dtype == TAMIS_F32 || dtype == TAMIS_I8;
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "checkpoint %u, row %llu: a value is too large for %s: store %s instead",
+                       (unsigned)checkpoint, (unsigned long long)row,
+                       norm ? "f32 norms" : tamis_dtype_name(dtype), norm ? "scaled rows" : "f32");
+}
+
 tamis_status tamis__store_rows_narrow(const tamis__kernels *kernels, tamis_dtype dtype,
                                       const float *gradient, uint64_t rows, uint64_t columns,
                                       uint64_t first_row, uint32_t checkpoint, void *stored,
-                                      float *norm, tamis_error *err)
+                                      float *scale, float *norm, tamis_error *err)
 {
     unsigned char *out = stored;
     size_t row_bytes = columns * tamis_dtype_size(dtype);
     for (uint64_t i = 0; i < rows; i++, out += row_bytes, gradient += columns) {
         double exact = sqrt(kernels->sum_squares(gradient, columns));
         if (!isfinite(exact)) return not_finite(err, checkpoint, first_row + i);
-        tamis__narrow(kernels, dtype, out, gradient, columns);
+        float step = tamis__narrow(kernels, dtype, out, gradient, columns);
+        if (scale) scale[i] = step;
         if (exact >= largest(dtype) &&
             (!values_finite(dtype, out, columns) || !isfinite((float)exact)))
-            return tamis__fail(
-                err, TAMIS_ERR_NUMERIC,
-                "checkpoint %u, row %llu: a value is too large for %s: store %s instead",
-                (unsigned)checkpoint, (unsigned long long)(first_row + i),
-                dtype == TAMIS_F32 ? "f32 norms" : tamis_dtype_name(dtype),
-                dtype == TAMIS_F32 ? "scaled rows" : "f32");
+            return too_large(err, dtype, checkpoint, first_row + i);
         norm[i] = (float)exact;
     }
     return TAMIS_OK;

@@ -67,6 +67,7 @@ static tamis_status create_groups(tamis__shard *shard, tamis_error *err)
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "first_row", shard->first, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "rows", shard->rows, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "total_rows", plan->rows, err));
+    TAMIS_TRY(tamis__store_origin_write(&plan->origin, h5, err));
     TAMIS_TRY(tamis__h5_group(h5, "checkpoint", err));
     for (uint32_t k = 0; k < plan->checkpoints; k++) {
         tamis__store_name group = tamis__store_name_of(k, NULL);
@@ -95,6 +96,7 @@ static bool allocate(tamis__shard *shard)
     shard->gradient = tamis__calloc(plan->checkpoints, sizeof *shard->gradient);
     shard->chunk = tamis__calloc(plan->checkpoints, sizeof *shard->chunk);
     if (!shard->gradient || !shard->chunk || !allocate_values(&shard->norm, shard, 1)) return false;
+    if (plan->dtype == TAMIS_I8 && !allocate_values(&shard->scale, shard, 1)) return false;
     if (plan->outputs &&
         (!allocate_values(&shard->loss, shard, 1) || !allocate_values(&shard->margin, shard, 1)))
         return false;
@@ -262,10 +264,11 @@ static tamis_status append_some(tamis__shard *shard, const tamis__kernels *kerne
     uint64_t waiting = shard->filled % shard->chunk_rows, row = shard->first + shard->filled;
     for (uint32_t k = 0; k < plan->checkpoints; k++) {
         unsigned char *to = shard->chunk[k] + waiting * row_bytes(plan);
+        float *scale = shard->scale ? shard->scale[k] + shard->filled : NULL;
         TAMIS_TRY(tamis__store_rows_narrow(kernels, plan->dtype,
                                            gradient[k] + offset * plan->columns, n, plan->columns,
-                                           row, k, to, shard->norm[k] + shard->filled, err));
-        shard->digest += tamis__store_rows_digest(to, n, row, plan->columns, plan->dtype, k);
+                                           row, k, to, scale, shard->norm[k] + shard->filled, err));
+        shard->digest += tamis__store_rows_digest(to, scale, n, row, plan->columns, plan->dtype, k);
     }
     if (waiting + n == shard->chunk_rows || shard->filled + n == shard->rows)
         TAMIS_TRY(write_waiting(shard, shard->filled - waiting, waiting + n, err));
@@ -308,6 +311,7 @@ tamis_status tamis__shard_put(tamis__shard *shard, const tamis__store_block *blo
     size_t size = row_bytes(shard->plan);
     TAMIS_TRY(copy_columns(shard, block, offset, n, err));
     copy_values(shard->norm, block->norm, shard, 1, offset, n);
+    copy_values(shard->scale, block->scale, shard, 1, offset, n);
     for (uint32_t k = 0; k < shard->plan->checkpoints; k++) {
         const unsigned char *rows = block->gradient[k];
         TAMIS_TRY(put_gradient(shard, k, rows + offset * size, n, err));
@@ -356,6 +360,7 @@ static tamis_status write_columns(tamis__shard *shard, tamis_error *err)
 {
     const tamis__store_plan *plan = shard->plan;
     for (uint32_t k = 0; k < plan->checkpoints; k++) tamis__h5_array_close(&shard->gradient[k]);
+    TAMIS_TRY(write_values(shard, "scale", shard->scale, 0, err));
     TAMIS_TRY(write_values(shard, "norm", shard->norm, 0, err));
     TAMIS_TRY(write_values(shard, "loss", shard->loss, 0, err));
     TAMIS_TRY(write_values(shard, "margin", shard->margin, 0, err));
@@ -387,6 +392,7 @@ void tamis__shard_abort(tamis__shard *shard)
     if (shard->h5.path) tamis__h5_close(&shard->h5);
     free(shard->gradient);
     free(shard->chunk);
+    free_values(shard->scale, n);
     free_values(shard->norm, n);
     free_values(shard->loss, n);
     free_values(shard->margin, n);

@@ -17,6 +17,7 @@ typedef struct tamis__store_plan {
     tamis_layer *layer;
     tamis_checkpoint *checkpoint;
     uint32_t layers, checkpoints, classes;
+    tamis__store_origin origin;
     bool outputs, replace; /* replace: publish over a file that is there */
 } tamis__store_plan;
 
@@ -36,7 +37,7 @@ typedef struct tamis__shard {
     hid_t *gradient;       /* [checkpoints] */
     unsigned char **chunk; /* [checkpoints] the chunk being filled; NULL until rows are appended */
     uint64_t chunk_rows;   /* of this file: never more than its rows */
-    float **norm, **loss, **margin, **probability; /* [checkpoints] of [rows] or NULL */
+    float **scale, **norm, **loss, **margin, **probability; /* [checkpoints] of [rows] or NULL */
     uint64_t *id_number, *source_digest;
     int32_t *label, *group;
     tamis__text_column id_text;

@@ -54,6 +54,7 @@ static void plan_fini(tamis__store_plan *plan)
     free(plan->provenance);
     free(plan->layer);
     free(plan->checkpoint);
+    tamis__store_origin_fini(&plan->origin);
     *plan = (tamis__store_plan){0};
 }
 
@@ -68,6 +69,7 @@ static tamis_status copy_spec(tamis__store_plan *plan, const tamis_store_spec *s
         return tamis__fail_memory(err, "the plan of a store", spec->layers * sizeof *plan->layer);
     memcpy(plan->layer, spec->layer, spec->layers * sizeof *plan->layer);
     memcpy(plan->checkpoint, spec->checkpoint, spec->checkpoints * sizeof *plan->checkpoint);
+    TAMIS_TRY(tamis__store_origin_copy(&plan->origin, spec, err));
     plan->layers = spec->layers;
     plan->checkpoints = spec->checkpoints;
     plan->dtype = spec->dtype;
@@ -207,9 +209,10 @@ static uint64_t part_digest(const tamis_store_writer *writer, const tamis__store
     uint64_t sum = 0;
     for (uint32_t k = 0; k < plan->checkpoints; k++) {
         const unsigned char *rows = block->gradient[k];
-        sum += tamis__store_rows_digest(rows +
-                                            offset * plan->columns * tamis_dtype_size(plan->dtype),
-                                        n, writer->next, plan->columns, plan->dtype, k);
+        const float *scale = block->scale ? block->scale[k] + offset : NULL;
+        rows += offset * plan->columns * tamis_dtype_size(plan->dtype);
+        sum += tamis__store_rows_digest(rows, scale, n, writer->next, plan->columns, plan->dtype,
+                                        k);
     }
     return sum;
 }

@@ -225,7 +225,9 @@ static tamis_status load_rows(const engine *e, uint32_t k, uint64_t first, uint6
     size_t size = tamis_dtype_size(e->train->dtype);
     uint64_t done = 0, run;
     while (done < rows) {
-        const unsigned char *row = tamis_store_map(store, k, first + done, &run);
+        /* Rows of i8 have their scales, which tamis_store_read() sees to. */
+        bool mapped = e->train->dtype != TAMIS_I8;
+        const unsigned char *row = mapped ? tamis_store_map(store, k, first + done, &run) : NULL;
         if (!row)
             return tamis_store_read(store, k, first + done, rows - done, column, columns,
                                     ret_rows + done * COLUMN_BLOCK, COLUMN_BLOCK, err);

@@ -23,6 +23,8 @@ START_TEST(names)
     ck_assert_uint_eq(tamis_dtype_size(TAMIS_F32), 4);
     ck_assert_uint_eq(tamis_dtype_size(TAMIS_F16), 2);
     ck_assert_uint_eq(tamis_dtype_size(TAMIS_BF16), 2);
+    ck_assert_str_eq(tamis_dtype_name(TAMIS_I8), "i8");
+    ck_assert_uint_eq(tamis_dtype_size(TAMIS_I8), 1);
 }
 END_TEST
 

@@ -283,11 +283,12 @@ static void put_blocks(const small_store *s, uint64_t chunks)
         uint64_t n = left < step ? left : step;
         small_rows r = small_make(s, first, n);
         const void *gradient[3];
-        const float *norm[3], *loss[3], *margin[3], *probability[3];
+        const float *norm[3], *scale[3], *loss[3], *margin[3], *probability[3];
         void *stored[3] = {0};
-        float *norms[3] = {0};
+        float *norms[3] = {0}, *scales[3] = {0};
         tamis__store_block block = {.rows = n,
                                     .gradient = gradient,
+                                    .scale = s->dtype == TAMIS_I8 ? scale : NULL,
                                     .norm = norm,
                                     .loss = loss,
                                     .margin = margin,
@@ -296,14 +297,17 @@ static void put_blocks(const small_store *s, uint64_t chunks)
         for (uint32_t k = 0; k < s->checkpoints; k++) {
             gradient[k] = stored[k] = malloc(n * s->columns * 4);
             norm[k] = norms[k] = malloc(n * 4);
+            scale[k] = scales[k] = malloc(n * 4);
             loss[k] = r.loss[k], margin[k] = r.margin[k], probability[k] = r.probability[k];
             ck_ok(tamis__store_rows_narrow(&kernels, s->dtype, r.gradient[k], n, s->columns, first,
-                                           k, stored[k], norms[k], &err));
+                                           k, stored[k], scales[k], norms[k], &err));
             ck_ok(tamis__store_rows_check(s->dtype, stored[k], n, s->columns, first, k, &err));
-            block.digest += tamis__store_rows_digest(stored[k], n, first, s->columns, s->dtype, k);
+            block.digest += tamis__store_rows_digest(stored[k], scales[k], n, first, s->columns,
+                                                     s->dtype, k);
         }
         ck_ok(tamis__store_writer_put_block(writer, &block, &err));
-        for (uint32_t k = 0; k < s->checkpoints; k++) free(stored[k]), free(norms[k]);
+        for (uint32_t k = 0; k < s->checkpoints; k++)
+            free(stored[k]), free(norms[k]), free(scales[k]);
         small_free(&r);
     }
     ck_ok(tamis_store_writer_commit(&writer, &err));
@@ -376,19 +380,25 @@ START_TEST(too_large_for_the_type)
     float row[4] = {0, 65519.0f, 0, 0}, norm;
     uint32_t stored[4];
     tamis__kernels_init(&kernels, 0);
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[1] = 65520.0f; /* the smallest that rounds to infinity */
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "checkpoint 2, row 7: a value is too large for f16");
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "checkpoint 2, row 7: a value is too large for f16");
     row[0] = row[1] = 6e4f; /* a norm above the limit, and no value */
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F16, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[1] = 3.4e38f;
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_BF16, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "bf16");
-    ck_ok(tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, &norm, &err));
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_BF16, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "bf16");
+    ck_ok(
+        tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, NULL, &norm, &err));
     row[0] = row[2] = 3.4e38f;
-    ck_fails(tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, &norm, &err),
-             TAMIS_ERR_NUMERIC, "row 7");
+    ck_fails(
+        tamis__store_rows_narrow(&kernels, TAMIS_F32, row, 1, 4, 7, 2, stored, NULL, &norm, &err),
+        TAMIS_ERR_NUMERIC, "row 7");
 }
 END_TEST
 
