@@ -40,7 +40,15 @@ static const opt options[] = {
          "costs about as much as reading; rademacher:K adds it into all of them. Dot products "
          "keep their mean, with a variance of about (|x|^2 |y|^2 + <x, y>^2) / K. Stores that "
          "are to meet must be projected alike, with the same --seed."},
-    STORE_OPTIONS(AT(store)),
+    {.name = "dtype",
+     .value = "TYPE",
+     .help = "how numbers are stored",
+     .type = OPT_CHOICE,
+     .at = AT(store.dtype),
+     .choices = store_dtype_names,
+     .fallback = "as in the source",
+     .section = "Store"},
+    STORE_PLACE_OPTIONS(AT(store)),
     {.name = "sample",
      .value = "N",
      .help = "compare dot products of N rows with the source; 0 = do not",

@@ -23,16 +23,19 @@ extern const char *const store_dtype_names[];
      .type = OPT_CHOICE,                                                                           \
      .at = (base) + offsetof(store_args, dtype),                                                   \
      .choices = store_dtype_names},                                                                \
-        {.name = "shard-rows",                                                                     \
-         .value = "N",                                                                             \
-         .help = "make the output a directory of files with N rows each; 0 = one file",            \
-         .type = OPT_UINT,                                                                         \
-         .at = (base) + offsetof(store_args, shard_rows),                                          \
-         .flags = OPT_NEUTRAL,                                                                     \
-         .min = 0,                                                                                 \
-         .max = 1e15,                                                                              \
-         .more =                                                                                   \
-             "Readers treat a file and a directory alike. Rounded up to whole blocks of rows."},   \
+        STORE_PLACE_OPTIONS(base)
+
+/* Those that say where it is stored. */
+#define STORE_PLACE_OPTIONS(base)                                                                  \
+    {.name = "shard-rows",                                                                         \
+     .value = "N",                                                                                 \
+     .help = "make the output a directory of files with N rows each; 0 = one file",                \
+     .type = OPT_UINT,                                                                             \
+     .at = (base) + offsetof(store_args, shard_rows),                                              \
+     .flags = OPT_NEUTRAL,                                                                         \
+     .min = 0,                                                                                     \
+     .max = 1e15,                                                                                  \
+     .more = "Readers treat a file and a directory alike. Rounded up to whole blocks of rows."},   \
     {                                                                                              \
         .name = "resume", .help = "keep whole files of an earlier run and go on after them",       \
         .type = OPT_FLAG, .at = (base) + offsetof(store_args, resume), .flags = OPT_NEUTRAL        \
