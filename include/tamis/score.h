@@ -39,6 +39,9 @@ typedef struct tamis_score_params {
     tamis_store *train;     /**< required; not closed */
     tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
     const char *path;       /**< scores file to write; required */
+    uint64_t seed;          /**< for scorers that draw numbers; default 0 */
+    bool skip_bad_rows;     /**< a training row that is not finite, or has no direction where one is
+                                 needed, gets no score (NaN) instead of being an error */
     bool force;             /**< replace an existing output */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_score_params;

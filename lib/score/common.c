@@ -4,8 +4,7 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "score/registry.h"
-#include "stream/engine.h"
+#include "score/output.h"
 
 const char *const tamis__weights_choices[] = {"learning-rate", "equal", "normalised", NULL};
 
@@ -33,15 +32,19 @@ static tamis_status put(void *arg, uint64_t first_row, uint64_t rows, uint64_t f
     return tamis_scores_writer_put(arg, first_row, rows, first_query, queries, values, stride, err);
 }
 
-tamis_status tamis__score_product(const tamis__score_call *call, bool unit, bool zero_scores_zero,
+tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err)
 {
-    tamis__product product = {.context = call->context,
-                              .train = call->train,
-                              .query = call->query,
-                              .weight = call->weight,
-                              .unit = unit,
-                              .zero_scores_zero = zero_scores_zero,
-                              .sink = {.arg = call->writer, .put = put}};
-    return tamis__product_run(&product, err);
+    tamis__product whole = *product;
+    whole.context = call->context;
+    whole.train = call->train;
+    whole.skip = call->output->skip;
+    whole.sink = (tamis__sink){.arg = call->output->writer, .put = put};
+    return tamis__product_run(&whole, err);
+}
+
+tamis_status tamis__score_put(const tamis__score_call *call, uint64_t first_row, uint64_t rows,
+                              const float *values, tamis_error *err)
+{
+    return tamis_scores_writer_put(call->output->writer, first_row, rows, 0, 1, values, 1, err);
 }

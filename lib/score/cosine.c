@@ -18,8 +18,19 @@ static const tamis_param_desc params[] = {
 
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
+    tamis__unit_queries query = {0};
+    bool direction = call->values[0].number == 0;
     TAMIS_TRY(tamis__score_weights(call, TAMIS__WEIGHTS_NORMALISED, err));
-    return tamis__score_product(call, true, call->values[0].number > 0, err);
+    TAMIS_TRY(tamis__score_rows(call, direction, err));
+    TAMIS_TRY(tamis__unit_queries_of_store(&query, call->query, direction, err));
+    tamis__product product = {.queries = &query.rows.queries,
+                              .weight = call->weight,
+                              .query_scale = query.scale,
+                              .row_divisor = tamis__score_norms(call),
+                              .bound = 1.0};
+    tamis_status status = tamis__score_product(call, &product, err);
+    tamis__unit_queries_fini(&query);
+    return status;
 }
 
 const tamis__scorer_class tamis__scorer_cosine = {

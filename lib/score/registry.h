@@ -6,11 +6,15 @@
 
 #include <tamis/score.h>
 
+#include "stream/engine.h"
+
 /* In alphabetical order. */
 #define TAMIS__SCORERS(X)                                                                          \
     X(cosine)                                                                                      \
     X(self)                                                                                        \
     X(tracin)
+
+typedef struct tamis__score_output tamis__score_output;
 
 /* What a scorer is given. The stores fit together. */
 typedef struct tamis__score_call {
@@ -18,7 +22,8 @@ typedef struct tamis__score_call {
     tamis_store *train, *query;      /* query NULL with TAMIS_SCORER_NO_QUERY */
     const tamis_param_value *values; /* one for each entry of the parameter table */
     double *weight;                  /* [checkpoints], for the scorer to fill in */
-    tamis_scores_writer *writer;
+    uint64_t seed;                   /* of the run; for scorers that draw numbers */
+    tamis__score_output *output;     /* where scores go */
 } tamis__score_call;
 
 typedef struct tamis__scorer_class {
@@ -39,8 +44,27 @@ extern const char *const tamis__weights_choices[];
 /* Fill in call->weight from the training store. */
 tamis_status tamis__score_weights(const tamis__score_call *call, int choice, tamis_error *err);
 
-/* Run the engine over the call's stores into its writer. */
-tamis_status tamis__score_product(const tamis__score_call *call, bool unit, bool zero_scores_zero,
+/* Look at the norms of every training row, before anything else is done with them: rows that are
+ * not finite, and with `direction` rows of zeros, are errors that name the row, or are left out of
+ * the scores when the user asked for that (tamis__score_skipped()). */
+tamis_status tamis__score_rows(const tamis__score_call *call, bool direction, tamis_error *err);
+
+/* [rows], 1 = this row has no score and must not enter a sum over rows; NULL = none. */
+const unsigned char *tamis__score_skipped(const tamis__score_call *call);
+
+/* Run the engine into the call's output. The scorer fills in queries, weight, query_scale,
+ * row_divisor, row_multiplier and bound; the rest comes from the call. Scores have one column for
+ * each query, or what the user's reduction makes of them. */
+tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
+
+/* [checkpoints] of [rows]: norms of the training rows, owned by the store; after
+ * tamis__score_rows(). Not finite where a row is skipped. */
+const float *const *tamis__score_norms(const tamis__score_call *call);
+
+/* The next `rows` scores of a scorer with one column (TAMIS_SCORER_NO_QUERY), in row order. Rows
+ * that are skipped are given as NaN. */
+tamis_status tamis__score_put(const tamis__score_call *call, uint64_t first_row, uint64_t rows,
+                              const float *values, tamis_error *err);
 
 #endif

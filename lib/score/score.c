@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "score/registry.h"
+#include "score/output.h"
 
 #define SCORER_ENTRY(name) &tamis__scorer_##name,
 static const tamis__scorer_class *const scorers[] = {TAMIS__SCORERS(SCORER_ENTRY)};
@@ -198,12 +198,18 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                               .query = params->query ? tamis_store_examples(params->query) : NULL,
                               .force = params->force,
                               .provenance = params->provenance};
-    tamis__score_call call = {
-        .context = context, .train = params->train, .query = params->query, .values = values};
-    TAMIS_TRY(tamis_scores_writer_open(&call.writer, context, &spec, err));
+    tamis__score_output output = {.params = params};
+    tamis__score_call call = {.context = context,
+                              .train = params->train,
+                              .query = params->query,
+                              .values = values,
+                              .seed = params->seed,
+                              .output = &output};
+    TAMIS_TRY(tamis_scores_writer_open(&output.writer, context, &spec, err));
     tamis_status status = run(scorer, &call, err);
-    if (status == TAMIS_OK) return tamis_scores_writer_commit(&call.writer, err);
-    tamis_scores_writer_abort(&call.writer);
+    if (status == TAMIS_OK) status = tamis_scores_writer_commit(&output.writer, err);
+    tamis_scores_writer_abort(&output.writer);
+    tamis__score_output_fini(&output);
     return status;
 }
 

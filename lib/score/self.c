@@ -12,7 +12,6 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "stream/engine.h"
 
 enum { BLOCK = 65536 };
 
@@ -28,11 +27,16 @@ static tamis_status score_rows(const tamis__score_call *call, const float *const
                                uint64_t first, uint64_t n, float *scores, tamis_error *err)
 {
     uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
+    const unsigned char *skip = tamis__score_skipped(call);
     for (uint64_t i = 0; i < n; i++) {
         double sum = 0;
         for (uint32_t k = 0; k < checkpoints; k++)
             sum += call->weight[k] * ((double)norm[k][first + i] * (double)norm[k][first + i]);
         scores[i] = (float)sum;
+        if (skip && skip[first + i]) {
+            scores[i] = NAN;
+            continue;
+        }
         if (isfinite(scores[i])) continue;
         char id[256];
         tamis_store_id(call->train, first + i, id, sizeof id);
@@ -43,16 +47,13 @@ static tamis_status score_rows(const tamis__score_call *call, const float *const
     return TAMIS_OK;
 }
 
-static tamis_status score_all(const tamis__score_call *call, const float **norm, float *scores,
-                              tamis_error *err)
+static tamis_status score_all(const tamis__score_call *call, float *scores, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(call->train);
-    for (uint32_t k = 0; k < info->checkpoints; k++)
-        TAMIS_TRY(tamis__finite_norms(call->train, k, false, &norm[k], err));
     for (uint64_t first = 0; first < info->rows; first += BLOCK) {
         uint64_t n = info->rows - first < BLOCK ? info->rows - first : BLOCK;
-        TAMIS_TRY(score_rows(call, norm, first, n, scores, err));
-        TAMIS_TRY(tamis_scores_writer_put(call->writer, first, n, 0, 1, scores, 1, err));
+        TAMIS_TRY(score_rows(call, tamis__score_norms(call), first, n, scores, err));
+        TAMIS_TRY(tamis__score_put(call, first, n, scores, err));
         TAMIS_TRY(
             tamis__progress(call->context, "scoring", first + n, info->rows, "rows", NULL, err));
     }
@@ -62,13 +63,10 @@ static tamis_status score_all(const tamis__score_call *call, const float **norm,
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
     TAMIS_TRY(tamis__score_weights(call, (int)call->values[0].number, err));
-    uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
-    const float **norm = tamis__calloc(checkpoints, sizeof *norm);
+    TAMIS_TRY(tamis__score_rows(call, false, err));
     float *scores = tamis__calloc(BLOCK, sizeof *scores);
-    tamis_status status = norm && scores
-                              ? score_all(call, norm, scores, err)
-                              : tamis__fail_memory(err, "scores", BLOCK * sizeof *scores);
-    free(norm);
+    if (!scores) return tamis__fail_memory(err, "scores", BLOCK * sizeof *scores);
+    tamis_status status = score_all(call, scores, err);
     free(scores);
     return status;
 }

@@ -19,8 +19,14 @@ static const tamis_param_desc params[] = {
 
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
+    tamis__store_queries query = {0};
     TAMIS_TRY(tamis__score_weights(call, (int)call->values[0].number, err));
-    return tamis__score_product(call, false, false, err);
+    TAMIS_TRY(tamis__score_rows(call, false, err));
+    TAMIS_TRY(tamis__queries_of_store(&query, call->query, false, err));
+    tamis__product product = {.queries = &query.queries, .weight = call->weight};
+    tamis_status status = tamis__score_product(call, &product, err);
+    tamis__store_queries_fini(&query);
+    return status;
 }
 
 const tamis__scorer_class tamis__scorer_tracin = {

@@ -27,9 +27,9 @@ enum { ROW_BLOCK = 256, COLUMN_BLOCK = 512, QUERY_TILE = 64 };
 
 typedef struct engine {
     const tamis__product *product;
-    const tamis_store_info *train, *query;
+    const tamis_store_info *train;
+    const tamis__queries *prepared;
     tamis__kernels kernels;
-    const float **row_norm, **query_norm; /* [checkpoints] */
     uint64_t column_blocks;
     size_t panel_stride; /* floats from query to query in the panel */
     unsigned workers, slots;
@@ -59,47 +59,6 @@ static uint64_t blocks_of(uint64_t n, uint64_t block)
     return (n + block - 1) / block;
 }
 
-/* --- checks before the first product ---------------------------------------------------------- */
-
-static tamis_status refuse_row(const tamis_store *store, uint32_t checkpoint, uint64_t row,
-                               const char *what, tamis_error *err)
-{
-    char id[256];
-    tamis_store_id(store, row, id, sizeof id);
-    return tamis__fail(err, TAMIS_ERR_NUMERIC, "'%s': row %llu (id %s) at checkpoint %u %s",
-                       tamis_store_path(store), (unsigned long long)row, id, checkpoint, what);
-}
-
-tamis_status tamis__finite_norms(tamis_store *store, uint32_t checkpoint, bool direction,
-                                 const float **ret_norms, tamis_error *err)
-{
-    const float *norms;
-    TAMIS_TRY(tamis_store_norms(store, checkpoint, &norms, err));
-    uint64_t rows = tamis_store_info_get(store)->rows;
-    for (uint64_t i = 0; i < rows; i++) {
-        if (!isfinite(norms[i]))
-            return refuse_row(store, checkpoint, i,
-                              "is not finite: make the store again without it", err);
-        if (direction && norms[i] == 0.0f)
-            return refuse_row(
-                store, checkpoint, i,
-                "is zero, so it has no direction: leave it out, or ask for zero=score0", err);
-    }
-    *ret_norms = norms;
-    return TAMIS_OK;
-}
-
-static tamis_status get_norms(engine *e, tamis_error *err)
-{
-    const tamis__product *p = e->product;
-    bool direction = p->unit && !p->zero_scores_zero;
-    for (uint32_t k = 0; k < e->train->checkpoints; k++) {
-        TAMIS_TRY(tamis__finite_norms(p->query, k, direction, &e->query_norm[k], err));
-        TAMIS_TRY(tamis__finite_norms(p->train, k, direction, &e->row_norm[k], err));
-    }
-    return TAMIS_OK;
-}
-
 /* --- memory ----------------------------------------------------------------------------------- */
 
 static uint64_t panel_floats(const engine *e, uint64_t tiles)
@@ -118,7 +77,7 @@ static tamis_status plan(engine *e, tamis_error *err)
     tamis_context *context = e->product->context;
     TAMIS_TRY(tamis__memory_check(context, fixed + tile, "scoring 64 queries at once", err));
     uint64_t fit = (tamis_context_memory(context) - fixed) / tile;
-    e->capacity = smaller(fit, blocks_of(e->query->rows, QUERY_TILE));
+    e->capacity = smaller(fit, blocks_of(e->prepared->rows, QUERY_TILE));
     return TAMIS_OK;
 }
 
@@ -138,8 +97,6 @@ static tamis_status allocate(engine *e, tamis_error *err)
 
 static void fini(engine *e)
 {
-    free(e->row_norm);
-    free(e->query_norm);
     free(e->panel);
     free(e->factor);
     free(e->rows);
@@ -152,18 +109,12 @@ static tamis_status init(engine *e, const tamis__product *product, tamis_error *
 {
     *e = (engine){.product = product,
                   .train = tamis_store_info_get(product->train),
-                  .query = tamis_store_info_get(product->query)};
-    uint32_t checkpoints = e->train->checkpoints;
+                  .prepared = product->queries};
     tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
     e->column_blocks = blocks_of(e->train->columns, COLUMN_BLOCK);
     e->panel_stride = smaller(e->train->columns, COLUMN_BLOCK);
     e->workers = tamis_context_threads(product->context);
     e->slots = 2 * e->workers;
-    e->row_norm = tamis__calloc(checkpoints, sizeof *e->row_norm);
-    e->query_norm = tamis__calloc(checkpoints, sizeof *e->query_norm);
-    if (!e->row_norm || !e->query_norm)
-        return tamis__fail_memory(err, "norms", checkpoints * sizeof *e->row_norm);
-    TAMIS_TRY(get_norms(e, err));
     TAMIS_TRY(plan(e, err));
     return allocate(e, err);
 }
@@ -184,10 +135,10 @@ static int query_exponent(float norm)
     return exponent < -126 ? -126 : exponent > 126 ? 126 : exponent;
 }
 
-static double query_factor(const engine *e, float norm)
+static double query_factor(const engine *e, uint32_t k, uint64_t query)
 {
-    if (!e->product->unit) return ldexp(1.0, query_exponent(norm));
-    return norm > 0.0f ? ldexp(1.0, query_exponent(norm)) / (double)norm : 0.0;
+    double factor = ldexp(1.0, query_exponent(e->prepared->norm[k][query]));
+    return e->product->query_scale ? factor * e->product->query_scale[k][query] : factor;
 }
 
 /* One tile of one step of columns of one checkpoint. */
@@ -202,14 +153,15 @@ static tamis_status fill_tile(void *arg, uint64_t item, unsigned slot, unsigned 
     uint64_t column = block * COLUMN_BLOCK,
              columns = smaller(COLUMN_BLOCK, e->train->columns - column);
     float *panel = panel_tile(e, k, block, tile);
-    TAMIS_TRY(tamis_store_read(e->product->query, k, e->first_query + first, n, column, columns,
-                               panel, e->panel_stride, err));
+    TAMIS_TRY(e->prepared->read(e->prepared->arg, k, e->first_query + first, n, column, columns,
+                                panel, e->panel_stride, err));
     for (uint64_t j = 0; j < n; j++) {
         float *row = panel + j * e->panel_stride,
-              norm = e->query_norm[k][e->first_query + first + j];
+              norm = e->prepared->norm[k][e->first_query + first + j];
         e->kernels.scale_f32(row, row, ldexpf(1.0f, -query_exponent(norm)), columns);
         if (block == 0)
-            e->factor[(k * e->capacity + tile) * QUERY_TILE + j] = query_factor(e, norm);
+            e->factor[(k * e->capacity + tile) * QUERY_TILE + j] = query_factor(
+                e, k, e->first_query + first + j);
     }
     return TAMIS_OK;
 }
@@ -245,10 +197,11 @@ static tamis_status load_rows(const engine *e, uint32_t k, uint64_t first, uint6
 static void row_factors(const engine *e, uint32_t k, uint64_t first, uint64_t rows,
                         double *ret_factor)
 {
+    const tamis__product *p = e->product;
     for (uint64_t r = 0; r < rows; r++) {
-        double norm = (double)e->row_norm[k][first + r];
-        ret_factor[r] = e->product->weight[k];
-        if (e->product->unit) ret_factor[r] = norm > 0.0 ? ret_factor[r] / norm : 0.0;
+        double divisor = p->row_divisor ? (double)p->row_divisor[k][first + r] : 1.0;
+        ret_factor[r] = divisor > 0.0 ? p->weight[k] / divisor : 0.0;
+        if (p->row_multiplier) ret_factor[r] *= (double)p->row_multiplier[first + r];
     }
 }
 
@@ -263,17 +216,22 @@ static void add_partial(const float *restrict partial, const double *row_factor,
 }
 
 /* The norms in a store may be older than its rows: which row is it really? Slow, on the way out. */
-static tamis_status check_row(const engine *e, tamis_store *store, uint64_t row, tamis_error *err)
+static tamis_status check_row(const engine *e, uint64_t row, tamis_error *err)
 {
+    char id[256];
     float *values = tamis__malloc(e->train->columns, sizeof *values);
     if (!values) return tamis__fail_memory(err, "a row", e->train->columns * sizeof *values);
     tamis_status status = TAMIS_OK;
+    tamis_store_id(e->product->train, row, id, sizeof id);
     for (uint32_t k = 0; k < e->train->checkpoints && status == TAMIS_OK; k++) {
-        status = tamis_store_read(store, k, row, 1, 0, e->train->columns, values, e->train->columns,
-                                  err);
+        status = tamis_store_read(e->product->train, k, row, 1, 0, e->train->columns, values,
+                                  e->train->columns, err);
         if (status == TAMIS_OK && !isfinite(e->kernels.sum_squares(values, e->train->columns)))
-            status = refuse_row(store, k, row, "is not finite: make the store again without it",
-                                err);
+            status = tamis__fail(err, TAMIS_ERR_NUMERIC,
+                                 "'%s': row %llu (id %s) at checkpoint %u is not finite: make the "
+                                 "store again without it",
+                                 tamis_store_path(e->product->train), (unsigned long long)row, id,
+                                 k);
     }
     free(values);
     return status;
@@ -281,16 +239,14 @@ static tamis_status check_row(const engine *e, tamis_store *store, uint64_t row,
 
 static tamis_status refuse_score(const engine *e, uint64_t row, uint64_t query, tamis_error *err)
 {
-    TAMIS_TRY(check_row(e, e->product->query, query, err));
-    TAMIS_TRY(check_row(e, e->product->train, row, err));
-    char row_id[256], query_id[256];
-    tamis_store_id(e->product->train, row, row_id, sizeof row_id);
-    tamis_store_id(e->product->query, query, query_id, sizeof query_id);
+    char id[256];
+    TAMIS_TRY(check_row(e, row, err));
+    tamis_store_id(e->product->train, row, id, sizeof id);
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "'%s': the score of row %llu (id %s) for query %llu (id %s) is not finite: "
-                       "its values are too large",
-                       tamis_store_path(e->product->train), (unsigned long long)row, row_id,
-                       (unsigned long long)query, query_id);
+                       "'%s': the score of row %llu (id %s) for query %llu is not finite: its "
+                       "values are too large, or the query's are",
+                       tamis_store_path(e->product->train), (unsigned long long)row, id,
+                       (unsigned long long)query);
 }
 
 /* A weighted sum of cosines leaves its bounds by rounding only. NaN passes. */
@@ -299,25 +255,20 @@ static float clamp(float x, float bound)
     return x > bound ? bound : x < -bound ? -bound : x;
 }
 
-/* The largest a score can be with unit rows: the sum of the weights. */
-static float unit_bound(const engine *e)
-{
-    double sum = 0.0;
-    for (uint32_t k = 0; k < e->train->checkpoints; k++) sum += fabs(e->product->weight[k]);
-    return (float)sum;
-}
-
 static tamis_status round_sums(const engine *e, const double *sum, uint64_t first, uint64_t rows,
                                float *out, tamis_error *err)
 {
     size_t stride = e->capacity * QUERY_TILE;
-    float bound = e->product->unit ? unit_bound(e) : HUGE_VALF;
-    for (uint64_t r = 0; r < rows; r++)
+    float bound = e->product->bound > 0 ? (float)e->product->bound : HUGE_VALF;
+    for (uint64_t r = 0; r < rows; r++) {
+        bool skip = e->product->skip && e->product->skip[first + r];
         for (uint64_t q = 0; q < e->queries; q++) {
-            float score = (float)sum[r * stride + q];
-            if (!isfinite(score)) return refuse_score(e, first + r, e->first_query + q, err);
+            float score = skip ? NAN : (float)sum[r * stride + q];
+            if (!skip && !isfinite(score))
+                return refuse_score(e, first + r, e->first_query + q, err);
             out[r * stride + q] = clamp(score, bound);
         }
+    }
     return TAMIS_OK;
 }
 
@@ -411,9 +362,9 @@ static tamis_status run_pass(engine *e, tamis_error *err)
 static tamis_status run_passes(engine *e, tamis_error *err)
 {
     uint64_t width = e->capacity * QUERY_TILE;
-    e->rows_total = blocks_of(e->query->rows, width) * e->train->rows;
-    for (; e->first_query < e->query->rows; e->first_query += width) {
-        e->queries = smaller(width, e->query->rows - e->first_query);
+    e->rows_total = blocks_of(e->prepared->rows, width) * e->train->rows;
+    for (; e->first_query < e->prepared->rows; e->first_query += width) {
+        e->queries = smaller(width, e->prepared->rows - e->first_query);
         TAMIS_TRY(run_pass(e, err));
         e->rows_before += e->train->rows;
     }

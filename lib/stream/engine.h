@@ -7,6 +7,63 @@
 #include <stdbool.h>
 #include <tamis/store.h>
 
+/* Prepared queries: what the training rows are multiplied by. Usually rows of a store
+ * (tamis__queries_of_store()), but anything that can be read as rows of floats will do. */
+typedef struct tamis__queries {
+    void *arg;
+    uint64_t rows; /* queries, > 0 */
+    /* [checkpoints] of [rows]: L2 norms, all finite. Only a hint of size: queries are scaled by a
+     * power of two near it, so that products neither overflow nor vanish. */
+    const float *const *norm;
+    /* Rows first .. first + rows - 1, columns first_column .. of a checkpoint into `out` with
+     * `stride` floats from row to row. Called from several threads at once. */
+    tamis_status (*read)(void *arg, uint32_t checkpoint, uint64_t first, uint64_t rows,
+                         uint64_t first_column, uint64_t columns, float *out, size_t stride,
+                         tamis_error *err);
+} tamis__queries;
+
+/* The rows of a store as queries; the store's norms are looked at, NUMERIC when a row is not finite
+ * or, with `direction`, zero (named by its id). Free with tamis__queries_fini(). */
+typedef struct tamis__store_queries {
+    tamis__queries queries;
+    const float **norm;
+    tamis_store *store;
+} tamis__store_queries;
+tamis_status tamis__queries_of_store(tamis__store_queries *ret_queries, tamis_store *store,
+                                     bool direction, tamis_error *err);
+/* Accepts a zeroed struct. */
+void tamis__store_queries_fini(tamis__store_queries *queries);
+
+/* The same divided by their norms; a zero row stays zero. */
+typedef struct tamis__unit_queries {
+    tamis__store_queries rows;
+    const double *const *scale; /* [checkpoints] of [queries]: for tamis__product.query_scale */
+    double **owned;
+} tamis__unit_queries;
+tamis_status tamis__unit_queries_of_store(tamis__unit_queries *ret_queries, tamis_store *store,
+                                          bool direction, tamis_error *err);
+/* Accepts a zeroed struct. */
+void tamis__unit_queries_fini(tamis__unit_queries *queries);
+
+/* Queries held in memory, [checkpoints] of [rows, columns] without gaps, allocated and zeroed.
+ * After filling `values`, call tamis__held_queries_ready() once. */
+typedef struct tamis__held_queries {
+    tamis__queries queries;
+    uint32_t checkpoints;
+    uint64_t rows, columns;
+    float **values; /* [checkpoints] of [rows, columns] */
+    float **norm;   /* [checkpoints] of [rows] */
+} tamis__held_queries;
+/* Errors: NOMEM (also when they do not fit the context's memory limit). */
+tamis_status tamis__held_queries_init(tamis__held_queries *ret_queries,
+                                      const tamis_context *context, uint32_t checkpoints,
+                                      uint64_t rows, uint64_t columns, tamis_error *err);
+/* Take the norms. NUMERIC when a value is not finite: names `what`, checkpoint and query. */
+tamis_status tamis__held_queries_ready(tamis__held_queries *queries, const tamis_context *context,
+                                       const char *what, tamis_error *err);
+/* Accepts a zeroed struct. */
+void tamis__held_queries_fini(tamis__held_queries *queries);
+
 /* Where finished blocks go, on the calling thread: rows in order, and within a pass over the rows
  * the same queries; a query range is never given twice. */
 typedef struct tamis__sink {
@@ -15,21 +72,26 @@ typedef struct tamis__sink {
                         uint64_t queries, const float *values, size_t stride, tamis_error *err);
 } tamis__sink;
 
-/* score(i, q) = sum over checkpoints k of weight[k] * <train row i, query row q> at k, with both rows
- * divided by their norms when `unit`. The stores fit together (the caller has checked). */
+/* score(i, q) = m(i) * sum over checkpoints k of
+ *     weight[k] * query_scale[k][q] / row_divisor[k][i] * <train row i, query q> at k
+ * where m(i) = row_multiplier[i]; a divisor of 0 makes its term 0. */
 typedef struct tamis__product {
     tamis_context *context;
-    tamis_store *train, *query;
-    const double *weight; /* [checkpoints] */
-    bool unit;
-    bool zero_scores_zero; /* with `unit`: a zero row scores 0 and is no error */
+    tamis_store *train;
+    const tamis__queries *queries;
+    const double *weight;             /* [checkpoints] */
+    const double *const *query_scale; /* [checkpoints] of [queries]; NULL = 1 */
+    const float *const *row_divisor;  /* [checkpoints] of [rows]; NULL = 1 */
+    const float *row_multiplier;      /* [rows]; NULL = 1 */
+    double bound;                     /* scores are clamped to [-bound, bound]; 0 = not */
+    const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
     tamis__sink sink;
 } tamis__product;
 
 /* The same bits for any number of threads, memory limit and sharding: blocks of rows, columns and
  * queries have fixed sizes, a block is one thread's, and within it the order of sums is fixed.
- * Errors: NUMERIC (a row, a query or a score is not finite, or has no direction: names it), NOMEM
- * (also when a tile of queries does not fit the memory limit), IO, CANCELLED, and the sink's. */
+ * Errors: NUMERIC (a row or a score is not finite: names it), NOMEM (also when a tile of queries
+ * does not fit the memory limit), IO, CANCELLED, and the sink's. */
 tamis_status tamis__product_run(const tamis__product *product, tamis_error *err);
 
 /* Norms of a checkpoint's rows, all of them finite and, when `direction`, none of them zero.

@@ -251,7 +251,10 @@ START_TEST(wrong_datasets)
              "checkpoint 1 has 41 rows, checkpoint 0 has 40");
     replaced("checkpoint/1/gradient", H5T_IEEE_F32LE, 1, 40, 0, TAMIS_ERR_FORMAT,
              "1 dimensions, 2 expected");
-    replaced("checkpoint/0/gradient", H5T_STD_I8LE, 2, 40, 6, TAMIS_ERR_UNSUPPORTED, "integers");
+    replaced("checkpoint/0/gradient", H5T_STD_U8LE, 2, 40, 6, TAMIS_ERR_UNSUPPORTED, "integers");
+    replaced("checkpoint/0/gradient", H5T_STD_I16LE, 2, 40, 6, TAMIS_ERR_UNSUPPORTED, "integers");
+    replaced("checkpoint/0/gradient", H5T_STD_I8LE, 2, 40, 6, TAMIS_ERR_SHAPE,
+             "checkpoint 1 is f32, checkpoint 0 is i8");
     replaced("checkpoint/0/gradient", H5T_C_S1, 2, 40, 6, TAMIS_ERR_FORMAT,
              "does not hold numbers");
     replaced("checkpoint/0/norm", H5T_IEEE_F32LE, 1, 39, 0, TAMIS_ERR_FORMAT,

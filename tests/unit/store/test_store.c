@@ -320,8 +320,9 @@ START_TEST(blocks_like_rows)
     s.rows = 150;
     s.columns = 16381;
     s.checkpoints = 2;
-    s.dtype = _i % 2 ? TAMIS_F16 : TAMIS_F32;
-    if (_i < 2) {
+    static const tamis_dtype dtypes[] = {TAMIS_F32, TAMIS_F16, TAMIS_I8};
+    s.dtype = dtypes[_i % 3];
+    if (_i < 3) {
         ck_ok(small_write(context, &s, 150));
         s.path = "t.h5";
         put_blocks(&s, 1);
@@ -335,7 +336,7 @@ START_TEST(blocks_like_rows)
     put_blocks(&s, 3); /* blocks that go over the ends of shards */
     ck_assert(same_bytes("d/00000.h5", "e/00000.h5"));
     ck_assert(same_bytes("d/00001.h5", "e/00001.h5"));
-    check_store(&s);
+    if (s.dtype != TAMIS_I8) check_store(&s); /* whose values i8 has only nearly */
 }
 END_TEST
 
@@ -631,7 +632,7 @@ int main(void)
     tcase_add_test(tc, shards_are_one_store);
     tcase_add_loop_test(tc, same_bytes_always, 0, 2);
     tcase_add_test(tc, long_provenance);
-    tcase_add_loop_test(tc, blocks_like_rows, 0, 4);
+    tcase_add_loop_test(tc, blocks_like_rows, 0, 6);
     tcase_add_test(tc, blocks_are_whole_chunks);
     tcase_add_loop_test(tc, not_finite, 0, 9);
     tcase_add_test(tc, too_large_for_the_type);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "stream/stores.h"
 
+#include "base/error.h"
 #include "stream/engine.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -52,14 +53,33 @@ static void free_grid(grid *g)
 
 static const double weights[3] = {0.5, -0.25, 2.0};
 
-static tamis__product product_of(tamis_context *context, tamis_store *train, tamis_store *query,
-                                 grid *g)
+typedef struct manner {
+    bool unit, zero_scores_zero;
+    const double *weight; /* NULL = weights */
+} manner;
+
+/* What tracin and cosine do. */
+static tamis_status run_stores(tamis_context *context, tamis_store *train, tamis_store *query,
+                               manner how, grid *g)
 {
-    return (tamis__product){.context = context,
-                            .train = train,
-                            .query = query,
-                            .weight = weights,
-                            .sink = {.arg = g, .put = take}};
+    const float *norm[3];
+    tamis__unit_queries unit = {0};
+    bool direction = how.unit && !how.zero_scores_zero;
+    uint32_t checkpoints = tamis_store_info_get(train)->checkpoints;
+    TAMIS_TRY(tamis__unit_queries_of_store(&unit, query, direction, &err));
+    tamis_status status = TAMIS_OK;
+    for (uint32_t k = 0; k < checkpoints && status == TAMIS_OK; k++)
+        status = tamis__finite_norms(train, k, direction, &norm[k], &err);
+    tamis__product product = {.context = context,
+                              .train = train,
+                              .queries = &unit.rows.queries,
+                              .weight = how.weight ? how.weight : weights,
+                              .query_scale = how.unit ? unit.scale : NULL,
+                              .row_divisor = how.unit ? norm : NULL,
+                              .sink = {.arg = g, .put = take}};
+    if (status == TAMIS_OK) status = tamis__product_run(&product, &err);
+    tamis__unit_queries_fini(&unit);
+    return status;
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -93,11 +113,10 @@ START_TEST(test_equals_plain_loops)
     q.path = "q.h5", q.rows = s.queries, q.seed = 2, q.dtype = TAMIS_F32;
     tamis_store *train = make_store(context, &t), *query = make_store(context, &q);
     grid g = make_grid(s.rows, s.queries);
-    tamis__product product = product_of(context, train, query, &g);
-    product.unit = _i % 2;
-    ck_ok(tamis__product_run(&product, &err));
+    manner how = {.unit = _i % 2};
+    ck_ok(run_stores(context, train, query, how, &g));
     for (uint64_t i = 0; i < s.rows * s.queries; i++) ck_assert_uint_eq(g.seen[i], 1);
-    double *want = naive_scores(train, &t, query, &q, weights, product.unit);
+    double *want = naive_scores(train, &t, query, &q, weights, how.unit);
     double worst = worst_difference(g.score, want, s.rows * s.queries);
     ck_assert_msg(worst < 5e-7, "differs by %g of the largest score", worst);
     free(want);
@@ -120,10 +139,9 @@ START_TEST(test_small_values)
         .path = "q.h5", .rows = 2, .columns = 50, .checkpoints = 1, .seed = 2, .size = 1e-25};
     tamis_store *train = make_store(context, &t), *query = make_store(context, &q);
     grid g = make_grid(5, 2);
-    tamis__product product = product_of(context, train, query, &g);
     const double large[1] = {1e20};
-    product.weight = large;
-    ck_ok(tamis__product_run(&product, &err));
+    manner how = {.weight = large};
+    ck_ok(run_stores(context, train, query, how, &g));
     double *want = naive_scores(train, &t, query, &q, large, false);
     ck_assert_double_lt(worst_difference(g.score, want, 10), 5e-7);
     free(want);
@@ -148,9 +166,7 @@ static void run_variant(const char *train_path, unsigned threads, uint64_t memor
     ck_ok(tamis_store_open(&train, context, train_path, &err));
     ck_ok(tamis_store_open(&query, context, "q.h5", &err));
     *g = make_grid(tamis_store_info_get(train)->rows, tamis_store_info_get(query)->rows);
-    tamis__product product = product_of(context, train, query, g);
-    product.unit = unit;
-    ck_ok(tamis__product_run(&product, &err));
+    ck_ok(run_stores(context, train, query, (manner){.unit = unit}, g));
     tamis_store_close(&train);
     tamis_store_close(&query);
     tamis_context_destroy(&context);
@@ -213,7 +229,7 @@ typedef struct scene {
     tamis_context *context;
     tamis_store *train, *query;
     grid g;
-    tamis__product product;
+    manner how;
 } scene;
 
 static scene open_scene(const store_plan *t, const store_plan *q, uint64_t memory)
@@ -222,15 +238,13 @@ static scene open_scene(const store_plan *t, const store_plan *q, uint64_t memor
     s.train = make_store(s.context, t);
     s.query = make_store(s.context, q);
     s.g = make_grid(t->rows, q->rows);
-    s.product = product_of(s.context, s.train, s.query, NULL);
     return s;
 }
 
 static tamis_status run_scene(scene *s)
 {
     s->g.next_row = 0;
-    s->product.sink.arg = &s->g;
-    return tamis__product_run(&s->product, &err);
+    return run_stores(s->context, s->train, s->query, s->how, &s->g);
 }
 
 static void close_scene(scene *s)
@@ -254,18 +268,18 @@ START_TEST(test_zero_rows)
     scene s = open_scene(&t, &q, 0);
     ck_ok(run_scene(&s)); /* a product of zero is zero */
     ck_assert(s.g.score[300 * 4] == 0.0f);
-    s.product.unit = true;
+    s.how.unit = true;
     ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "'t.h5': row 300 (id 7300) at checkpoint 0 is zero");
-    s.product.zero_scores_zero = true;
+    s.how.zero_scores_zero = true;
     ck_ok(run_scene(&s));
     ck_assert(s.g.score[300 * 4] == 0.0f && s.g.score[301 * 4] != 0.0f);
     close_scene(&s);
 
     t.path = "t2.h5", t.zero_row = 0, q.path = "q2.h5", q.zero_row = 3;
     s = open_scene(&t, &q, 0);
-    s.product.unit = true;
+    s.how.unit = true;
     ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "'q2.h5': row 2 (id 7002)");
-    s.product.zero_scores_zero = true;
+    s.how.zero_scores_zero = true;
     ck_ok(run_scene(&s));
     ck_assert(s.g.score[2] == 0.0f && s.g.score[1] != 0.0f);
     close_scene(&s);
@@ -280,8 +294,8 @@ START_TEST(test_scores_beyond_float)
     t.size = 1e30, q.size = 1e30;
     scene s = open_scene(&t, &q, 0);
     ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC,
-             "the score of row 0 (id 7000) for query 0 (id 7000)");
-    s.product.unit = true;
+             "the score of row 0 (id 7000) for query 0 is not finite");
+    s.how.unit = true;
     ck_ok(run_scene(&s));
     close_scene(&s);
     leave_scratch();
@@ -312,12 +326,10 @@ START_TEST(test_rows_that_are_not_finite)
     tamis_store_close(&s.train);
     patch("t.h5", plan_value(&small_train, 1, 400, 7), NAN);
     ck_ok(tamis_store_open(&s.train, s.context, "t.h5", &err));
-    s.product.train = s.train;
     ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "row 400 (id 7400) at checkpoint 1 is not finite");
     tamis_store_close(&s.train);
     patch("t.h5", (float)naive_norm(&small_train, 1, 400), NAN);
     ck_ok(tamis_store_open(&s.train, s.context, "t.h5", &err));
-    s.product.train = s.train;
     ck_fails(run_scene(&s), TAMIS_ERR_NUMERIC, "row 400 (id 7400) at checkpoint 1 is not finite");
     close_scene(&s);
     leave_scratch();
@@ -382,14 +394,14 @@ START_TEST(test_progress)
     ck_ok(tamis_store_open(&train, context, "t.h5", &err));
     ck_ok(tamis_store_open(&query, context, "q.h5", &err));
     grid g = make_grid(600, 130);
-    tamis__product product = product_of(context, train, query, &g);
-    ck_ok(tamis__product_run(&product, &err));
+    ck_ok(run_stores(context, train, query, (manner){0}, &g));
     ck_assert_int_gt(t.calls, 3); /* more than one pass */
     ck_assert_uint_eq(t.last, t.total);
     ck_assert_uint_eq(t.last % 600, 0);
     t = (tale){.stop_at = 2};
     g.next_row = 0;
-    ck_fails(tamis__product_run(&product, &err), TAMIS_ERR_CANCELLED, "stopped while scoring");
+    ck_fails(run_stores(context, train, query, (manner){0}, &g), TAMIS_ERR_CANCELLED,
+             "stopped while scoring");
     ck_assert_int_eq(t.calls, 2);
     free_grid(&g);
     tamis_store_close(&train);

@@ -1,0 +1,120 @@
+/* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of behind
+ * it.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "stream/state.h"
+
+/* Bytes of a checkpoint that the system is asked for before they are needed, and bytes that stay
+ * mapped behind the scan: a second checkpoint has as many of its own. */
+#define AHEAD  (UINT64_C(32) << 20)
+#define BEHIND (UINT64_C(16) << 20)
+
+static uint64_t row_bytes(const tamis__engine *e)
+{
+    return e->train->columns * tamis_dtype_size(e->train->dtype);
+}
+
+bool tamis__rows_mapped(const tamis_store *store)
+{
+    const tamis_store_info *info = tamis_store_info_get(store);
+    uint64_t run = 0;
+    for (uint32_t k = 0; k < info->checkpoints; k++)
+        for (uint64_t row = 0; row < info->rows; row += run)
+            if (!tamis_store_map(store, k, row, &run)) return false;
+    return true;
+}
+
+/* --- rows of a block -------------------------------------------------------------------------- */
+
+/* Floats that came from the stored type go back to it without loss. */
+static void narrow_back(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                        uint64_t columns, const float *wide, unsigned char *stored)
+{
+    size_t size = tamis_dtype_size(e->train->dtype);
+    for (uint64_t r = 0; r < rows; r++, wide += columns, stored += columns * size) {
+        if (e->train->dtype != TAMIS_I8) {
+            tamis__narrow(&e->kernels, e->train->dtype, stored, wide, columns);
+            continue;
+        }
+        float scale = e->scale[k][first + r];
+        for (uint64_t c = 0; c < columns; c++) {
+            int8_t whole = scale > 0.0f ? (int8_t)lrintf(wide[c] / scale) : 0;
+            stored[c] = (unsigned char)whole;
+        }
+    }
+}
+
+tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                             uint64_t column, uint64_t columns, unsigned worker,
+                             tamis__run *ret_run, tamis_error *err)
+{
+    size_t size = tamis_dtype_size(e->train->dtype), block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
+    if (e->mapped) {
+        uint64_t run = 0;
+        const unsigned char *at = tamis_store_map(e->product->train, k, first, &run);
+        *ret_run = (tamis__run){at + column * size, row_bytes(e), tamis__smaller(run, rows)};
+        return TAMIS_OK;
+    }
+    float *wide = e->wide + worker * block;
+    unsigned char *stored = e->stored + worker * block * size;
+    tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
+                                           columns, err);
+    if (status != TAMIS_OK) return status;
+    narrow_back(e, k, first, rows, columns, wide, stored);
+    *ret_run = (tamis__run){stored, columns * size, rows};
+    return TAMIS_OK;
+}
+
+/* --- the system's memory ---------------------------------------------------------------------- */
+
+/* Advice for the pages of rows first .. end - 1 of a checkpoint. Pages shared with other rows are
+ * left out when they are to go. */
+static void advise(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t end, int advice)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (uint64_t run = 0; first < end; first += run) {
+        uintptr_t begin = (uintptr_t)tamis_store_map(e->product->train, k, first, &run);
+        if (!begin) return;
+        run = tamis__smaller(run, end - first);
+        uintptr_t stop = begin + run * row_bytes(e);
+        begin = advice == MADV_DONTNEED ? (begin + page - 1) / page * page : begin / page * page;
+        if (advice == MADV_DONTNEED) stop = stop / page * page;
+        if (begin < stop) (void)madvise((void *)begin, stop - begin, advice);
+    }
+}
+
+/* Is the row in the system's cache? Looking is much cheaper than asking for what is there. */
+static bool resident(const tamis__engine *e, uint32_t k, uint64_t row)
+{
+    unsigned char there = 0;
+    uint64_t run;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t at = (uintptr_t)tamis_store_map(e->product->train, k, row, &run);
+    return at && mincore((void *)(at / page * page), 1, &there) == 0 && (there & 1);
+}
+
+void tamis__rows_read_ahead(tamis__engine *e, uint64_t first)
+{
+    uint64_t window = AHEAD / row_bytes(e) + TAMIS__ROW_BLOCK;
+    uint64_t end = tamis__smaller(first + window, e->train->rows);
+    if (!e->mapped || (end < e->train->rows && end < e->read_ahead + window / 4)) return;
+    if (e->read_ahead < end) {
+        for (uint32_t k = 0; k < e->train->checkpoints; k++)
+            if (!resident(e, k, e->read_ahead) || !resident(e, k, end - 1))
+                advise(e, k, e->read_ahead, end, MADV_WILLNEED);
+        e->read_ahead = end;
+    }
+}
+
+void tamis__rows_release(tamis__engine *e, uint64_t end)
+{
+    if (!e->mapped || end <= e->released) return;
+    if (end < e->train->rows && (end - e->released) * row_bytes(e) < BEHIND) return;
+    for (uint32_t k = 0; k < e->train->checkpoints; k++)
+        advise(e, k, e->released, end, MADV_DONTNEED);
+    e->released = end;
+}
