@@ -55,7 +55,7 @@ typedef struct tamis_convert_report {
 
 /** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
  *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
- *  type and columns stay are copied bit for bit. A projected row becomes one layer `projection`.
+ *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`.
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no

@@ -65,7 +65,7 @@ static tamis_status prepare_projection(tamis__convert_job *job, tamis_error *err
     TAMIS_TRY(tamis__convert_parse(&spec, params->project, params->seed, job->kept_columns, err));
     TAMIS_TRY(tamis__projector_create(&job->projector, &spec, &job->kernels, err));
     job->columns = spec.to;
-    job->projected = (tamis_layer){.name = "projection", .out = 1, .in = spec.to};
+    job->projected = (tamis_layer){.name = "projected", .out = 1, .in = spec.to};
     return TAMIS_OK;
 }
 

@@ -202,7 +202,7 @@ static void check_projected(const tamis_store_info *info, const tamis__projectio
     ck_assert(by->seed == 5 && by->from == spec->from && by->to == spec->to);
     ck_assert_uint_eq(by->nonzeros, spec->nonzeros);
     ck_assert_uint_eq(info->layers, 1);
-    ck_assert_str_eq(info->layer[0].name, "projection");
+    ck_assert_str_eq(info->layer[0].name, "projected");
 }
 
 START_TEST(projected)
@@ -375,7 +375,7 @@ START_TEST(refused_of_projected)
              "'made.h5' is projected already");
     params.project = NULL;
     params.layers = "first";
-    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG, "projection");
+    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG, "the model has projected");
     /* The type can still be changed, and the projection goes along. */
     params.layers = NULL;
     params.retype = true;
