@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "convert/job.h"
 
-/* Rows of a pool item, and columns at a time. */
-enum { QUERIES = 16, ROWS = 64, TILE = 2048 };
+/* Rows of a pool item, columns at a time, and columns after which pages are let go. */
+enum { QUERIES = 16, ROWS = 64, TILE = 2048, SPAN = 32 * TILE };
 
 /* A store's dot products: of all of it, and of the part that stayed. */
 typedef struct side {
@@ -61,17 +61,27 @@ static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint6
     return TAMIS_OK;
 }
 
-/* Products of floats are exact in double. */
+/* Products of floats are exact in double. A few queries at a time, so that the sums stay in
+ * registers. */
 static void add_row(const float *values, uint64_t columns, const double *tile, double *all,
                     double *part)
 {
-    double sum[QUERIES] = {0};
-    for (uint64_t j = 0; j < columns; j++) {
-        double x = (double)values[j];
-        for (int q = 0; q < QUERIES; q++) sum[q] += x * tile[j * QUERIES + q];
+    for (int q = 0; q < QUERIES; q += 4, tile += 4) {
+        double a = 0, b = 0, c = 0, d = 0;
+        const double *queries = tile;
+        for (uint64_t j = 0; j < columns; j++, queries += QUERIES) {
+            double x = (double)values[j];
+            a += x * queries[0];
+            b += x * queries[1];
+            c += x * queries[2];
+            d += x * queries[3];
+        }
+        const double sum[4] = {a, b, c, d};
+        for (int i = 0; i < 4; i++) {
+            all[q + i] += sum[i];
+            if (part) part[q + i] += sum[i];
+        }
     }
-    for (int q = 0; q < QUERIES; q++) all[q] += sum[q];
-    for (int q = 0; part && q < QUERIES; q++) part[q] += sum[q];
 }
 
 static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
@@ -89,6 +99,33 @@ static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
     return TAMIS_OK;
 }
 
+/* Source rows are far apart: each is let go of by itself. */
+static void release(const comparison *c, uint64_t first, uint64_t rows, uint32_t checkpoint,
+                    uint64_t column, uint64_t columns)
+{
+    for (uint64_t i = first; i < first + rows; i++)
+        tamis__convert_release(c->now->store, checkpoint, sampled(c, i), 1, column, columns);
+    for (uint64_t q = 0; q < c->queries; q++)
+        tamis__convert_release(c->now->store, checkpoint, sampled(c, q * c->rows / c->queries), 1,
+                               column, columns);
+}
+
+static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows,
+                              uint32_t checkpoint, uint32_t layer, double *tile, tamis_error *err)
+{
+    const tamis_layer *l = &tamis_store_info_get(c->now->store)->layer[layer];
+    bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
+    uint64_t width = tamis_layer_columns(l), done = 0;
+    for (uint64_t j = 0; j < width; j += TILE) {
+        uint64_t n = width - j < TILE ? width - j : TILE;
+        TAMIS_TRY(add_tile(c, first, rows, checkpoint, l->first_column + j, n, stayed, tile, err));
+        if (j + n < width && j + n - done < SPAN) continue;
+        release(c, first, rows, checkpoint, l->first_column + done, j + n - done);
+        done = j + n;
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned worker,
                                tamis_error *err)
 {
@@ -98,15 +135,8 @@ static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned
     double *tile = c->scratch + (size_t)worker * SCRATCH;
     uint64_t first = item * ROWS, rows = c->rows - first < ROWS ? c->rows - first : ROWS;
     for (uint32_t k = 0; k < info->checkpoints; k++)
-        for (uint32_t l = 0; l < info->layers; l++) {
-            bool stayed = chosen(c->now->checkpoints, k) && chosen(c->now->layers, l);
-            uint64_t width = tamis_layer_columns(&info->layer[l]);
-            for (uint64_t j = 0; j < width; j += TILE) {
-                uint64_t n = width - j < TILE ? width - j : TILE;
-                TAMIS_TRY(add_tile(c, first, rows, k, info->layer[l].first_column + j, n, stayed,
-                                   tile, err));
-            }
-        }
+        for (uint32_t l = 0; l < info->layers; l++)
+            TAMIS_TRY(add_layer(c, first, rows, k, l, tile, err));
     return TAMIS_OK;
 }
 

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -39,6 +41,27 @@ tamis_status tamis__convert_read(const tamis__convert_job *job, uint32_t checkpo
     return TAMIS_OK;
 }
 
+/* Pages that begin before the range hold what came before it, which is done. */
+static void release_range(uintptr_t begin, uint64_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (begin + bytes) / page * page;
+    begin = begin / page * page;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void tamis__convert_release(const tamis_store *store, uint32_t checkpoint, uint64_t first_row,
+                            uint64_t rows, uint64_t first_column, uint64_t columns)
+{
+    const tamis_store_info *info = tamis_store_info_get(store);
+    uint64_t size = tamis_dtype_size(info->dtype), run = 0;
+    for (uint64_t done = 0; done < rows; done += run) {
+        uintptr_t begin = (uintptr_t)tamis_store_map(store, checkpoint, first_row + done, &run);
+        if (!begin) return;
+        run = columns < info->columns ? 1 : lesser(run, rows - done);
+        release_range(begin + first_column * size, run * columns * size);
+    }
+}
+
 /* --- a thread's memory ------------------------------------------------------------------------ */
 
 tamis__convert_batch tamis__convert_batch_of(const tamis__convert_job *job, uint64_t rows)
@@ -54,9 +77,11 @@ tamis__convert_batch tamis__convert_batch_of(const tamis__convert_job *job, uint
     return batch;
 }
 
+/* The rows' pages of the source are in memory while they are worked on. */
 uint64_t tamis__convert_worker_bytes(const tamis__convert_job *job, tamis__convert_batch batch)
 {
-    uint64_t bytes = batch.rows * batch.tile * sizeof(float);
+    uint64_t bytes = batch.rows * batch.tile * sizeof(float) +
+                     batch.rows * job->info->columns * tamis_dtype_size(job->info->dtype);
     if (!job->projector) return bytes;
     return bytes + batch.rows * job->columns * sizeof(float) +
            tamis__projector_scratch(job->projector, batch.rows);
@@ -143,6 +168,7 @@ static tamis_status make(const tamis__convert_job *job, tamis__convert_worker *w
         TAMIS_TRY(tamis__store_rows_narrow(&job->kernels, job->dtype, made, n, job->columns,
                                            first + done, checkpoint, stored + done * row_bytes,
                                            scale ? scale + done : NULL, norm + done, err));
+        tamis__convert_release(job->store, checkpoint, first + done, n, 0, job->info->columns);
     }
     return TAMIS_OK;
 }
@@ -159,6 +185,7 @@ tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_w
     if (job->copy && copy(job, checkpoint, first, rows, stored)) {
         TAMIS_TRY(tamis_store_scales(job->store, checkpoint, &scales, err));
         if (scales) memcpy(scale, scales + first, rows * sizeof *scale);
+        tamis__convert_release(job->store, checkpoint, first, rows, 0, job->columns);
         TAMIS_TRY(tamis__store_rows_check(job->dtype, stored, rows, job->columns, first, checkpoint,
                                           err));
     } else {

@@ -2,8 +2,6 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/context.h"
 #include "base/error.h"
@@ -208,24 +206,6 @@ static tamis_status make_block(void *arg, uint64_t item, unsigned slot, unsigned
     return TAMIS_OK;
 }
 
-/* Let go of the pages of rows that are done, so that a source larger than memory does not fill it.
- * They stay in the system's cache. */
-static void release_rows(const tamis__convert_job *job, uint64_t first, uint64_t rows)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uint64_t row_bytes = job->info->columns * tamis_dtype_size(job->info->dtype), run = 0;
-    for (uint32_t k = 0; k < job->checkpoints.items; k++)
-        for (uint64_t at = first; at < first + rows; at += run) {
-            uint32_t checkpoint = job->checkpoints.item[k];
-            uintptr_t begin = (uintptr_t)tamis_store_map(job->store, checkpoint, at, &run);
-            if (!begin) break;
-            run = lesser(run, first + rows - at);
-            uintptr_t end = (begin + run * row_bytes) / page * page;
-            begin = (begin + page - 1) / page * page;
-            if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
-        }
-}
-
 static tamis_examples examples_from(const tamis_examples *all, uint64_t row)
 {
     tamis_examples part = *all;
@@ -259,7 +239,6 @@ static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_e
         .probability = w->part[PROBABILITY],
     };
     TAMIS_TRY(tamis__store_writer_put_block(w->writer, &block, err));
-    release_rows(job, first, rows);
     return tamis__progress(job->context, "converting", first + rows, job->info->rows, "rows", NULL,
                            err);
 }

@@ -69,8 +69,8 @@ static tamis_status check_row(const tamis__engine *e, uint64_t row, tamis_error 
     tamis_status status = TAMIS_OK;
     tamis_store_id(store, row, id, sizeof id);
     for (uint32_t k = 0; k < e->train->checkpoints && status == TAMIS_OK; k++) {
-        status =
-            tamis_store_read(store, k, row, 1, 0, e->train->columns, values, e->train->columns, err);
+        status = tamis_store_read(store, k, row, 1, 0, e->train->columns, values, e->train->columns,
+                                  err);
         if (status == TAMIS_OK && !isfinite(e->kernels.sum_squares(values, e->train->columns)))
             status = tamis__fail(err, TAMIS_ERR_NUMERIC,
                                  "'%s': row %llu (id %s) at checkpoint %u is not finite: make the "

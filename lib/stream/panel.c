@@ -124,7 +124,8 @@ static double dot(const float *x, const float *y, uint64_t n)
     for (; i + 8 <= n; i += 8)
         for (uint64_t j = 0; j < 8; j++) part[j] += (double)x[i + j] * (double)y[i + j];
     for (; i < n; i++) part[0] += (double)x[i] * (double)y[i];
-    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+    return ((part[0] + part[1]) + (part[2] + part[3])) +
+           ((part[4] + part[5]) + (part[6] + part[7]));
 }
 
 /* What a row's products at a checkpoint count for; 0 for a row that has no score. */
@@ -144,7 +145,8 @@ static tamis_status add_row(const tamis__engine *e, sample *s, uint32_t k, uint6
     double weight = row_weight(e, k, row), scale = e->scale ? (double)e->scale[k][row] : 1.0;
     tamis__run run;
     if (weight == 0.0) return TAMIS_OK;
-    TAMIS_TRY(tamis_store_read(e->product->train, k, row, 1, column, columns, s->row, columns, err));
+    TAMIS_TRY(
+        tamis_store_read(e->product->train, k, row, 1, column, columns, s->row, columns, err));
     TAMIS_TRY(tamis__rows_run(e, k, row, 1, column, columns, 0, &run, err));
     memset(s->sum, 0, s->mul->tile * sizeof *s->sum);
     s->mul->add(s->sum, s->mul->tile, run.rows, run.row_bytes, 1, s->packed,
