@@ -14,6 +14,7 @@ enum {
     TAMIS__STREAM_INIT = 1,    /* initial weights: item = layer */
     TAMIS__STREAM_SHUFFLE = 2, /* order of rows: item = epoch */
     TAMIS__STREAM_SELECT = 3,  /* random selection: item = row */
+    TAMIS__STREAM_SCORE = 5,   /* random scores: item = row */
     TAMIS__STREAM_TEST = 100   /* tests */
 };
 

@@ -3,12 +3,12 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "linalg/blas.h"
 
-#include <cblas.h>
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "linalg/call.h"
 
 /* What openblas_get_parallel() returns. */
 enum { SERIAL = 0, PTHREAD = 1, OPENMP = 2 };
@@ -49,8 +49,7 @@ void tamis__blas_end(void)
     pthread_mutex_unlock(&scope_lock);
 }
 
-/* Returns what leave_call() needs. */
-static int enter_call(void)
+int tamis__blas_enter_call(void)
 {
     if (!per_call()) return 0;
     pthread_mutex_lock(&scope_lock);
@@ -62,7 +61,7 @@ static int enter_call(void)
     return threads;
 }
 
-static void leave_call(int threads)
+void tamis__blas_leave_call(int threads)
 {
     if (threads) omp_set_num_threads(threads);
 }
@@ -71,7 +70,7 @@ typedef struct sizes {
     blasint m, n, k, lda, ldb, ldc;
 } sizes;
 
-static bool narrow(size_t size, blasint *ret_size)
+bool tamis__blas_size(size_t size, blasint *ret_size)
 {
     const size_t limit = sizeof(blasint) == 4 ? INT32_MAX : INT64_MAX;
     if (size > limit) return false;
@@ -85,8 +84,9 @@ static tamis_status check(bool transpose_a, bool transpose_b, size_t m, size_t n
                           size_t lda, size_t ldb, size_t ldc, sizes *ret_sizes, tamis_error *err)
 {
     sizes s;
-    if (!narrow(m, &s.m) || !narrow(n, &s.n) || !narrow(k, &s.k) || !narrow(lda, &s.lda) ||
-        !narrow(ldb, &s.ldb) || !narrow(ldc, &s.ldc))
+    if (!tamis__blas_size(m, &s.m) || !tamis__blas_size(n, &s.n) || !tamis__blas_size(k, &s.k) ||
+        !tamis__blas_size(lda, &s.lda) || !tamis__blas_size(ldb, &s.ldb) ||
+        !tamis__blas_size(ldc, &s.ldc))
         return tamis__fail(
             err, TAMIS_ERR_UNSUPPORTED,
             "a product of [%zu, %zu] and [%zu, %zu] is beyond the sizes of this BLAS", m, k, k, n);
@@ -127,11 +127,11 @@ tamis_status tamis__sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
         scale_float(m, n, beta, c, ldc);
         return TAMIS_OK;
     }
-    int threads = enter_call();
+    int threads = tamis__blas_enter_call();
     cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, s.m, s.n, s.k, alpha, a, s.lda, b, s.ldb,
                 beta, c, s.ldc);
-    leave_call(threads);
+    tamis__blas_leave_call(threads);
     return TAMIS_OK;
 }
 
@@ -146,11 +146,11 @@ tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
         scale_double(m, n, beta, c, ldc);
         return TAMIS_OK;
     }
-    int threads = enter_call();
+    int threads = tamis__blas_enter_call();
     cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, s.m, s.n, s.k, alpha, a, s.lda, b, s.ldb,
                 beta, c, s.ldc);
-    leave_call(threads);
+    tamis__blas_leave_call(threads);
     return TAMIS_OK;
 }
 

@@ -11,8 +11,14 @@
 /* In alphabetical order. */
 #define TAMIS__SCORERS(X)                                                                          \
     X(cosine)                                                                                      \
+    X(datainf)                                                                                     \
+    X(grand)                                                                                       \
+    X(less)                                                                                        \
+    X(random)                                                                                      \
     X(self)                                                                                        \
-    X(tracin)
+    X(tracin)                                                                                      \
+    X(trackstar)                                                                                   \
+    X(trak)
 
 typedef struct tamis__score_output tamis__score_output;
 
@@ -24,10 +30,16 @@ typedef struct tamis__score_call {
     double *weight;                  /* [checkpoints], for the scorer to fill in */
     uint64_t seed;                   /* of the run; for scorers that draw numbers */
     tamis__score_output *output;     /* where scores go */
+    void **column_memory; /* what columns() leaves there is freed with free() afterwards */
 } tamis__score_call;
 
 typedef struct tamis__scorer_class {
     tamis_scorer_info info;
+    /* The columns of the scores, asked for before anything is written: how many, and their ids and
+     * other facts. Arrays belong to the stores, or to *call->column_memory. NULL = one for each query,
+     * or a single one with TAMIS_SCORER_NO_QUERY. */
+    tamis_status (*columns)(const tamis__score_call *call, tamis_examples *ret_columns,
+                            uint64_t *ret_n, tamis_error *err);
     tamis_status (*run)(const tamis__score_call *call, tamis_error *err);
 } tamis__scorer_class;
 
@@ -57,6 +69,10 @@ const unsigned char *tamis__score_skipped(const tamis__score_call *call);
  * each query, or what the user's reduction makes of them. */
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
+
+/* The same with one column: the largest of a row's scores over all queries. */
+tamis_status tamis__score_best(const tamis__score_call *call, const tamis__product *product,
+                               tamis_error *err);
 
 /* [checkpoints] of [rows]: norms of the training rows, owned by the store; after
  * tamis__score_rows(). Not finite where a row is skipped. */

@@ -1,10 +1,10 @@
-/* An open store, for the files of this room that look into it, and for rooms below that work on its
- * mapped rows.
+/* An open store, for the files of this room that look into it.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STORE_STORE_OBJECT_H
 #define TAMIS_STORE_STORE_OBJECT_H
 
+#include "store/store_changed.h"
 #include "store/store_part.h"
 
 /* What is made when first asked for; guarded by a lock. */
@@ -33,13 +33,5 @@ uint32_t tamis__store_part_of(const tamis_store *store, uint64_t row);
 /* A row in its stored type into `out`, for rows that tamis_store_map() does not give. Thread-safe. */
 tamis_status tamis__store_stored(const tamis_store *store, uint32_t checkpoint, uint64_t row,
                                  void *out, tamis_error *err);
-
-/* Are the files as they were when they were opened? To be asked before each block of mapped rows is
- * touched: pages that a file lost end the process. Thread-safe. Errors: IO "'X' was changed while it
- * was read: ...". Complexity: a system call for each shard; of the second, for each shard that has
- * some of rows first_row .. first_row + rows - 1. */
-tamis_status tamis__store_unchanged(const tamis_store *store, tamis_error *err);
-tamis_status tamis__store_rows_there(const tamis_store *store, uint64_t first_row, uint64_t rows,
-                                     tamis_error *err);
 
 #endif

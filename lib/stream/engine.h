@@ -11,7 +11,8 @@
  * (tamis__queries_of_store()), but anything that can be read as rows of floats will do. */
 typedef struct tamis__queries {
     void *arg;
-    uint64_t rows; /* queries, > 0 */
+    uint64_t rows;  /* queries, > 0 */
+    uint64_t bytes; /* of the memory limit that they take themselves */
     /* [checkpoints] of [rows]: L2 norms, all finite. Only a hint of size: queries are scaled by a
      * power of two near it, so that products neither overflow nor vanish. */
     const float *const *norm;
@@ -72,6 +73,23 @@ typedef struct tamis__sink {
                         uint64_t queries, const float *values, size_t stride, tamis_error *err);
 } tamis__sink;
 
+/* How queries are held while rows pass by. */
+typedef enum tamis__panel_mode {
+    TAMIS__PANEL_AUTO = 0, /* in a narrower type where that is faster and its error, measured on a
+                              sample, is at most panel_error */
+    TAMIS__PANEL_EXACT,    /* as floats */
+    TAMIS__PANEL_FAST      /* in a narrower type where that is faster */
+} tamis__panel_mode;
+
+/* What was done, for reports. */
+typedef struct tamis__product_report {
+    const char *kernel; /* instructions: "avx512bf16" */
+    const char *panel;  /* what queries were held in: "bf16" */
+    double error;       /* largest difference from scores in double over the largest of them, on a
+                           sample of rows and queries; 0 when the panel is of floats */
+    double rejected;    /* the same of the faster panel that was not taken; 0 = none */
+} tamis__product_report;
+
 /* score(i, q) = m(i) * sum over checkpoints k of
  *     weight[k] * query_scale[k][q] / row_divisor[k][i] * <train row i, query q> at k
  * where m(i) = row_multiplier[i]; a divisor of 0 makes its term 0. */
@@ -85,14 +103,22 @@ typedef struct tamis__product {
     const float *row_multiplier;      /* [rows]; NULL = 1 */
     double bound;                     /* scores are clamped to [-bound, bound]; 0 = not */
     const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
+    tamis__panel_mode panel;
+    double panel_error;  /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */
+    uint64_t reserved;   /* bytes of the memory limit that are taken otherwise */
+    uint64_t pass;       /* queries of a pass, as an earlier run had them; 0 = what fits */
+    uint64_t first_item; /* blocks that the sink has already; counted over all passes */
     tamis__sink sink;
 } tamis__product;
 
 /* The same bits for any number of threads, memory limit and sharding: blocks of rows, columns and
  * queries have fixed sizes, a block is one thread's, and within it the order of sums is fixed.
+ * ret_report may be NULL.
  * Errors: NUMERIC (a row or a score is not finite: names it), NOMEM (also when a tile of queries
- * does not fit the memory limit), IO, CANCELLED, and the sink's. */
-tamis_status tamis__product_run(const tamis__product *product, tamis_error *err);
+ * does not fit the memory limit), IO (also when a store is changed meanwhile), CANCELLED, and the
+ * sink's. */
+tamis_status tamis__product_run(const tamis__product *product, tamis__product_report *ret_report,
+                                tamis_error *err);
 
 /* Norms of a checkpoint's rows, all of them finite and, when `direction`, none of them zero.
  * Otherwise NUMERIC naming the first row that is not. */
