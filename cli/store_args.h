@@ -4,6 +4,7 @@
 #ifndef TAMIS_CLI_STORE_ARGS_H
 #define TAMIS_CLI_STORE_ARGS_H
 
+#include "report.h"
 #include "session.h"
 
 typedef struct store_args {
@@ -25,16 +26,19 @@ extern const char *const store_dtype_names[];
      .more =                                                                                       \
          "All but f32 round every value; norms are kept as they were before. i8 has one scale "    \
          "for each row."},                                                                         \
-        {.name = "shard-rows",                                                                     \
-         .value = "N",                                                                             \
-         .help = "make the output a directory of files with N rows each; 0 = one file",            \
-         .type = OPT_UINT,                                                                         \
-         .at = (base) + offsetof(store_args, shard_rows),                                          \
-         .flags = OPT_NEUTRAL,                                                                     \
-         .min = 0,                                                                                 \
-         .max = 1e15,                                                                              \
-         .more =                                                                                   \
-             "Readers treat a file and a directory alike. Rounded up to whole blocks of rows."},   \
+        STORE_PLACE_OPTIONS(base)
+
+/* Those that say where it is stored. */
+#define STORE_PLACE_OPTIONS(base)                                                                  \
+    {.name = "shard-rows",                                                                         \
+     .value = "N",                                                                                 \
+     .help = "make the output a directory of files with N rows each; 0 = one file",                \
+     .type = OPT_UINT,                                                                             \
+     .at = (base) + offsetof(store_args, shard_rows),                                              \
+     .flags = OPT_NEUTRAL,                                                                         \
+     .min = 0,                                                                                     \
+     .max = 1e15,                                                                                  \
+     .more = "Readers treat a file and a directory alike. Rounded up to whole blocks of rows."},   \
     {                                                                                              \
         .name = "resume", .help = "keep whole files of an earlier run and go on after them",       \
         .type = OPT_FLAG, .at = (base) + offsetof(store_args, resume), .flags = OPT_NEUTRAL        \
@@ -43,7 +47,11 @@ extern const char *const store_dtype_names[];
 /* For session_add_output(). */
 unsigned store_output_flags(const store_args *args);
 
-/* Describe the store that was just written to the session's output. */
+/* Describe the store that was just written to the session's output; more may be added to the report
+ * before report_end(). */
+tamis_status store_report_begin(session *s, report *ret_report, tamis_error *err);
+
+/* The same and nothing more. */
 tamis_status store_report(session *s, tamis_error *err);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include <tamis/common.h>
 #include <tamis/context.h>
+#include <tamis/convert.h>
 #include <tamis/data.h>
 #include <tamis/evaluate.h>
 #include <tamis/export.h>

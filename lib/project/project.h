@@ -1,6 +1,14 @@
 /* Random projections: rows of many columns to few, dot products kept in the mean.
  *
- * Two kinds, both a fixed matrix that is a function of (kind, seed, from, to, nonzeros) alone
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_PROJECT_PROJECT_H
+#define TAMIS_PROJECT_PROJECT_H
+
+#include <tamis/common.h>
+
+#include "kernels/kernels.h"
+
+/* Two kinds, each a fixed matrix that is a function of (kind, seed, from, to, nonzeros) alone
  * (docs/formats.md has the definition in full):
  *
  *   sparse      every column has `nonzeros` entries +-1/sqrt(nonzeros), one in each section of the
@@ -12,15 +20,7 @@
  * Results have the same bits on every processor, for any number of threads and any batch: each sum
  * is taken in the order of the columns, in float over spans of columns that depend on the kind and
  * `to` only, and over the spans in double. (Only exact products enter, so that a fused
- * multiplication changes nothing.)
- *
- * SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef TAMIS_PROJECT_PROJECT_H
-#define TAMIS_PROJECT_PROJECT_H
-
-#include <tamis/common.h>
-
-#include "kernels/kernels.h"
+ * multiplication changes nothing.) */
 
 /* Values are part of files by their names; append only. */
 typedef enum tamis__projection_kind {

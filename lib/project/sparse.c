@@ -1,6 +1,12 @@
 /* The sparse Johnson-Lindenstrauss projection, made for vector registers.
  *
- * The K outputs are cut into s sections, section t from t K / s to (t + 1) K / s (rounded down).
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "base/hash.h"
+#include "project/projector.h"
+
+/* The K outputs are cut into s sections, section t from t K / s to (t + 1) K / s (rounded down).
  * Every column has one entry +-1/sqrt(s) in each section: the block construction of Kane and
  * Nelson 2014; with s = 1 it is CountSketch. 16 columns that follow one another are a group: number
  * g of the section's sequence gives the place where the group begins, uniform in the section, and 16
@@ -24,13 +30,7 @@
  * Where the shortest section has fewer than 16 places, every column is a group of its own.
  *
  * Sums are taken in float over spans of about 128 K columns, some 128 s values an output, and over
- * spans in double.
- *
- * SPDX-License-Identifier: GPL-3.0-or-later */
-#include <string.h>
-
-#include "base/hash.h"
-#include "project/projector.h"
+ * spans in double. */
 
 enum { TILE_GROUPS = TAMIS__PROJECTION_TILE / TAMIS__GROUP };
 

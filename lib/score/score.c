@@ -142,8 +142,9 @@ static tamis_status compare_stores(const tamis_score_params *params, tamis_conte
               .query_path = tamis_store_path(params->query),
               .train = tamis_store_info_get(params->train),
               .query = tamis_store_info_get(params->query)};
-    TAMIS_TRY(compare_layers(&p, err));
+    /* First: it says why columns and layers differ. */
     TAMIS_TRY(compare_projections(&p, err));
+    TAMIS_TRY(compare_layers(&p, err));
     if (p.train->checkpoints != p.query->checkpoints)
         return tamis__fail(
             err, TAMIS_ERR_SHAPE,

@@ -1,0 +1,75 @@
+/* tamis - gradient stores made from others: another type, fewer checkpoints or layers, projected
+ * rows, shards cut anew.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_CONVERT_H
+#define TAMIS_CONVERT_H
+
+#include <stdbool.h>
+#include <tamis/store.h>
+
+TAMIS_BEGIN
+
+/** What to make of a store. Zero-initialise. Strings need live only during the call. */
+typedef struct tamis_convert_params {
+    tamis_store *store;      /**< the source; required, stays the caller's */
+    const char *path;        /**< file, or directory when shard_rows != 0; required. Not the
+                                  source's */
+    bool retype;             /**< store as `dtype`; false = in the source's type */
+    tamis_dtype dtype;       /**< default f32; only read with `retype` */
+    const char *checkpoints; /**< "0,3-5", "last", "all"; NULL = all */
+    const char *layers;      /**< names, numbers or ranges of numbers separated by commas; NULL =
+                                  all */
+    const char *project;     /**< "K", "sparse:K[,nonzeros=S]" or "rademacher:K": project what is
+                                  left of each row to K columns at random; sparse when nothing is
+                                  said, with S = 2 at most K. NULL = not */
+    uint64_t seed;           /**< of the projection */
+    uint64_t shard_rows;     /**< rows of a shard, rounded up to whole blocks; 0 = one file */
+    bool force;              /**< replace an existing store */
+    bool resume;             /**< keep whole shards that are there and match */
+    uint64_t sample;         /**< rows to compare with the source; 0 = none. At most a million */
+    const char *provenance;  /**< JSON text; NULL = "{}" */
+} tamis_convert_params;
+
+/** How well the dot products of two stores agree: those of sampled rows with the queries among
+ *  them, added over checkpoints, in double. */
+typedef struct tamis_agreement {
+    double mean_spearman;      /**< rank correlation of the rows, mean over the queries; ties share
+                                    their mean rank; queries with one score for all rows count as
+                                    1 when both stores agree in that, else as 0 */
+    double least_spearman;     /**< the worst query's */
+    double largest_difference; /**< largest |difference| as a share of the source's largest
+                                    |score| */
+} tamis_agreement;
+
+/** What was made. */
+typedef struct tamis_convert_report {
+    uint64_t rows, columns;       /**< of the new store */
+    uint32_t checkpoints, layers; /**< of the source that went in */
+    bool dropped;                 /**< checkpoints or layers were left out */
+    uint64_t sample_rows;         /**< rows that were compared, evenly spaced; 0 = none were */
+    uint64_t sample_queries;      /**< rows among them that were the queries, at most 16 */
+    tamis_agreement kept;         /**< with the checkpoints and layers of the source that went in */
+    tamis_agreement full;         /**< with the whole source; the same when nothing was left out */
+} tamis_convert_report;
+
+/** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
+ *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
+ *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`.
+ *  The result has the same bytes for any number of threads and memory limit.
+ *  `ret_report` may be NULL.
+ *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
+ *  projection), UNSUPPORTED (projecting or taking layers
+ *  out of a store that is projected already), NUMERIC (a row is not finite or too large for the
+ *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
+ *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
+ *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.
+ *  Memory: a few blocks of rows a thread, within the context's limit. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_convert(tamis_context *context,
+                                                     const tamis_convert_params *params,
+                                                     tamis_convert_report *ret_report,
+                                                     tamis_error *err);
+
+TAMIS_END
+
+#endif

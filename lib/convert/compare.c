@@ -1,0 +1,267 @@
+/* How well dot products in the new store agree with those in the source: evenly spaced rows against
+ * a few of them as queries.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "convert/job.h"
+
+/* Rows of a pool item, columns at a time, and columns after which pages are let go. */
+enum { QUERIES = 16, ROWS = 64, TILE = 2048, SPAN = 32 * TILE };
+
+/* A store's dot products: of all of it, and of the part that stayed. */
+typedef struct side {
+    const tamis_store *store;
+    const tamis__choice *checkpoints, *layers; /* of the part; NULL = all */
+    double *all, *part;                        /* [rows, QUERIES]; part NULL = not wanted */
+} side;
+
+typedef struct comparison {
+    const tamis__convert_job *job;
+    uint64_t rows, queries;
+    side *now;       /* the side being computed */
+    double *scratch; /* [threads] of scratch_doubles */
+} comparison;
+
+/* A tile of the queries in double, [TILE, QUERIES], and one row of floats. */
+enum { SCRATCH = TILE * QUERIES + TILE / 2 };
+
+/* The source row of a sampled one: floor(i * all / rows), without overflow. */
+static uint64_t sampled(const comparison *c, uint64_t i)
+{
+    uint64_t all = c->job->info->rows;
+    return i * (all / c->rows) + i * (all % c->rows) / c->rows;
+}
+
+static bool chosen(const tamis__choice *choice, uint32_t item)
+{
+    if (!choice) return true;
+    for (uint32_t i = 0; i < choice->items; i++)
+        if (choice->item[i] == item) return true;
+    return false;
+}
+
+/* --- dot products ----------------------------------------------------------------------------- */
+
+static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint64_t column,
+                                 uint64_t columns, double *tile, float *values, tamis_error *err)
+{
+    memset(tile, 0, columns * QUERIES * sizeof *tile);
+    for (uint64_t q = 0; q < c->queries; q++) {
+        uint64_t row = sampled(c, q * c->rows / c->queries);
+        TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, row, 1, column, columns, values,
+                                   columns, err));
+        for (uint64_t j = 0; j < columns; j++) tile[j * QUERIES + q] = (double)values[j];
+    }
+    return TAMIS_OK;
+}
+
+/* Products of floats are exact in double. A few queries at a time, so that the sums stay in
+ * registers. */
+static void add_row(const float *values, uint64_t columns, const double *tile, double *all,
+                    double *part)
+{
+    for (int q = 0; q < QUERIES; q += 4, tile += 4) {
+        double a = 0, b = 0, c = 0, d = 0;
+        const double *queries = tile;
+        for (uint64_t j = 0; j < columns; j++, queries += QUERIES) {
+            double x = (double)values[j];
+            a += x * queries[0];
+            b += x * queries[1];
+            c += x * queries[2];
+            d += x * queries[3];
+        }
+        const double sum[4] = {a, b, c, d};
+        for (int i = 0; i < 4; i++) {
+            all[q + i] += sum[i];
+            if (part) part[q + i] += sum[i];
+        }
+    }
+}
+
+static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
+                             uint32_t checkpoint, uint64_t column, uint64_t columns, bool stayed,
+                             double *tile, tamis_error *err)
+{
+    float *values = (float *)(void *)(tile + TILE * QUERIES);
+    TAMIS_TRY(load_queries(c, checkpoint, column, columns, tile, values, err));
+    for (uint64_t i = first; i < first + rows; i++) {
+        TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, sampled(c, i), 1, column, columns,
+                                   values, columns, err));
+        add_row(values, columns, tile, c->now->all + i * QUERIES,
+                stayed && c->now->part ? c->now->part + i * QUERIES : NULL);
+    }
+    return TAMIS_OK;
+}
+
+/* Source rows are far apart: each is let go of by itself. */
+static void release(const comparison *c, uint64_t first, uint64_t rows, uint32_t checkpoint,
+                    uint64_t column, uint64_t columns)
+{
+    for (uint64_t i = first; i < first + rows; i++)
+        tamis__convert_release(c->now->store, checkpoint, sampled(c, i), 1, column, columns);
+    for (uint64_t q = 0; q < c->queries; q++)
+        tamis__convert_release(c->now->store, checkpoint, sampled(c, q * c->rows / c->queries), 1,
+                               column, columns);
+}
+
+static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows,
+                              uint32_t checkpoint, uint32_t layer, double *tile, tamis_error *err)
+{
+    const tamis_layer *l = &tamis_store_info_get(c->now->store)->layer[layer];
+    bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
+    uint64_t width = tamis_layer_columns(l), done = 0;
+    for (uint64_t j = 0; j < width; j += TILE) {
+        uint64_t n = width - j < TILE ? width - j : TILE;
+        TAMIS_TRY(add_tile(c, first, rows, checkpoint, l->first_column + j, n, stayed, tile, err));
+        if (j + n < width && j + n - done < SPAN) continue;
+        release(c, first, rows, checkpoint, l->first_column + done, j + n - done);
+        done = j + n;
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                               tamis_error *err)
+{
+    (void)slot;
+    const comparison *c = arg;
+    const tamis_store_info *info = tamis_store_info_get(c->now->store);
+    double *tile = c->scratch + (size_t)worker * SCRATCH;
+    uint64_t first = item * ROWS, rows = c->rows - first < ROWS ? c->rows - first : ROWS;
+    for (uint32_t k = 0; k < info->checkpoints; k++)
+        for (uint32_t l = 0; l < info->layers; l++)
+            TAMIS_TRY(add_layer(c, first, rows, k, l, tile, err));
+    return TAMIS_OK;
+}
+
+static tamis_status tell(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    (void)slot;
+    const comparison *c = arg;
+    uint64_t done = (item + 1) * ROWS < c->rows ? (item + 1) * ROWS : c->rows;
+    return tamis__progress(c->job->context, "comparing", done, c->rows, "rows", NULL, err);
+}
+
+static tamis_status score(comparison *c, side *now, tamis_error *err)
+{
+    tamis__pipeline rows = {
+        .arg = c, .items = (c->rows + ROWS - 1) / ROWS, .work = score_rows, .consume = tell};
+    c->now = now;
+    return tamis__pool_run(c->job->context->pool, &rows, err);
+}
+
+/* --- agreement -------------------------------------------------------------------------------- */
+
+typedef struct ranked {
+    double value, rank;
+    uint64_t row;
+} ranked;
+
+static int by_value(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->value != y->value) return x->value < y->value ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Ranks of a column into ranks[row]; ties share their mean rank. */
+static void rank(const double *scores, uint64_t q, uint64_t n, ranked *order, double *ranks)
+{
+    for (uint64_t i = 0; i < n; i++)
+        order[i] = (ranked){.value = scores[i * QUERIES + q], .row = i};
+    qsort(order, n, sizeof *order, by_value);
+    for (uint64_t i = 0, j = 0; i < n; i = j) {
+        while (j < n && order[j].value == order[i].value) j++;
+        for (uint64_t k = i; k < j; k++) ranks[order[k].row] = (double)(i + j - 1) / 2;
+    }
+}
+
+static double correlation(const double *a, const double *b, uint64_t n)
+{
+    double mean = (double)(n - 1) / 2, aa = 0, bb = 0, ab = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        aa += (a[i] - mean) * (a[i] - mean);
+        bb += (b[i] - mean) * (b[i] - mean);
+        ab += (a[i] - mean) * (b[i] - mean);
+    }
+    if (aa == 0 || bb == 0) return aa == bb ? 1 : 0;
+    return ab / sqrt(aa * bb);
+}
+
+static tamis_status agree(const comparison *c, const double *source, const double *made,
+                          tamis_agreement *ret_agreement, tamis_error *err)
+{
+    ranked *order = tamis__malloc(c->rows, sizeof *order);
+    double *ranks = tamis__malloc(2 * c->rows, sizeof *ranks);
+    tamis_agreement sum = {.least_spearman = 1};
+    double difference = 0, largest = 0;
+    bool enough = order && ranks;
+    for (uint64_t q = 0; enough && q < c->queries; q++) {
+        rank(source, q, c->rows, order, ranks);
+        rank(made, q, c->rows, order, ranks + c->rows);
+        double spearman = correlation(ranks, ranks + c->rows, c->rows);
+        sum.mean_spearman += spearman / (double)c->queries;
+        sum.least_spearman = fmin(sum.least_spearman, spearman);
+    }
+    for (uint64_t i = 0; i < c->rows * QUERIES; i++) {
+        difference = fmax(difference, fabs(made[i] - source[i]));
+        largest = fmax(largest, fabs(source[i]));
+    }
+    free(order);
+    free(ranks);
+    if (!enough) return tamis__fail_memory(err, "ranks", c->rows * sizeof *order);
+    sum.largest_difference = difference > 0 ? difference / largest : 0;
+    *ret_agreement = sum;
+    return TAMIS_OK;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static tamis_status compare(comparison *c, const tamis_store *made, double *scores,
+                            tamis_convert_report *report, tamis_error *err)
+{
+    const tamis__convert_job *job = c->job;
+    size_t size = c->rows * QUERIES;
+    side source = {.store = job->store,
+                   .checkpoints = &job->checkpoints,
+                   .layers = &job->layers,
+                   .all = scores,
+                   .part = scores + size};
+    side output = {.store = made, .all = scores + 2 * size};
+    TAMIS_TRY(score(c, &source, err));
+    TAMIS_TRY(score(c, &output, err));
+    TAMIS_TRY(agree(c, source.part, output.all, &report->kept, err));
+    TAMIS_TRY(agree(c, source.all, output.all, &report->full, err));
+    report->sample_rows = c->rows;
+    report->sample_queries = c->queries;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__convert_compare(const tamis__convert_job *job, tamis_convert_report *report,
+                                    tamis_error *err)
+{
+    comparison c = {.job = job, .rows = job->params->sample};
+    if (c.rows > job->info->rows) c.rows = job->info->rows;
+    c.queries = c.rows < QUERIES ? c.rows : QUERIES;
+    unsigned threads = tamis_context_threads(job->context);
+    uint64_t doubles = 3 * c.rows * QUERIES + (uint64_t)threads * SCRATCH + 5 * c.rows;
+    TAMIS_TRY(tamis__memory_check(job->context, doubles * sizeof(double), "comparing", err));
+    tamis_store *made = NULL;
+    double *scores = tamis__calloc(3 * c.rows * QUERIES, sizeof *scores);
+    c.scratch = tamis__aligned(threads, SCRATCH * sizeof *c.scratch);
+    tamis_status status = TAMIS_OK;
+    if (!scores || !c.scratch)
+        status = tamis__fail_memory(err, "a comparison", doubles * sizeof(double));
+    if (status == TAMIS_OK) status = tamis_store_open(&made, job->context, job->params->path, err);
+    if (status == TAMIS_OK) status = compare(&c, made, scores, report, err);
+    tamis_store_close(&made);
+    free(scores);
+    free(c.scratch);
+    return status;
+}
