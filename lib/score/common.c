@@ -32,15 +32,22 @@ static tamis_status put(void *arg, uint64_t first_row, uint64_t rows, uint64_t f
     return tamis_scores_writer_put(arg, first_row, rows, first_query, queries, values, stride, err);
 }
 
-tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
-                                  tamis_error *err)
+tamis_status tamis__score_product_to(const tamis__score_call *call, const tamis__product *product,
+                                     tamis__sink sink, tamis_error *err)
 {
     tamis__product whole = *product;
     whole.context = call->context;
     whole.train = call->train;
     whole.skip = call->output->skip;
-    whole.sink = (tamis__sink){.arg = call->output->writer, .put = put};
+    whole.sink = sink;
     return tamis__product_run(&whole, &call->output->report, err);
+}
+
+tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
+                                  tamis_error *err)
+{
+    tamis__sink sink = {.arg = call->output->writer, .put = put};
+    return tamis__score_product_to(call, product, sink, err);
 }
 
 tamis_status tamis__score_put(const tamis__score_call *call, uint64_t first_row, uint64_t rows,

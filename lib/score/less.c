@@ -94,17 +94,14 @@ static tamis_status put(void *arg, uint64_t first_row, uint64_t rows, uint64_t f
     return last ? tamis__score_put(b->call, first_row, rows, b->block, err) : TAMIS_OK;
 }
 
-static tamis_status run_best(const tamis__score_call *call, tamis__product *product,
+static tamis_status run_best(const tamis__score_call *call, const tamis__product *product,
                              tamis_error *err)
 {
     best b = {.call = call,
               .rows = tamis_store_info_get(call->train)->rows,
               .groups = product->queries->rows};
-    product->context = call->context;
-    product->train = call->train;
-    product->skip = tamis__score_skipped(call);
-    product->sink = (tamis__sink){.arg = &b, .put = put};
-    tamis_status status = tamis__product_run(product, err);
+    tamis__sink sink = {.arg = &b, .put = put};
+    tamis_status status = tamis__score_product_to(call, product, sink, err);
     free(b.kept);
     free(b.block);
     return status;

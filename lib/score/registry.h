@@ -70,6 +70,10 @@ const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 
+/* The same into a sink of the scorer's, which hands scores on with tamis__score_put(). */
+tamis_status tamis__score_product_to(const tamis__score_call *call, const tamis__product *product,
+                                     tamis__sink sink, tamis_error *err);
+
 /* [checkpoints] of [rows]: norms of the training rows, owned by the store; after
  * tamis__score_rows(). Not finite where a row is skipped. */
 const float *const *tamis__score_norms(const tamis__score_call *call);
