@@ -195,7 +195,7 @@ static double time_score(tamis_context *context, const char *train_path, const c
         .scorer = "tracin", .train = train, .query = query, .path = out, .force = true};
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         double start = now();
-        check(tamis_score(context, &params, &err), &err);
+        check(tamis_score(context, &params, NULL, &err), &err);
         if (now() - start < best) best = now() - start;
     }
     tamis_store_close(&train);

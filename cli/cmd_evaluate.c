@@ -97,6 +97,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     report_begin(&r, s);
     report_text(&r, "yardstick", args->yardstick);
     report_count(&r, "rows", noise.rows);
+    if (noise.skipped > 0) report_count(&r, "without_score", noise.skipped);
     report_count(&r, "bad", noise.bad);
     report_real(&r, "auc", noise.auc, 4);
     report_count(&r, "looked_at", noise.k);
@@ -112,11 +113,14 @@ const command cmd_evaluate = {
     .group = "Look",
     .summary = "measure how good scores are",
     .synopsis = "noise --scores SCORES.h5 --bad FILE [--worst low|high] [OPTIONS]",
-    .description = "noise ranks the examples by their scores and tells where those known to be bad "
-                   "stand: AUC is the "
-                   "probability that a bad example stands before a good one (0.5 is chance), "
-                   "precision and recall are "
-                   "those of the worst examples, as many as --budget says.",
+    .description =
+        "noise ranks the examples by their scores and tells where those known to be bad "
+        "stand: AUC is the "
+        "probability that a bad example stands before a good one (0.5 is chance), "
+        "precision and recall are "
+        "those of the worst examples, as many as --budget says. Examples without a score "
+        "are left out and counted as without_score. Scores made with --top cannot be "
+        "measured: they do not say how other examples stand.",
     .examples = "# does self-influence find flipped labels?\n"
                 "tamis evaluate noise --scores self.h5 --bad flipped.txt --worst high --budget 10%",
     .options = options,

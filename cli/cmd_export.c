@@ -11,7 +11,7 @@
 
 typedef struct export_args {
     common_args common;
-    const char *path, *format, *what;
+    const char *path, *format, *what, *list;
     uint64_t checkpoint;
 } export_args;
 
@@ -34,6 +34,13 @@ static const char *what_at(size_t i, const char **ret_summary)
     return i < n ? seen[i] : NULL;
 }
 
+static const char *list_at(size_t i, const char **ret_summary)
+{
+    static const char *const names[] = {"top", "bottom"};
+    if (ret_summary) *ret_summary = NULL;
+    return i < LEN(names) ? names[i] : NULL;
+}
+
 static const opt options[] = {
     {.name = "format",
      .value = "FORMAT",
@@ -48,11 +55,21 @@ static const opt options[] = {
      .type = OPT_STRING,
      .at = AT(what),
      .name_at = what_at,
-     .fallback = "gradient of a store, score of scores, table of a selection",
+     .fallback = "gradient of a store, score of scores, table of lists or a selection",
      .more = "Of a selection, row is the kept rows in ascending order, picks the same in order of "
              "choice. Of scores, query-id, query-label and query-group are of the queries, id, "
-             "label and group of the training rows. CSV and JSON Lines write labels and groups by "
+             "label and group of the training rows; count, mean and variance are "
+             "of their columns. Of scores that are lists (score --top), table has a line for each "
+             "place of each query's list, best first, and row and score are arrays [Q, K]. CSV and "
+             "JSON Lines write labels and groups by "
              "name where the file has names."},
+    {.name = "list",
+     .value = "END",
+     .help = "of scores that are lists, which ones: top or bottom",
+     .type = OPT_STRING,
+     .at = AT(list),
+     .name_at = list_at,
+     .fallback = "both in the table, else top"},
     {.name = "checkpoint",
      .value = "N",
      .help = "which checkpoint of a store, from 0",
@@ -92,6 +109,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
         .input = args->path,
         .format = args->format,
         .what = args->what,
+        .list = args->list,
         .checkpoint = (uint32_t)args->checkpoint,
         .output = args->common.output,
         .force = args->common.force,
@@ -115,6 +133,8 @@ const command cmd_export = {
     .examples = "# scores as an array [N, Q]\ntamis export scores.h5 --format npy -o s.npy\n"
                 "# the class of each query\n"
                 "tamis export scores.h5 --what query-label -o queries.csv\n"
+                "# the best rows of each query, from scores made with --top\ntamis export top.h5 "
+                "--format csv -o - | head\n"
                 "# kept rows in order of choice\ntamis export keep.h5 --what picks -o picks.npy\n"
                 "# look at a selection\ntamis export keep.h5 --format csv -o - | head",
     .output = "OUT",

@@ -10,9 +10,21 @@
 typedef struct score_args {
     common_args common;
     const char *scorer, *train, *query;
+    uint64_t top, bottom;
+    double panel_error;
+    int reduce, panel, bad_rows;
+    bool resume;
 } score_args;
 
+static const score_args defaults = {.panel_error = 1e-3};
+
 #define AT(field) offsetof(score_args, field)
+
+/* By tamis_reduce and tamis_panel. */
+static const char *const reduce_names[] = {"none", "mean", "sum", "max", "group-mean", "group-max",
+                                           NULL};
+static const char *const panel_names[] = {"auto", "exact", "fast", NULL};
+static const char *const bad_rows_names[] = {"error", "skip", NULL};
 
 static const opt options[] = {
     {.name = "train",
@@ -27,6 +39,62 @@ static const opt options[] = {
      .type = OPT_STRING,
      .at = AT(query),
      .flags = OPT_FILE},
+    {.name = "reduce",
+     .value = "HOW",
+     .help = "what is made of a row's scores for several queries",
+     .type = OPT_CHOICE,
+     .at = AT(reduce),
+     .choices = reduce_names,
+     .more = "none keeps a column for each query. mean, sum and max give one column. group-mean "
+             "gives a column for each group of queries, the mean within it; group-max gives one "
+             "column, the largest of these.",
+     .section = "Result"},
+    {.name = "top",
+     .value = "K",
+     .help = "keep only the K best rows of each column; 0 = all scores",
+     .type = OPT_UINT,
+     .at = AT(top),
+     .max = 1e15},
+    {.name = "bottom",
+     .value = "K",
+     .help = "with --top, keep the K worst rows of each column as well",
+     .type = OPT_UINT,
+     .at = AT(bottom),
+     .max = 1e15},
+    {.name = "bad-rows",
+     .value = "POLICY",
+     .help = "training rows that are not finite, or zero where a direction is needed",
+     .type = OPT_CHOICE,
+     .at = AT(bad_rows),
+     .choices = bad_rows_names,
+     .more = "error stops and names the row. skip gives it no score: it is in no list, and no "
+             "selector keeps it."},
+    {.name = "resume",
+     .help = "keep what is done when the run ends early, and go on from there",
+     .type = OPT_FLAG,
+     .at = AT(resume),
+     .flags = OPT_NEUTRAL,
+     .more = "What is done lies in a file beside the output, its name with .spool, which is removed "
+             "once the output is whole. Only for scores with a column for each query."},
+    {.name = "panel",
+     .value = "MODE",
+     .help = "how queries are held while rows pass by",
+     .type = OPT_CHOICE,
+     .at = AT(panel),
+     .choices = panel_names,
+     .more = "exact holds them as floats. fast rounds them to bf16 for bf16 rows, and to 16-bit "
+             "whole numbers for i8 rows, where the processor is faster with these. auto does so "
+             "when the error, measured on a sample of rows and queries against double precision, "
+             "is at most --panel-error.",
+     .section = "Arithmetic"},
+    {.name = "panel-error",
+     .value = "X",
+     .help = "with --panel auto, the largest error over the largest score",
+     .type = OPT_REAL,
+     .at = AT(panel_error),
+     .flags = OPT_ABOVE,
+     .min = 0,
+     .max = 1},
 };
 
 static const operand operands[] = {
@@ -43,7 +111,8 @@ typedef struct stores {
     tamis_store *train, *query;
 } stores;
 
-static tamis_status score(session *s, const score_args *args, stores *st, tamis_error *err)
+static tamis_status score(session *s, const score_args *args, stores *st,
+                          tamis_score_report *ret_done, tamis_error *err)
 {
     const tamis_scorer_info *info = NULL;
     TRY(tamis_scorer_check(args->scorer, &info, err));
@@ -57,25 +126,49 @@ static tamis_status score(session *s, const score_args *args, stores *st, tamis_
         .train = st->train,
         .query = st->query,
         .path = args->common.output,
+        .seed = args->common.seed,
+        .reduce = (tamis_reduce)args->reduce,
+        .top = args->top,
+        .bottom = args->bottom,
+        .panel = (tamis_panel)args->panel,
+        .panel_error = args->panel_error,
+        .skip_bad_rows = args->bad_rows > 0,
+        .resume = args->resume,
         .force = args->common.force,
     };
     TRY(names_note_params(s, info->name, args->scorer, info->params, info->n_params, err));
     TRY(session_provenance(s, &params.provenance, err));
-    return tamis_score(s->context, &params, err);
+    return tamis_score(s->context, &params, ret_done, err);
 }
 
-static void report_score(const session *s, const score_args *args, const stores *st)
+/* What queries were rounded to, and what that costs. */
+static void report_panel(report *r, const tamis_score_report *done)
+{
+    if (!done->panel) return;
+    report_text(r, "kernel", done->kernel);
+    report_text(r, "panel", done->panel);
+    report_real(r, "panel_error", done->panel_error, 6);
+    if (done->panel_rejected > 0) report_real(r, "panel_rejected", done->panel_rejected, 6);
+}
+
+static void report_score(const session *s, const score_args *args, const stores *st,
+                         const tamis_score_report *done)
 {
     double elapsed = seconds() - s->started;
     const tamis_store_info *train = tamis_store_info_get(st->train);
-    uint64_t queries = st->query ? tamis_store_info_get(st->query)->rows : 1;
     report r;
     report_begin(&r, s);
     report_text(&r, "output", args->common.output);
     report_text(&r, "scorer", args->scorer);
-    report_count(&r, "rows", train->rows);
-    report_count(&r, "queries", queries);
+    report_count(&r, "rows", done->rows);
+    report_count(&r, "queries", st->query ? tamis_store_info_get(st->query)->rows : 1);
+    report_count(&r, "columns", done->columns);
     report_count(&r, "checkpoints", train->checkpoints);
+    if (args->top) report_count(&r, "top", args->top);
+    if (args->bottom) report_count(&r, "bottom", args->bottom);
+    if (done->skipped) report_count(&r, "skipped", done->skipped);
+    if (done->resumed) report_count(&r, "resumed_blocks", done->resumed);
+    report_panel(&r, done);
     report_text(&r, "orientation", TAMIS_ORIENTATION);
     report_seconds(&r, elapsed);
     double read = (double)train->rows * (double)train->checkpoints;
@@ -86,9 +179,10 @@ static void report_score(const session *s, const score_args *args, const stores 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
 {
     stores st = {0};
-    tamis_status status = score(s, cookie, &st, err);
+    tamis_score_report done = {0};
+    tamis_status status = score(s, cookie, &st, &done, err);
     progress_end(&s->progress);
-    if (status == TAMIS_OK) report_score(s, cookie, &st);
+    if (status == TAMIS_OK) report_score(s, cookie, &st, &done);
     tamis_store_close(&st.query);
     tamis_store_close(&st.train);
     return status;
@@ -108,7 +202,13 @@ const command cmd_score = {
     .examples = "# influence summed over checkpoints, weighted by their learning rates\n"
                 "tamis score tracin --train train.h5 --query validation.h5 -o scores.h5\n"
                 "# influence of each example on itself: high for mislabelled and odd ones\n"
-                "tamis score self --train train.h5 -o self.h5",
+                "tamis score self --train train.h5 -o self.h5\n"
+                "# the 100 most helpful and the 100 most harmful examples of each query\n"
+                "tamis score cosine --train train.h5 --query validation.h5 --top 100 --bottom 100 "
+                "-o top.h5\n"
+                "# a score for each task, the queries of which share a group\n"
+                "tamis score trackstar --train train.h5 --query tasks.h5 --reduce group-mean -o "
+                "tasks.scores.h5",
     .output = "SCORES.h5",
     .options = options,
     .n_options = LEN(options),
@@ -116,5 +216,6 @@ const command cmd_score = {
     .n_operands = LEN(operands),
     .common = COMMON_WRITES,
     .args_size = sizeof(score_args),
+    .defaults = &defaults,
     .run = run,
 };

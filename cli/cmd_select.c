@@ -41,7 +41,11 @@ static const opt options[] = {
      .help = "how an example's scores become one value",
      .type = OPT_CHOICE,
      .at = AT(by),
-     .choices = by_names},
+     .choices = by_names,
+     .more =
+         "Scores made with --top allow max only, or any when there is one query: the value of an "
+         "example is its largest score in the top lists that hold it, and examples in no list "
+         "are dropped."},
     {.name = "train",
      .value = "STORE.h5",
      .help = "or by a column of this store",
@@ -314,7 +318,9 @@ const command cmd_select = {
     .description =
         "Chooses examples by their scores, or by a column of their gradient store, and writes one "
         "row for "
-        "each candidate: whether it is kept, its rank, and why. Ties go to the lower row.\n\n"
+        "each candidate: whether it is kept, its rank, and why. Ties go to the lower row. Examples "
+        "without a score are "
+        "never kept, whatever the selector; a percentage is one of all examples.\n\n"
         "'tamis list selectors NAME' tells more about a selector.",
     .examples = "# the half that helps most, over all queries together\n"
                 "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"

@@ -11,7 +11,8 @@ TAMIS_BEGIN
 
 /** How well a ranking finds rows known to be bad. */
 typedef struct tamis_noise {
-    uint64_t rows, bad; /**< rows in all, and those known to be bad */
+    uint64_t rows, bad; /**< rows with a score, and those of them known to be bad */
+    uint64_t skipped;   /**< rows without a score, which are left out of everything below */
     double auc;         /**< probability that a bad row stands before a good one, ties counting half
                              (Mann-Whitney); 0.5 = chance */
     uint64_t k;         /**< rows looked at: the budget */
@@ -22,8 +23,9 @@ typedef struct tamis_noise {
 
 /** Compare a scores file, aggregated by `by`, with `bad` [rows] (1 = known bad). `low` true: the
  *  lowest scores are taken as the worst (influence on good queries); false: the highest
- *  (self-influence). Errors: ARG (budget), SHAPE (all or none are bad), NUMERIC (NaN), IO, NOMEM,
- *  CANCELLED. `budget` is as in tamis_budget_parse(). Complexity: one pass over the scores and a
+ *  (self-influence). Errors: ARG (budget, or the file holds lists and no matrix), SHAPE (of the rows
+ *  with a score all or none are bad, or none has a score), NUMERIC (NaN in a row with scores), FORMAT
+ *  (rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. `budget` is as in tamis_budget_parse(). Complexity: one pass over the scores and a
  *  sort of the rows. The context is used by one thread at a time. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise(
     tamis_context *context, const tamis_scores *scores, tamis_aggregate by, bool low,

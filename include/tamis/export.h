@@ -19,10 +19,16 @@ typedef struct tamis_export_params {
                              scores: "score" ([N, Q], or [N] for one query; CSV and JSON
                                      Lines carry the ids), "id", "label", "group" [N] of the
                                      training rows, "query-id", "query-label", "query-group"
-                                     [Q] of the queries;
+                                     [Q] of the queries, "count", "mean", "variance" [Q] of the
+                                     columns; of a file with lists "table" (the main one; CSV
+                                     and JSON Lines: a line for each place of each list that is
+                                     taken) and "row", "score" [Q, K], where no row is -1 in npy
+                                     and left out in text;
                              selection: "table" (CSV, JSON Lines), "row" (kept rows ascending),
                                     "picks" (kept rows in order of choice), "keep", "rank",
                                     "score", "weight" */
+    const char *list;    /**< "top" or "bottom": which lists of a scores file; NULL = both in the
+                             table and top otherwise, and nothing else for other files */
     uint32_t checkpoint; /**< of a store; default 0, and nothing else for other files */
     const char *output;  /**< a file, or "-" for standard output (CSV and JSON Lines) */
     bool force;          /**< replace an existing output */
@@ -32,12 +38,13 @@ typedef struct tamis_export_params {
  *  Static text. Thread-safe. */
 TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
 
-/** Export. npy: v1.0, C order, little-endian; row, picks, rank: int64; keep: bool; labels and
+/** Export. npy: v1.0, C order, little-endian; row, picks, rank, count: int64; mean
+ *  and variance: float64; keep: bool; labels and
  *  groups: int32; numeric ids, digest: uint64; the rest float32. Labels and groups are written by
  *  name in text where the file has names. Numbers in text are the shortest that read back to
  *  the same bits (at most %.9g). NaN is "nan" in CSV and null in JSON. Fields of CSV are quoted
  *  where RFC 4180 asks for it.
- *  Errors: ARG (no such part, text asked as npy, a checkpoint of what has none), FORMAT (not a
+ *  Errors: ARG (no such part or list, text asked as npy, a checkpoint of what has none), FORMAT (not a
  *  file of tamis, or the part is not recorded in it), IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_export(tamis_context *context,
                                                     const tamis_export_params *params,

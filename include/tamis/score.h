@@ -33,6 +33,25 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scorer_check(const char *scorer,
                                                           const tamis_scorer_info **ret_info,
                                                           tamis_error *err);
 
+/** What is made of a row's scores for several queries. Means and sums are those of the queries, which
+ *  is the same, since a score is linear in its query, and as fast as a single query. */
+typedef enum tamis_reduce {
+    TAMIS_REDUCE_NONE = 0,       /**< a column for each query */
+    TAMIS_REDUCE_MEAN = 1,       /**< one column: the mean over all queries */
+    TAMIS_REDUCE_SUM = 2,        /**< one column: the sum over all queries */
+    TAMIS_REDUCE_MAX = 3,        /**< one column: the largest over all queries */
+    TAMIS_REDUCE_GROUP_MEAN = 4, /**< a column for each group of queries: the mean within it */
+    TAMIS_REDUCE_GROUP_MAX = 5   /**< one column: the largest over groups of the mean within */
+} tamis_reduce;
+
+/** How queries are held while the training rows pass by. */
+typedef enum tamis_panel {
+    TAMIS_PANEL_AUTO = 0,  /**< rounded to a narrower type where that is faster and the error that
+                                this makes, measured on a sample, is at most `panel_error` */
+    TAMIS_PANEL_EXACT = 1, /**< as floats */
+    TAMIS_PANEL_FAST = 2   /**< rounded to a narrower type where that is faster */
+} tamis_panel;
+
 /** What to score. Zero-initialise. */
 typedef struct tamis_score_params {
     const char *scorer;     /**< "name[:param=value,...]"; required */
@@ -40,21 +59,46 @@ typedef struct tamis_score_params {
     tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
     const char *path;       /**< scores file to write; required */
     uint64_t seed;          /**< for scorers that draw numbers; default 0 */
+    tamis_reduce reduce;    /**< default: a column for each query */
+    uint64_t top;           /**< keep only so many best rows of each column, at most the rows;
+                                 0 = all scores, as a matrix */
+    uint64_t bottom;        /**< so many worst rows as well; needs `top`; 0 = none */
+    tamis_panel panel;      /**< default TAMIS_PANEL_AUTO */
+    double panel_error;     /**< for TAMIS_PANEL_AUTO: largest difference from scores in double over
+                                 the largest of them; 0 = 1e-3 */
     bool skip_bad_rows;     /**< a training row that is not finite, or has no direction where one is
                                  needed, gets no score (NaN) instead of being an error */
+    bool resume;            /**< keep what is done in "<path>.spool" when the run ends early, and go
+                                 on from there; only for a matrix */
     bool force;             /**< replace an existing output */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_score_params;
 
+/** What was done. Texts are static. */
+typedef struct tamis_score_report {
+    uint64_t rows, columns; /**< of the scores */
+    uint64_t skipped;       /**< rows without a score */
+    uint64_t resumed;       /**< blocks that an earlier run had done */
+    const char *kernel;     /**< instructions of the product ("avx512bf16"); NULL = there was none */
+    const char *panel;      /**< what queries were held in ("f32", "bf16", "i16"); NULL likewise */
+    double panel_error;     /**< largest difference of a score from that in double, over the largest
+                                 score, on a sample of rows and queries; 0 with "f32" */
+    double panel_rejected;  /**< the same of a narrower type that was not taken for it; 0 = none */
+} tamis_score_report;
+
 /** Score every training row against every query and write the scores file. Bit-identical for any
- *  thread count, memory limit and sharding of the stores.
- *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted), SHAPE (layers,
- *  columns, checkpoints or projections differ: says which), NUMERIC (a row is not finite, or has
- *  no direction where one is needed: names its id), IO, NOMEM, CANCELLED.
+ *  thread count, memory limit and sharding of the stores, and whether interrupted and resumed or not.
+ *  *ret_report (may be NULL) tells how it was done.
+ *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted, lists longer than the
+ *  store, a reduction or resuming that does not go with the scorer), SHAPE (layers, columns,
+ *  checkpoints or projections differ: says which; a spool of another run), NUMERIC (a row is not
+ *  finite, or has no direction where one is needed: names its id), IO (also when a store changes
+ *  while it is read), NOMEM, CANCELLED.
  *  Complexity: 2 * rows * queries * columns * checkpoints flops; the training rows are read once
- *  for every 64-query tile group that fits the memory limit. */
+ *  for every group of queries that fits the memory limit. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_score(tamis_context *context,
                                                    const tamis_score_params *params,
+                                                   tamis_score_report *ret_report,
                                                    tamis_error *err);
 
 TAMIS_END

@@ -59,9 +59,14 @@ typedef struct tamis_select_params {
 } tamis_select_params;
 
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.
+ *  Rows without a score are never kept: they stand behind all others, their score is NaN, and their
+ *  reason begins with "no score". From a file of lists the value of a row is the largest score in
+ *  the top lists that hold it, which needs `by` max or a single query; rows in no list are dropped as
+ *  "in no query's top K". A share is one of all rows.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
- *  rows or over 100%), NUMERIC (a value is NaN: names the row), FORMAT (the store has no such
- *  column), IO, NOMEM, CANCELLED. Complexity: one pass over the scores and a sort of the rows. */
+ *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
+ *  value is NaN though the row has scores: names the row), FORMAT (the store has no such column, a
+ *  list is damaged, or rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. Complexity: one pass over the scores and a sort of the rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_select(tamis_selection **ret_selection,
                                                     tamis_context *context,
                                                     const tamis_select_params *params,

@@ -157,7 +157,7 @@ tamis_status tamis__output_check(const char *path, bool force, bool allow_device
 }
 
 /* So that the rename itself survives a power cut. */
-static void sync_directory(const char *path)
+void tamis__directory_sync(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *directory = NULL;
@@ -202,14 +202,14 @@ tamis_status tamis__output_publish(const tamis_context *context, int fd, const c
     if (status != TAMIS_OK)
         unlink(part);
     else
-        sync_directory(path);
+        tamis__directory_sync(path);
     close(fd);
     tamis__temporary(context, part, false);
     return status;
 }
 
 /* Open and lock; false when another run holds the file. Not emptied before it is ours. */
-static bool lock_part(const char *part, int *ret_fd)
+bool tamis__lock_open(const char *part, int *ret_fd)
 {
     struct stat mine, there;
     for (;;) {
@@ -232,7 +232,7 @@ tamis_status tamis__part_open(const tamis_context *context, const char *part, co
                               int *ret_fd, tamis_error *err)
 {
     int fd = -1;
-    if (!lock_part(part, &fd))
+    if (!tamis__lock_open(part, &fd))
         return tamis__fail(err, TAMIS_ERR_IO,
                            "'%s' is being written by another run: wait for it, or use another name",
                            path);

@@ -38,6 +38,14 @@ char *tamis__part_path(const char *path);
 tamis_status tamis__part_open(const tamis_context *context, const char *part, const char *path,
                               int *ret_fd, tamis_error *err);
 
+/* Open `path` for reading and writing, made when absent, and lock it against other runs for as long as
+ * *ret_fd is open; its bytes stay. *ret_fd is -1 with errno set when it cannot be opened. False when
+ * another run holds it. */
+bool tamis__lock_open(const char *path, int *ret_fd);
+
+/* Sync the directory of `path`, so that a new name survives a power cut. */
+void tamis__directory_sync(const char *path);
+
 /* Remove what a killed run left of output `path`. Absent is fine; IO when a run is writing it. */
 tamis_status tamis__part_remove(const char *part, const char *path, tamis_error *err);
 

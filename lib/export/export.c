@@ -70,6 +70,7 @@ static const char *descr_of(tamis__field_type type)
     case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP: return "<i4";
     case TAMIS__FIELD_BOOL: return "|b1";
+    case TAMIS__FIELD_DOUBLE: return "<f8";
     default: return "<f4";
     }
 }
@@ -80,7 +81,12 @@ static tamis_status npy_header(const tamis__export_source *source, tamis__output
     const tamis__field *field = &source->field[source->main];
     bool matrix = field->type == TAMIS__FIELD_MATRIX && !source->one_column;
     uint64_t shape[2] = {source->rows, source->columns};
-    return tamis__npy_write_header(output, descr_of(field->type), matrix ? 2 : 1, shape, err);
+    if (source->width > 0) {
+        shape[0] = source->rows / source->width;
+        shape[1] = source->width;
+    }
+    return tamis__npy_write_header(output, descr_of(field->type),
+                                   matrix || source->width > 0 ? 2 : 1, shape, err);
 }
 
 static tamis_status npy_ids(const tamis_examples *examples, uint64_t first, uint64_t rows,
@@ -122,6 +128,7 @@ static tamis_status write_block(const tamis__export_source *source, export_forma
 {
     if (format == FORMAT_NPY) return npy_block(source, first, rows, matrix, output, err);
     for (uint64_t i = 0; i < rows; i++) {
+        if (source->taken && source->taken[first + i] == TAMIS_SCORES_NO_ROW) continue;
         const float *part = matrix ? matrix + i * source->columns : NULL;
         TAMIS_TRY(format == FORMAT_CSV ? tamis__csv_row(source, first + i, part, output, err)
                                        : tamis__jsonl_row(source, first + i, part, output, err));

@@ -17,8 +17,10 @@
 /* The first of each is what is exported when nothing is asked for. */
 static const char *const store_parts[] = {"gradient", "norm",  "loss", "margin", "probability",
                                           "label",    "group", "id",   "digest", NULL};
-static const char *const scores_parts[] = {"score",    "id",          "label",       "group",
-                                           "query-id", "query-label", "query-group", NULL};
+/* Of a file with lists it is "table". */
+static const char *const scores_parts[] = {
+    "score", "table", "row",      "count",       "mean",        "variance", "id",
+    "label", "group", "query-id", "query-label", "query-group", NULL};
 static const char *const selection_parts[] = {"table", "row",   "picks",  "keep",
                                               "rank",  "score", "weight", NULL};
 
@@ -41,7 +43,7 @@ const char *tamis_export_what_at(const char *kind, size_t i)
 static void add(tamis__export_source *s, const char *name, tamis__field_type type,
                 const void *values)
 {
-    s->field[s->fields++] = (tamis__field){name, type, values};
+    s->field[s->fields++] = (tamis__field){.name = name, .type = type, .values = values};
 }
 
 /* A single thing beside the number and id of the row, or of the query. */
@@ -120,9 +122,46 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
 
 /* --- scores and selections -------------------------------------------------------------------- */
 
-static tamis_status lay_out_scores(tamis__export_source *s, const char *what, tamis_error *err)
+static bool is_one_of(const char *what, const char *const *names)
+{
+    for (; *names; names++)
+        if (!strcmp(what, *names)) return true;
+    return false;
+}
+
+/* Parts of lists and of columns; *ret_done is false when `what` is none of them. */
+static tamis_status lay_out_special(tamis__export_source *s, tamis_context *context,
+                                    const char *what, const char *list, bool *ret_done,
+                                    tamis_error *err)
+{
+    static const char *const of_lists[] = {"table", "row", "score", NULL}, *const of_columns[] = {
+                                                                               "count", "mean",
+                                                                               "variance", NULL};
+    bool lists = tamis_scores_info_get(s->scores)->top > 0;
+    *ret_done = true;
+    if (list && (!lists || !is_one_of(what, of_lists)))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "--list goes with table, row or score of a file with lists: '%s' %s",
+                           s->path, lists ? "is asked for something else" : "has none");
+    if (lists && is_one_of(what, of_lists))
+        return tamis__lay_out_lists(s, context, what, list, err);
+    if (is_one_of(what, of_columns)) return tamis__lay_out_statistics(s, what, err);
+    if (!strcmp(what, "table") || !strcmp(what, "row"))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' has no lists, so it has no %s: the main part is 'score'", s->path,
+                           what);
+    *ret_done = false;
+    return TAMIS_OK;
+}
+
+static tamis_status lay_out_scores(tamis__export_source *s, tamis_context *context,
+                                   const char *what, const char *list, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(s->scores);
+    bool done = false;
+    s->examples = &info->examples;
+    TAMIS_TRY(lay_out_special(s, context, what, list, &done, err));
+    if (done) return TAMIS_OK;
     bool query = !strncmp(what, "query-", 6);
     const char *column = query ? what + 6 : what;
     s->examples = query ? &info->query : &info->examples;
@@ -234,8 +273,13 @@ static tamis_status check_checkpoint(const tamis__export_source *s, const char *
 }
 
 static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *context,
-                                     const char *kind, const char *part, tamis_error *err)
+                                     const char *kind, const char *part,
+                                     const tamis_export_params *params, tamis_error *err)
 {
+    if (params->list && strcmp(kind, "scores") != 0)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' is a %s file, which has no lists: leave --list out", s->path,
+                           kind);
     if (!strcmp(kind, "gradient-store")) {
         TAMIS_TRY(tamis_store_open(&s->store, context, s->path, err));
         return lay_out_store(s, part, err);
@@ -245,7 +289,8 @@ static tamis_status open_and_lay_out(tamis__export_source *s, tamis_context *con
         return lay_out_selection(s, part, err);
     }
     TAMIS_TRY(tamis_scores_open(&s->scores, context, s->path, err));
-    return lay_out_scores(s, part, err);
+    if (!params->what && tamis_scores_info_get(s->scores)->top > 0) part = "table";
+    return lay_out_scores(s, context, part, params->list, err);
 }
 
 tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_context *context,
@@ -257,7 +302,7 @@ tamis_status tamis__column_source_open(tamis__export_source *ret_source, tamis_c
     TAMIS_TRY(tamis_file_kind(params->input, kind, err));
     TAMIS_TRY(find_part(params->input, kind, params->what, &part, err));
     TAMIS_TRY(check_checkpoint(&source, kind, err));
-    tamis_status status = open_and_lay_out(&source, context, kind, part, err);
+    tamis_status status = open_and_lay_out(&source, context, kind, part, params, err);
     if (status == TAMIS_OK)
         *ret_source = source;
     else
@@ -272,6 +317,7 @@ void tamis__column_source_close(tamis__export_source *source)
     tamis_selection_free(&source->selection);
     free(source->outputs);
     free(source->picked);
+    tamis__entries_fini(&source->entries);
     *source = (tamis__export_source){0};
 }
 

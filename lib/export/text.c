@@ -47,8 +47,11 @@ static const char *name_of(const tamis_examples *e, const tamis__field *field, u
 /* The text of a field that is one, or NULL. */
 static const char *text_of(const tamis__export_source *s, const tamis__field *field, uint64_t row)
 {
-    const tamis_examples *e = s->examples;
-    if (field->type == TAMIS__FIELD_ID) return e->id_text ? e->id_text[row] : NULL;
+    const tamis_examples *e = field->of ? field->of : s->examples;
+    if (field->type == TAMIS__FIELD_ID)
+        return e->id_text ? e->id_text[field->at ? field->at[row] : row] : NULL;
+    if (field->type == TAMIS__FIELD_WHICH)
+        return ((const uint8_t *)field->values)[row] ? "bottom" : "top";
     if (field->type == TAMIS__FIELD_REASON) {
         uint16_t reason = s->selection->reason[row];
         return reason < s->selection->reasons ? s->selection->reason_text[reason] : "";
@@ -58,13 +61,19 @@ static const char *text_of(const tamis__export_source *s, const tamis__field *fi
     return NULL;
 }
 
+static uint64_t id_of(const tamis__export_source *s, const tamis__field *field, uint64_t row)
+{
+    const tamis_examples *e = field->of ? field->of : s->examples;
+    if (field->at) row = field->at[row];
+    return e->id_number ? e->id_number[row] : row;
+}
+
 /* Whole numbers, written alike in both formats. */
 static tamis_status put_number(const tamis__export_source *s, const tamis__field *field,
                                uint64_t row, tamis__output *output, tamis_error *err)
 {
     switch (field->type) {
-    case TAMIS__FIELD_ID:
-        return put_count(output, s->examples->id_number ? s->examples->id_number[row] : row, err);
+    case TAMIS__FIELD_ID: return put_count(output, id_of(s, field, row), err);
     case TAMIS__FIELD_COUNT: return put_count(output, ((const uint64_t *)field->values)[row], err);
     case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP: return put_int(output, ((const int32_t *)field->values)[row], err);
@@ -105,6 +114,13 @@ static tamis_status csv_float(float value, tamis__output *output, tamis_error *e
     if (value >= 1.0f && value < 1e5f && value == floorf(value))
         return put_count(output, (uint64_t)value, err);
     size_t size = tamis__format_float(text, value);
+    return tamis__output_write(output, text, size, err);
+}
+
+static tamis_status csv_double(double value, tamis__output *output, tamis_error *err)
+{
+    char text[TAMIS__NUMBER_SIZE];
+    size_t size = tamis__format_double(text, value);
     return tamis__output_write(output, text, size, err);
 }
 
@@ -159,6 +175,7 @@ static tamis_status csv_field(const tamis__export_source *s, const tamis__field 
     switch (field->type) {
     case TAMIS__FIELD_MATRIX: return csv_matrix(matrix, s->columns, output, err);
     case TAMIS__FIELD_FLOAT: return csv_float(((const float *)field->values)[row], output, err);
+    case TAMIS__FIELD_DOUBLE: return csv_double(((const double *)field->values)[row], output, err);
     case TAMIS__FIELD_BOOL:
         return put(output, ((const uint8_t *)field->values)[row] ? "1" : "0", err);
     case TAMIS__FIELD_DIGEST: return put_digest(field, row, "", output, err);
@@ -229,6 +246,11 @@ static tamis_status json_float(float value, tamis__output *output, tamis_error *
     return isfinite(value) ? csv_float(value, output, err) : put(output, "null", err);
 }
 
+static tamis_status json_double(double value, tamis__output *output, tamis_error *err)
+{
+    return isfinite(value) ? csv_double(value, output, err) : put(output, "null", err);
+}
+
 static tamis_status json_matrix(const tamis__export_source *s, const float *matrix,
                                 tamis__output *output, tamis_error *err)
 {
@@ -251,6 +273,7 @@ static tamis_status json_field(const tamis__export_source *s, const tamis__field
     switch (field->type) {
     case TAMIS__FIELD_MATRIX: return json_matrix(s, matrix, output, err);
     case TAMIS__FIELD_FLOAT: return json_float(((const float *)field->values)[row], output, err);
+    case TAMIS__FIELD_DOUBLE: return json_double(((const double *)field->values)[row], output, err);
     case TAMIS__FIELD_BOOL:
         return put(output, ((const uint8_t *)field->values)[row] ? "true" : "false", err);
     case TAMIS__FIELD_DIGEST: return put_digest(field, row, "\"", output, err);

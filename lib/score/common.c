@@ -26,32 +26,55 @@ tamis_status tamis__score_weights(const tamis__score_call *call, int choice, tam
     return TAMIS_OK;
 }
 
-static tamis_status put(void *arg, uint64_t first_row, uint64_t rows, uint64_t first_query,
-                        uint64_t queries, const float *values, size_t stride, tamis_error *err)
+/* The product into the output, or its largest column. */
+static tamis_status run_product(const tamis__score_call *call, const tamis__product *product,
+                                bool best, tamis_error *err)
 {
-    return tamis_scores_writer_put(arg, first_row, rows, first_query, queries, values, stride, err);
-}
-
-tamis_status tamis__score_product_to(const tamis__score_call *call, const tamis__product *product,
-                                     tamis__sink sink, tamis_error *err)
-{
+    tamis__score_output *output = call->output;
     tamis__product whole = *product;
+    tamis__max_sink max;
+    tamis__max_sink_init(&max, output->rows, product->queries->rows,
+                         tamis__tee_of(&output->tee));
     whole.context = call->context;
     whole.train = call->train;
-    whole.skip = call->output->skip;
-    whole.sink = sink;
-    return tamis__product_run(&whole, &call->output->report, err);
+    whole.skip = output->skip;
+    whole.panel = (tamis__panel_mode)output->params->panel;
+    whole.panel_error = output->params->panel_error;
+    whole.first_item = output->resumed;
+    whole.pass = output->pass;
+    whole.reserved = tamis__score_output_bytes(output) + (best ? output->rows * sizeof(float) : 0);
+    whole.sink = best ? tamis__max_sink_of(&max) : tamis__tee_of(&output->tee);
+    tamis_status status = tamis__product_run(&whole, &output->report, err);
+    tamis__max_sink_fini(&max);
+    return status;
+}
+
+tamis_status tamis__score_best(const tamis__score_call *call, const tamis__product *product,
+                               tamis_error *err)
+{
+    return run_product(call, product, true, err);
 }
 
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err)
 {
-    tamis__sink sink = {.arg = call->output->writer, .put = put};
-    return tamis__score_product_to(call, product, sink, err);
+    tamis_reduce reduce = call->output->params->reduce;
+    if (reduce == TAMIS_REDUCE_NONE || reduce == TAMIS_REDUCE_MAX)
+        return run_product(call, product, reduce == TAMIS_REDUCE_MAX, err);
+    tamis__held_queries held = {0};
+    tamis__product reduced = *product;
+    TAMIS_TRY(tamis__reduce_queries(call, product, &held, err));
+    reduced.queries = &held.queries;
+    reduced.query_scale = NULL;
+    if (reduce == TAMIS_REDUCE_SUM) reduced.bound = 0;
+    tamis_status status = run_product(call, &reduced, tamis__reduce_to_max(reduce), err);
+    tamis__held_queries_fini(&held);
+    return status;
 }
 
 tamis_status tamis__score_put(const tamis__score_call *call, uint64_t first_row, uint64_t rows,
                               const float *values, tamis_error *err)
 {
-    return tamis_scores_writer_put(call->output->writer, first_row, rows, 0, 1, values, 1, err);
+    tamis__sink sink = tamis__tee_of(&call->output->tee);
+    return sink.put(sink.arg, first_row, rows, 0, 1, values, 1, err);
 }

@@ -54,59 +54,6 @@ static tamis_status columns(const tamis__score_call *call, tamis_examples *ret_c
     return TAMIS_OK;
 }
 
-/* --- the best group --------------------------------------------------------------------------- */
-
-typedef struct best {
-    const tamis__score_call *call;
-    uint64_t rows, groups;
-    float *kept;  /* [rows] of earlier passes; NULL while there is one pass */
-    float *block; /* [block_rows] */
-    uint64_t block_rows;
-} best;
-
-static tamis_status make_room(best *b, uint64_t rows, bool passes, tamis_error *err)
-{
-    if (b->block_rows < rows) {
-        free(b->block);
-        b->block = tamis__malloc(rows, sizeof *b->block);
-        b->block_rows = b->block ? rows : 0;
-        if (!b->block) return tamis__fail_memory(err, "scores", rows * sizeof *b->block);
-    }
-    if (!passes || b->kept) return TAMIS_OK;
-    b->kept = tamis__malloc(b->rows, sizeof *b->kept);
-    return b->kept ? TAMIS_OK : tamis__fail_memory(err, "scores", b->rows * sizeof *b->kept);
-}
-
-/* A row without a score is NaN in every group, and stays so. */
-static tamis_status put(void *arg, uint64_t first_row, uint64_t rows, uint64_t first_query,
-                        uint64_t queries, const float *values, size_t stride, tamis_error *err)
-{
-    best *b = arg;
-    bool last = first_query + queries == b->groups;
-    TAMIS_TRY(make_room(b, rows, first_query > 0 || !last, err));
-    for (uint64_t i = 0; i < rows; i++) {
-        float top = first_query ? b->kept[first_row + i] : values[i * stride];
-        for (uint64_t q = 0; q < queries; q++)
-            if (values[i * stride + q] > top) top = values[i * stride + q];
-        b->block[i] = top;
-        if (!last) b->kept[first_row + i] = top;
-    }
-    return last ? tamis__score_put(b->call, first_row, rows, b->block, err) : TAMIS_OK;
-}
-
-static tamis_status run_best(const tamis__score_call *call, const tamis__product *product,
-                             tamis_error *err)
-{
-    best b = {.call = call,
-              .rows = tamis_store_info_get(call->train)->rows,
-              .groups = product->queries->rows};
-    tamis__sink sink = {.arg = &b, .put = put};
-    tamis_status status = tamis__score_product_to(call, product, sink, err);
-    free(b.kept);
-    free(b.block);
-    return status;
-}
-
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
     tamis__query_groups groups = {0};
@@ -124,7 +71,7 @@ static tamis_status run(const tamis__score_call *call, tamis_error *err)
                               .row_divisor = tamis__score_norms(call),
                               .bound = 1.0};
     status = call->values[AGGREGATE].number == AGGREGATE_MAX
-                 ? run_best(call, &product, err)
+                 ? tamis__score_best(call, &product, err)
                  : tamis__score_product(call, &product, err);
     tamis__held_queries_fini(&held);
     return status;

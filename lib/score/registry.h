@@ -70,9 +70,9 @@ const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 
-/* The same into a sink of the scorer's, which hands scores on with tamis__score_put(). */
-tamis_status tamis__score_product_to(const tamis__score_call *call, const tamis__product *product,
-                                     tamis__sink sink, tamis_error *err);
+/* The same with one column: the largest of a row's scores over all queries. */
+tamis_status tamis__score_best(const tamis__score_call *call, const tamis__product *product,
+                               tamis_error *err);
 
 /* [checkpoints] of [rows]: norms of the training rows, owned by the store; after
  * tamis__score_rows(). Not finite where a row is skipped. */

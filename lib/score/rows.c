@@ -10,12 +10,6 @@
 #include "base/mem.h"
 #include "score/output.h"
 
-void tamis__score_output_fini(tamis__score_output *output)
-{
-    free(output->norm);
-    free(output->skip);
-}
-
 /* Only ever called with --bad-rows skip. */
 static tamis_status mark(const tamis__score_call *call, uint32_t k, uint64_t row, tamis_error *err)
 {

@@ -58,9 +58,12 @@ static void value_text(const tamis_param_desc *desc, const tamis_param_value *va
     snprintf(buffer, TAMIS_PARAM_TEXT_SIZE, "%s", text);
 }
 
-/* "name:param=value,..." with every parameter in force. */
+/* By tamis_reduce. */
+static const char *const reduce_names[] = {"none", "mean", "sum", "max", "group-mean", "group-max"};
+
+/* "name:param=value,..." with every parameter in force, and the reduction. */
 static void canonical(const tamis_scorer_info *info, const tamis_param_value *values,
-                      char buffer[CANONICAL_SIZE])
+                      tamis_reduce reduce, char buffer[CANONICAL_SIZE])
 {
     size_t used = (size_t)snprintf(buffer, CANONICAL_SIZE, "%s", info->name);
     for (size_t i = 0; i < info->n_params && used < CANONICAL_SIZE; i++) {
@@ -69,6 +72,8 @@ static void canonical(const tamis_scorer_info *info, const tamis_param_value *va
         used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, "%c%s=%s", i ? ',' : ':',
                                  info->params[i].name, text);
     }
+    if (reduce != TAMIS_REDUCE_NONE && used < CANONICAL_SIZE)
+        snprintf(buffer + used, CANONICAL_SIZE - used, " reduced by %s", reduce_names[reduce]);
 }
 
 /* --- do the stores fit together? -------------------------------------------------------------- */
@@ -182,12 +187,48 @@ static tamis_status run(const tamis__scorer_class *scorer, tamis__score_call *ca
     return status;
 }
 
+/* Columns of the scores, after a reduction. */
+static tamis_status find_columns(const tamis__scorer_class *scorer, const tamis__score_call *call,
+                                 tamis_scores_spec *spec, tamis_examples *columns, tamis_error *err)
+{
+    tamis__score_output *output = call->output;
+    tamis_reduce reduce = output->params->reduce;
+    if (scorer->columns) {
+        TAMIS_TRY(scorer->columns(call, columns, &spec->queries, err));
+        spec->query = columns;
+    }
+    if (reduce == TAMIS_REDUCE_NONE) return TAMIS_OK;
+    if (scorer->columns || !call->query)
+        return tamis__fail(err, TAMIS_ERR_ARG, "%s has no columns to be reduced: leave out reduce",
+                           scorer->info.name);
+    TAMIS_TRY(tamis__reduce_groups(&output->groups, reduce, call->query, err));
+    bool one = tamis__reduce_to_one(reduce);
+    *columns = (tamis_examples){.id_text = output->groups.name};
+    if (one) columns->id_text = &reduce_names[reduce];
+    spec->queries = one ? 1 : output->groups.n;
+    spec->query = columns;
+    return TAMIS_OK;
+}
+
+static void fill_report(const tamis__score_output *output, tamis_score_report *ret_report)
+{
+    if (!ret_report) return;
+    *ret_report = (tamis_score_report){.rows = output->rows,
+                                       .columns = output->queries,
+                                       .skipped = output->skipped,
+                                       .resumed = output->resumed,
+                                       .kernel = output->report.kernel,
+                                       .panel = output->report.panel,
+                                       .panel_error = output->report.error,
+                                       .panel_rejected = output->report.rejected};
+}
+
 static tamis_status write_scores(tamis_context *context, const tamis_score_params *params,
                                  const tamis__scorer_class *scorer, const tamis_param_value *values,
-                                 tamis_error *err)
+                                 tamis_score_report *ret_report, tamis_error *err)
 {
     char name[CANONICAL_SIZE];
-    canonical(&scorer->info, values, name);
+    canonical(&scorer->info, values, params->reduce, name);
     tamis_scores_spec spec = {.path = params->path,
                               .rows = tamis_store_info_get(params->train)->rows,
                               .queries = params->query ? tamis_store_info_get(params->query)->rows
@@ -198,24 +239,20 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                               .force = params->force,
                               .provenance = params->provenance};
     tamis__score_output output = {.params = params};
+    tamis_examples columns = {0};
+    void *column_memory = NULL;
     tamis__score_call call = {.context = context,
                               .train = params->train,
                               .query = params->query,
                               .values = values,
                               .seed = params->seed,
-                              .output = &output};
-    tamis_examples columns = {0};
-    void *column_memory = NULL;
-    tamis_status status = TAMIS_OK;
-    call.column_memory = &column_memory;
-    if (scorer->columns) {
-        status = scorer->columns(&call, &columns, &spec.queries, err);
-        spec.query = &columns;
-    }
-    if (status == TAMIS_OK) status = tamis_scores_writer_open(&output.writer, context, &spec, err);
+                              .output = &output,
+                              .column_memory = &column_memory};
+    tamis_status status = find_columns(scorer, &call, &spec, &columns, err);
+    if (status == TAMIS_OK) status = tamis__score_output_open(&output, context, &spec, err);
     if (status == TAMIS_OK) status = run(scorer, &call, err);
-    if (status == TAMIS_OK) status = tamis_scores_writer_commit(&output.writer, err);
-    tamis_scores_writer_abort(&output.writer);
+    if (status == TAMIS_OK) status = tamis__score_output_commit(&output, err);
+    if (status == TAMIS_OK) fill_report(&output, ret_report);
     tamis__score_output_fini(&output);
     free(column_memory);
     return status;
@@ -241,7 +278,8 @@ tamis_status tamis_scorer_check(const char *scorer, const tamis_scorer_info **re
     return TAMIS_OK;
 }
 
-tamis_status tamis_score(tamis_context *context, const tamis_score_params *params, tamis_error *err)
+tamis_status tamis_score(tamis_context *context, const tamis_score_params *params,
+                         tamis_score_report *ret_report, tamis_error *err)
 {
     const tamis__scorer_class *scorer = NULL;
     tamis_param_value values[MAX_PARAMS];
@@ -250,5 +288,5 @@ tamis_status tamis_score(tamis_context *context, const tamis_score_params *param
                            "a scorer, a training store and an output are needed");
     TAMIS_TRY(parse(params->scorer, &scorer, values, err));
     TAMIS_TRY(check_stores(params, &scorer->info, context, err));
-    return write_scores(context, params, scorer, values, err);
+    return write_scores(context, params, scorer, values, ret_report, err);
 }

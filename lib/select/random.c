@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,7 +12,8 @@
 #include "select/registry.h"
 #include "select/values.h"
 
-/* A number for every row, keyed by the row alone: a row keeps its number when others come or go. */
+/* A number for every row, keyed by the row alone: a row keeps its number when others come or go. Rows
+ * without a score get none, so that they are not drawn. */
 static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_error *err)
 {
     double *value = tamis__malloc((size_t)c->rows, sizeof *value);
@@ -23,6 +25,7 @@ static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_
     for (uint64_t row = 0; row < c->rows; row++) {
         tamis__rng_key(rng, c->seed, TAMIS__STREAM_SELECT, row);
         value[row] = gsl_rng_uniform(rng);
+        if (c->value && isnan(c->value[row])) value[row] = (double)NAN;
     }
     gsl_rng_free(rng);
     *ret_values = value;

@@ -19,9 +19,11 @@
 typedef struct tamis__candidates {
     tamis_context *context;
     uint64_t rows;
-    const double *value;     /* [rows], no NaN; NULL for TAMIS_SELECTOR_NO_VALUE */
-    const char *value_name;  /* "total score", "loss": for reasons; never NULL */
-    uint64_t budget;         /* rows to keep, in [1, rows]; 0 for TAMIS_SELECTOR_NO_BUDGET */
+    const double *value;    /* [rows]; NaN = no score: such a row is never kept, and stands behind
+                                all others, where tamis__order() puts it. NULL for
+                                TAMIS_SELECTOR_NO_VALUE, unless there are such rows */
+    const char *value_name; /* "total score", "loss": for reasons; never NULL */
+    uint64_t budget; /* rows to keep, in [1, rows with a score]; 0 for TAMIS_SELECTOR_NO_BUDGET */
     const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
     uint64_t seed;
     const tamis_select_params

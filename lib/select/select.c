@@ -4,6 +4,7 @@
 #include <tamis/select.h>
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,43 @@ static void default_weights(tamis_selection *selection)
         selection->weight[row] = selection->keep[row] ? 1.0f : 0.0f;
 }
 
+/* Every value is one of a row that can be kept, or NaN. */
+static tamis_status check_budget(const tamis__candidates *c, tamis_error *err)
+{
+    const tamis_scores *scores = c->source->scores;
+    uint64_t scored = c->value ? tamis__count_scored(c->value, c->rows) : c->rows;
+    uint64_t top = scores ? tamis_scores_info_get(scores)->top : 0;
+    if (scored == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a score",
+                           tamis_scores_path(scores), c->rows);
+    if (c->budget <= scored) return TAMIS_OK;
+    if (top > 0)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
+                           " rows stand in some query's top %" PRIu64
+                           " in '%s': score with a larger --top, or without",
+                           c->budget_text, c->budget, scored, top, tamis_scores_path(scores));
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
+                       " have a score in '%s': ask for at most that many",
+                       c->budget_text, c->budget, scored, tamis_scores_path(scores));
+}
+
+/* Rows without a score were not judged by the selector: they are told why. */
+static tamis_status explain_missing(const tamis__candidates *c, tamis_selection *selection,
+                                    tamis_error *err)
+{
+    char text[128] = "no score: left out when the scores were made";
+    uint64_t top = c->source->scores ? tamis_scores_info_get(c->source->scores)->top : 0;
+    uint16_t reason = 0;
+    if (!c->value || tamis__count_scored(c->value, c->rows) == c->rows) return TAMIS_OK;
+    if (top > 0) snprintf(text, sizeof text, "in no query's top %" PRIu64, top);
+    TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
+    for (uint64_t row = 0; row < c->rows; row++)
+        if (isnan(c->value[row])) selection->reason[row] = reason;
+    return TAMIS_OK;
+}
+
 static tamis_status run(const tamis__selector_class *class, void *state,
                         const tamis__candidates *candidates, const tamis_examples *examples,
                         tamis_selection **ret_selection, tamis_error *err)
@@ -129,6 +167,7 @@ static tamis_status run(const tamis__selector_class *class, void *state,
         for (uint64_t row = 0; row < candidates->rows; row++)
             selection->score[row] = narrow(candidates->value[row]);
     status = class->select(state, candidates, selection, err);
+    if (status == TAMIS_OK) status = explain_missing(candidates, selection, err);
     if (status == TAMIS_OK) {
         default_weights(selection);
         status = complete(selection, candidates->source, err);
@@ -138,6 +177,19 @@ static tamis_status run(const tamis__selector_class *class, void *state,
     else
         tamis_selection_free(&selection);
     return status;
+}
+
+/* Also for a selector that looks at no value, when there are rows that it must not keep. */
+static tamis_status gather(const tamis__selector_class *class, tamis_context *context,
+                           const tamis_select_params *params, double **ret_values, tamis_error *err)
+{
+    const tamis_scores_info *info = params->scores ? tamis_scores_info_get(params->scores) : NULL;
+    if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) {
+        if (!info || (info->skipped == 0 && info->top == 0)) return TAMIS_OK;
+        return tamis__aggregate(context, params->scores, TAMIS_AGGREGATE_MAX, ret_values, err);
+    }
+    if (info) return tamis__aggregate(context, params->scores, params->by, ret_values, err);
+    return tamis__column(params->store, params->column, ret_values, err);
 }
 
 static tamis_status gather_and_run(const tamis__selector_class *class, void *state,
@@ -158,16 +210,13 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
                  : params->column ? params->column
                                   : "chance");
     candidates.value_name = name;
-    if (class->info.flags & TAMIS_SELECTOR_NO_VALUE)
-        ; /* nothing to gather */
-    else if (scores)
-        TAMIS_TRY(tamis__aggregate(context, params->scores, params->by, &value, err));
-    else
-        TAMIS_TRY(tamis__column(params->store, params->column, &value, err));
+    TAMIS_TRY(gather(class, context, params, &value, err));
     candidates.value = value;
-    tamis_status status = run(class, state, &candidates,
-                              scores ? &scores->examples : tamis_store_examples(params->store),
-                              ret_selection, err);
+    tamis_status status = check_budget(&candidates, err);
+    if (status == TAMIS_OK)
+        status = run(class, state, &candidates,
+                     scores ? &scores->examples : tamis_store_examples(params->store),
+                     ret_selection, err);
     free(value);
     return status;
 }

@@ -58,17 +58,22 @@ static bool above(const threshold *t, double value)
     return t->has_max && value > t->max;
 }
 
+/* Neither is true of a row without a score, which no bounds let in. */
+static bool inside(const threshold *t, double value)
+{
+    return !isnan(value) && !below(t, value) && !above(t, value);
+}
+
 /* Rows inside the bounds first, each part in its order. */
 static uint64_t inside_first(const threshold *t, const double *value, uint64_t rows,
                              uint64_t *order, uint64_t *scratch)
 {
     uint64_t kept = 0, dropped = 0;
     for (uint64_t i = 0; i < rows; i++) {
-        double v = value[order[i]];
-        if (below(t, v) || above(t, v))
-            scratch[dropped++] = order[i];
-        else
+        if (inside(t, value[order[i]]))
             order[kept++] = order[i];
+        else
+            scratch[dropped++] = order[i];
     }
     for (uint64_t i = 0; i < dropped; i++) order[kept + i] = scratch[i];
     return kept;

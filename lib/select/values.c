@@ -33,6 +33,7 @@ typedef struct aggregation {
     const tamis_scores *scores;
     tamis_aggregate by;
     uint64_t rows, queries, block_rows;
+    bool skips;    /* there are rows without a score */
     float *buffer; /* [slots][block_rows * queries] */
     double *value; /* [rows] */
 } aggregation;
@@ -60,6 +61,13 @@ static double sum_of(const float *score, uint64_t queries)
     double sum = 0;
     for (uint64_t q = 0; q < queries; q++) sum += (double)score[q];
     return sum;
+}
+
+static bool no_score(const float *score, uint64_t queries)
+{
+    for (uint64_t q = 0; q < queries; q++)
+        if (!isnan(score[q])) return false;
+    return true;
 }
 
 /* NaN when any score is: a comparison alone would pass it over. */
@@ -107,7 +115,8 @@ static tamis_status reduce_block(void *arg, uint64_t item, unsigned slot, unsign
     for (uint64_t i = 0; i < rows; i++, score += a->queries) {
         double value = a->by == TAMIS_AGGREGATE_MAX ? max_of(score, a->queries)
                                                     : sum_of(score, a->queries);
-        if (isnan(value)) return not_a_number(a, first + i, score, err);
+        if (isnan(value) && !(a->skips && no_score(score, a->queries)))
+            return not_a_number(a, first + i, score, err);
         a->value[first + i] = a->by == TAMIS_AGGREGATE_MEAN ? value / (double)a->queries : value;
     }
     return TAMIS_OK;
@@ -121,15 +130,29 @@ static tamis_status report_block(void *arg, uint64_t item, unsigned slot, tamis_
                            a->rows, "rows", NULL, err);
 }
 
+/* Fewer or more than the file says: not those that the scorer left out. */
+static tamis_status check_skipped(const aggregation *a, tamis_error *err)
+{
+    uint64_t said = tamis_scores_info_get(a->scores)->skipped;
+    uint64_t found = a->rows - tamis__count_scored(a->value, a->rows);
+    if (found == said) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT,
+                       "'%s' says that %" PRIu64 " rows have no score, but %" PRIu64
+                       " have none: run 'tamis inspect' on it",
+                       tamis_scores_path(a->scores), said, found);
+}
+
 tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores,
                               tamis_aggregate by, double **ret_values, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
+    if (info->top > 0) return tamis__listed(context, scores, by, ret_values, err);
     aggregation a = {.context = context,
                      .scores = scores,
                      .by = by,
                      .rows = info->rows,
-                     .queries = info->queries};
+                     .queries = info->queries,
+                     .skips = info->skipped > 0};
     a.block_rows = a.queries < BLOCK_FLOATS ? BLOCK_FLOATS / a.queries : 1;
     if (a.block_rows > a.rows) a.block_rows = a.rows;
     tamis__pipeline pipeline = {
@@ -146,6 +169,7 @@ tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores
                  ? tamis__pool_run(context->pool, &pipeline, err)
                  : tamis__fail_memory(err, "one value a row", slots * block + a.rows * 8);
     free(a.buffer);
+    if (status == TAMIS_OK) status = check_skipped(&a, err);
     if (status == TAMIS_OK)
         *ret_values = a.value;
     else
@@ -160,11 +184,27 @@ static int lower_row(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+uint64_t tamis__count_scored(const double *values, uint64_t rows)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < rows; i++) n += !isnan(values[i]);
+    return n;
+}
+
+/* Rows without a value come last, whichever end comes first. */
+static int missing_last(double a, double b)
+{
+    return (isnan(a) != 0) - (isnan(b) != 0);
+}
+
 static int lowest_first(const void *left, const void *right, void *values)
 {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     const double *value = values;
-    if (value[a] != value[b]) return value[a] < value[b] ? -1 : 1;
+    int missing = missing_last(value[a], value[b]);
+    if (missing) return missing;
+    if (value[a] < value[b]) return -1;
+    if (value[b] < value[a]) return 1;
     return lower_row(a, b);
 }
 
@@ -172,7 +212,10 @@ static int highest_first(const void *left, const void *right, void *values)
 {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     const double *value = values;
-    if (value[a] != value[b]) return value[a] > value[b] ? -1 : 1;
+    int missing = missing_last(value[a], value[b]);
+    if (missing) return missing;
+    if (value[a] > value[b]) return -1;
+    if (value[b] > value[a]) return 1;
     return lower_row(a, b);
 }
 

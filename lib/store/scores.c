@@ -1,27 +1,32 @@
-/* Scores files: a matrix [training rows, queries] with the ids of both.
+/* Reading scores files: a matrix [training rows, queries], or lists of rows for each query, with the
+ * ids of both.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/scores.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tamis/version.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "store/columns.h"
 #include "store/h5.h"
-
-/* --- reading ---------------------------------------------------------------------------------- */
+#include "store/scores_file.h"
+#include "store/scores_list.h"
 
 struct tamis_scores {
     tamis__h5 h5;
-    hid_t matrix;
+    hid_t matrix; /* 0 in a file of lists */
+    tamis__lists list[TAMIS__LISTS];
     tamis_scores_info info;
-    char *scorer, *provenance;
+    char *scorer, *provenance, *panel;
+    void *count, *mean, *variance; /* of the columns; or NULL */
 };
+
+/* --- attributes ------------------------------------------------------------------------------- */
 
 static tamis_status optional_text(const tamis__h5 *h5, const char *name, const char *fallback,
                                   char **ret_text, tamis_error *err)
@@ -53,32 +58,151 @@ static tamis_status check_orientation(const tamis__h5 *h5, tamis_error *err)
     return status;
 }
 
-static tamis_status load(tamis_scores *scores, tamis_error *err)
+static tamis_status load_skipped(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    uint64_t skipped = 0;
+    if (!tamis__h5_has_attribute(h5, "/", "skipped")) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_get_u64(h5, "/", "skipped", &skipped, err));
+    if (skipped > scores->info.rows)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': attribute 'skipped' says that %" PRIu64 " of %" PRIu64
+                           " rows have no score",
+                           h5->path, skipped, scores->info.rows);
+    scores->info.skipped = skipped;
+    return TAMIS_OK;
+}
+
+/* --- matrix or lists -------------------------------------------------------------------------- */
+
+static tamis_status load_matrix(tamis_scores *scores, tamis_error *err)
 {
     const tamis__h5 *h5 = &scores->h5;
     tamis_scores_info *info = &scores->info;
     uint64_t shape[2];
-    TAMIS_TRY(check_orientation(h5, err));
     TAMIS_TRY(tamis__h5_shape(h5, "score", 2, shape, err));
     if (shape[0] == 0 || shape[1] == 0)
         return tamis__fail(err, TAMIS_ERR_FORMAT,
                            "'%s': dataset 'score' is empty [%" PRIu64 ", %" PRIu64 "]", h5->path,
                            shape[0], shape[1]);
-    if (shape[0] > (UINT64_C(1) << 60) / shape[1])
+    if (shape[0] > TAMIS__SCORES_MAX / shape[1])
         return tamis__fail(err, TAMIS_ERR_FORMAT,
                            "'%s': dataset 'score' claims [%" PRIu64 ", %" PRIu64 "] values",
                            h5->path, shape[0], shape[1]);
     info->rows = shape[0];
     info->queries = shape[1];
-    TAMIS_TRY(tamis__h5_array_open(h5, "score", TAMIS__H5_F32, info->rows, info->queries,
-                                   &scores->matrix, err));
+    return tamis__h5_array_open(h5, "score", TAMIS__H5_F32, info->rows, info->queries,
+                                &scores->matrix, err);
+}
+
+/* How many rows there are is not seen in the lists. */
+static tamis_status load_rows(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    uint64_t rows = 0, places = scores->info.top;
+    TAMIS_TRY(tamis__h5_get_u64(h5, "/", "rows", &rows, err));
+    if (scores->info.bottom > places) places = scores->info.bottom;
+    if (rows < places || rows > TAMIS__SCORES_MAX / scores->info.queries)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': attribute 'rows' says %" PRIu64 " rows, its lists have %" PRIu64
+                           " queries and %" PRIu64 " places",
+                           h5->path, rows, scores->info.queries, places);
+    scores->info.rows = rows;
+    return TAMIS_OK;
+}
+
+static tamis_status load_lists(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    tamis_scores_info *info = &scores->info;
+    uint64_t queries = 0;
+    if (tamis__h5_has(h5, "score"))
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' has both a dataset 'score' and lists 'top': one of them is wanted",
+                           h5->path);
+    TAMIS_TRY(tamis__lists_open(&scores->list[TAMIS_SCORES_TOP], h5, TAMIS_SCORES_TOP,
+                                &info->queries, err));
+    queries = info->queries;
+    TAMIS_TRY(tamis__lists_open(&scores->list[TAMIS_SCORES_BOTTOM], h5, TAMIS_SCORES_BOTTOM,
+                                &queries, err));
+    if (queries != info->queries)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': there are top lists of %" PRIu64 " queries and bottom lists of "
+                           "%" PRIu64,
+                           h5->path, info->queries, queries);
+    info->top = scores->list[TAMIS_SCORES_TOP].places;
+    info->bottom = scores->list[TAMIS_SCORES_BOTTOM].places;
+    return load_rows(scores, err);
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+static tamis_status load_statistics(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    tamis_scores_info *info = &scores->info;
+    uint64_t queries = info->queries;
+    if (!tamis__h5_has(h5, "column")) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_read(h5, "column/count", TAMIS__H5_U64, queries, 0, &scores->count, err));
+    TAMIS_TRY(tamis__h5_read(h5, "column/mean", TAMIS__H5_F64, queries, 0, &scores->mean, err));
+    TAMIS_TRY(
+        tamis__h5_read(h5, "column/variance", TAMIS__H5_F64, queries, 0, &scores->variance, err));
+    info->column_count = scores->count;
+    info->column_mean = scores->mean;
+    info->column_variance = scores->variance;
+    tamis__scores_statistics s = {h5->path,      queries,      info->rows - info->skipped,
+                                  scores->count, scores->mean, scores->variance};
+    return tamis__scores_statistics_check(&s, TAMIS_ERR_FORMAT, err);
+}
+
+tamis_status tamis__scores_statistics_check(const tamis__scores_statistics *s, tamis_status fault,
+                                            tamis_error *err)
+{
+    for (uint64_t q = 0; q < s->queries; q++) {
+        if (s->count[q] != s->scored)
+            return tamis__fail(err, fault,
+                               "'%s': column/count says that %" PRIu64 " rows have a score for "
+                               "query %" PRIu64 ", there are %" PRIu64,
+                               s->path, s->count[q], q, s->scored);
+        bool none = s->count[q] == 0 && isnan(s->mean[q]) && isnan(s->variance[q]);
+        if (none || (s->count[q] > 0 && isfinite(s->mean[q]) && isfinite(s->variance[q]) &&
+                     s->variance[q] >= 0))
+            continue;
+        return tamis__fail(err, fault,
+                           "'%s': query %" PRIu64 ": mean %g and variance %g are not those of "
+                           "%" PRIu64 " scores",
+                           s->path, q, s->mean[q], s->variance[q], s->count[q]);
+    }
+    return TAMIS_OK;
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+static tamis_status load_panel(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    if (!tamis__h5_has_attribute(h5, "/", "panel")) return TAMIS_OK;
+    TAMIS_TRY(tamis__h5_get_text(h5, "/", "panel", &scores->panel, err));
+    scores->info.panel = scores->panel;
+    if (!tamis__h5_has_attribute(h5, "/", "panel_error")) return TAMIS_OK;
+    return tamis__h5_get_f64(h5, "/", "panel_error", &scores->info.panel_error, err);
+}
+
+static tamis_status load(tamis_scores *scores, tamis_error *err)
+{
+    const tamis__h5 *h5 = &scores->h5;
+    tamis_scores_info *info = &scores->info;
+    TAMIS_TRY(check_orientation(h5, err));
+    TAMIS_TRY(tamis__h5_has(h5, "top") ? load_lists(scores, err) : load_matrix(scores, err));
+    TAMIS_TRY(load_skipped(scores, err));
+    TAMIS_TRY(load_statistics(scores, err));
     TAMIS_TRY(tamis__examples_read(h5, "example", info->rows, &info->examples, err));
     TAMIS_TRY(tamis__examples_read(h5, "query", info->queries, &info->query, err));
     TAMIS_TRY(optional_text(h5, "scorer", "unknown", &scores->scorer, err));
     TAMIS_TRY(optional_text(h5, "provenance", "{}", &scores->provenance, err));
     info->scorer = scores->scorer;
     info->provenance = scores->provenance;
-    return TAMIS_OK;
+    return load_panel(scores, err);
 }
 
 tamis_status tamis_scores_open(tamis_scores **ret_scores, tamis_context *context, const char *path,
@@ -101,11 +225,16 @@ void tamis_scores_close(tamis_scores **scores)
     if (!scores || !*scores) return;
     tamis_scores *s = *scores;
     tamis__h5_array_close(&s->matrix);
+    for (int which = 0; which < TAMIS__LISTS; which++) tamis__lists_close(&s->list[which]);
     tamis__h5_close(&s->h5);
     tamis__examples_fini(&s->info.examples);
     tamis__examples_fini(&s->info.query);
     free(s->scorer);
     free(s->provenance);
+    free(s->panel);
+    free(s->count);
+    free(s->mean);
+    free(s->variance);
     free(s);
     *scores = NULL;
 }
@@ -120,9 +249,10 @@ const char *tamis_scores_path(const tamis_scores *scores)
     return scores->h5.path;
 }
 
-/* The part must lie in [rows, queries]. */
-static tamis_status check_part(const char *path, uint64_t rows, uint64_t queries,
-                               const tamis__h5_part *part, tamis_error *err)
+/* --- blocks and lists ------------------------------------------------------------------------- */
+
+tamis_status tamis__scores_check_part(const char *path, uint64_t rows, uint64_t queries,
+                                      const tamis__h5_part *part, tamis_error *err)
 {
     if (part->first_row > rows || part->rows > rows - part->first_row)
         return tamis__fail(err, TAMIS_ERR_ARG,
@@ -146,103 +276,49 @@ tamis_status tamis_scores_read(const tamis_scores *scores, uint64_t first_row, u
                                tamis_error *err)
 {
     tamis__h5_part part = {first_row, rows, first_query, queries, stride};
-    TAMIS_TRY(check_part(scores->h5.path, scores->info.rows, scores->info.queries, &part, err));
+    if (scores->info.top > 0)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' holds the top %" PRIu64 " rows of each query and no other scores: "
+                           "score without --top to have them all",
+                           scores->h5.path, scores->info.top);
+    TAMIS_TRY(tamis__scores_check_part(scores->h5.path, scores->info.rows, scores->info.queries,
+                                       &part, err));
     if (rows == 0 || queries == 0) return TAMIS_OK;
     return tamis__h5_array_read(&scores->h5, scores->matrix, TAMIS__H5_F32, &part, out, err);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
-
-struct tamis_scores_writer {
-    tamis__h5 h5;
-    hid_t matrix;
-    uint64_t rows, queries;
-    uint64_t left; /* values not put yet */
-    bool force;
-};
-
-static tamis_status check_spec(const tamis_scores_spec *spec, tamis_error *err)
+tamis_status tamis__scores_check_list(const char *path, tamis_scores_list which, uint64_t places,
+                                      uint64_t total, uint64_t first_query, uint64_t queries,
+                                      tamis_error *err)
 {
-    if (!spec->path) return tamis__fail(err, TAMIS_ERR_ARG, "no scores file is named");
-    if (spec->rows == 0 || spec->queries == 0)
+    const char *name = tamis__list_name(which);
+    if (places == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG, "'%s' has no %s lists: score with --%s to have them",
+                           path, name, name);
+    if (first_query > total || queries > total - first_query)
         return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s': scores of %" PRIu64 " rows and %" PRIu64 " queries: at least "
-                           "one of each is needed",
-                           spec->path, spec->rows, spec->queries);
-    if (spec->rows > (UINT64_C(1) << 60) / spec->queries)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s': scores of %" PRIu64 " rows and %" PRIu64 " queries are too "
-                           "many",
-                           spec->path, spec->rows, spec->queries);
-    return tamis__output_check(spec->path, spec->force, false, err);
-}
-
-static tamis_status start(tamis_scores_writer *writer, const tamis_scores_spec *spec,
-                          tamis_error *err)
-{
-    const tamis__h5 *h5 = &writer->h5;
-    TAMIS_TRY(tamis__h5_put_text(h5, "/", "scorer", spec->scorer ? spec->scorer : "unknown", err));
-    TAMIS_TRY(tamis__h5_put_text(h5, "/", "orientation", TAMIS_ORIENTATION, err));
-    TAMIS_TRY(tamis__examples_write(h5, "example", spec->examples, spec->rows, err));
-    TAMIS_TRY(tamis__examples_write(h5, "query", spec->query, spec->queries, err));
-    return tamis__h5_array_create(h5, "score", TAMIS__H5_F32, spec->rows, spec->queries,
-                                  &writer->matrix, err);
-}
-
-tamis_status tamis_scores_writer_open(tamis_scores_writer **ret_writer, tamis_context *context,
-                                      const tamis_scores_spec *spec, tamis_error *err)
-{
-    TAMIS_TRY(check_spec(spec, err));
-    tamis_scores_writer *writer = tamis__calloc(1, sizeof *writer);
-    if (!writer) return tamis__fail_memory(err, "a scores file", sizeof *writer);
-    writer->rows = spec->rows;
-    writer->queries = spec->queries;
-    writer->left = spec->rows * spec->queries;
-    writer->force = spec->force;
-    tamis_status status = tamis__h5_create(&writer->h5, context, spec->path, "scores",
-                                           TAMIS_FORMAT_VERSION, spec->provenance, err);
-    if (status == TAMIS_OK) status = start(writer, spec, err);
-    if (status == TAMIS_OK)
-        *ret_writer = writer;
-    else
-        tamis_scores_writer_abort(&writer);
-    return status;
-}
-
-tamis_status tamis_scores_writer_put(tamis_scores_writer *writer, uint64_t first_row, uint64_t rows,
-                                     uint64_t first_query, uint64_t queries, const float *values,
-                                     size_t stride, tamis_error *err)
-{
-    tamis__h5_part part = {first_row, rows, first_query, queries, stride};
-    TAMIS_TRY(check_part(writer->h5.path, writer->rows, writer->queries, &part, err));
-    if (rows == 0 || queries == 0) return TAMIS_OK;
-    TAMIS_TRY(
-        tamis__h5_array_write(&writer->h5, writer->matrix, TAMIS__H5_F32, &part, values, err));
-    writer->left -= rows * queries < writer->left ? rows * queries : writer->left;
+                           "'%s': queries %" PRIu64 " and %" PRIu64
+                           " after it are asked for, it has %" PRIu64,
+                           path, first_query, queries, total);
     return TAMIS_OK;
 }
 
-tamis_status tamis_scores_writer_commit(tamis_scores_writer **writer, tamis_error *err)
+tamis_status tamis_scores_read_list(const tamis_scores *scores, tamis_scores_list which,
+                                    uint64_t first_query, uint64_t queries, uint64_t *rows,
+                                    float *out, tamis_error *err)
 {
-    tamis_scores_writer *w = *writer;
-    if (w->left > 0) {
-        tamis_status status = tamis__fail(
-            err, TAMIS_ERR_ARG, "'%s': %" PRIu64 " scores were never written", w->h5.path, w->left);
-        tamis_scores_writer_abort(writer);
-        return status;
-    }
-    tamis__h5_array_close(&w->matrix);
-    tamis_status status = tamis__h5_commit(&w->h5, w->force, err);
-    free(w);
-    *writer = NULL;
-    return status;
-}
-
-void tamis_scores_writer_abort(tamis_scores_writer **writer)
-{
-    if (!writer || !*writer) return;
-    tamis__h5_array_close(&(*writer)->matrix);
-    tamis__h5_close(&(*writer)->h5);
-    free(*writer);
-    *writer = NULL;
+    const tamis__h5 *h5 = &scores->h5;
+    const tamis_scores_info *info = &scores->info;
+    const tamis__lists *list = &scores->list[which];
+    TAMIS_TRY(tamis__scores_check_list(h5->path, which, list->places, info->queries, first_query,
+                                       queries, err));
+    if (queries == 0) return TAMIS_OK;
+    uint64_t scored = info->rows - info->skipped, taken = 0;
+    tamis__h5_part part = {first_query, queries, 0, list->places, (size_t)list->places};
+    tamis__list_block block = {h5->path,    which,   info->rows, list->places,
+                               first_query, queries, rows,       out};
+    TAMIS_TRY(tamis__h5_array_read(h5, list->row, TAMIS__H5_U64, &part, rows, err));
+    TAMIS_TRY(tamis__h5_array_read(h5, list->score, TAMIS__H5_F32, &part, out, err));
+    return tamis__lists_check(&block, scored < list->places ? scored : list->places, &taken,
+                              TAMIS_ERR_FORMAT, err);
 }

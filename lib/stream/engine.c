@@ -41,14 +41,18 @@ static uint64_t fixed_bytes(const tamis__engine *e)
 /* How many tiles of queries are held at once: more of them means fewer passes over the rows. */
 static tamis_status plan(tamis__engine *e, tamis_error *err)
 {
-    uint64_t tile = e->mul->tile;
+    const tamis__product *p = e->product;
+    uint64_t tile = e->mul->tile, tiles = tamis__blocks_of(e->queries->rows, tile);
     uint64_t each = panel_bytes(e, 1) + e->slots * TAMIS__ROW_BLOCK * tile * sizeof(float) +
                     e->train->checkpoints * tile * sizeof(double);
-    uint64_t fixed = fixed_bytes(e);
-    TAMIS_TRY(
-        tamis__memory_check(e->product->context, fixed + each, "scoring 64 queries at once", err));
-    uint64_t fit = (tamis_context_memory(e->product->context) - fixed) / each;
-    e->capacity = tamis__smaller(fit, tamis__blocks_of(e->queries->rows, tile)) * tile;
+    uint64_t fixed = fixed_bytes(e) + p->reserved + e->queries->bytes;
+    uint64_t least = p->pass ? tamis__blocks_of(p->pass, tile) : 1;
+    TAMIS_TRY(tamis__memory_check(p->context, fixed + least * each,
+                                  p->pass ? "going on with as many queries at once as before"
+                                          : "scoring 64 queries at once",
+                                  err));
+    uint64_t fit = (tamis_context_memory(p->context) - fixed) / each;
+    e->capacity = (p->pass ? least : tamis__smaller(fit, tiles)) * tile;
     return TAMIS_OK;
 }
 

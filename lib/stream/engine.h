@@ -11,7 +11,8 @@
  * (tamis__queries_of_store()), but anything that can be read as rows of floats will do. */
 typedef struct tamis__queries {
     void *arg;
-    uint64_t rows; /* queries, > 0 */
+    uint64_t rows;  /* queries, > 0 */
+    uint64_t bytes; /* of the memory limit that they take themselves */
     /* [checkpoints] of [rows]: L2 norms, all finite. Only a hint of size: queries are scaled by a
      * power of two near it, so that products neither overflow nor vanish. */
     const float *const *norm;
@@ -104,6 +105,8 @@ typedef struct tamis__product {
     const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
     tamis__panel_mode panel;
     double panel_error;  /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */
+    uint64_t reserved;   /* bytes of the memory limit that are taken otherwise */
+    uint64_t pass;       /* queries of a pass, as an earlier run had them; 0 = what fits */
     uint64_t first_item; /* blocks that the sink has already; counted over all passes */
     tamis__sink sink;
 } tamis__product;

@@ -175,6 +175,8 @@ tamis_status tamis__held_queries_ready(tamis__held_queries *queries, const tamis
         }
     queries->queries = (tamis__queries){.arg = queries,
                                         .rows = queries->rows,
+                                        .bytes = queries->checkpoints * queries->rows *
+                                                 queries->columns * sizeof(float),
                                         .norm = (const float *const *)queries->norm,
                                         .read = read_held};
     return TAMIS_OK;

@@ -20,6 +20,41 @@ static inline tamis_context *small_context(unsigned threads)
     return context;
 }
 
+static inline bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+static inline void ck_float(float found, float wanted)
+{
+    ck_assert_msg(found == wanted, "%.9g, not %.9g", (double)found, (double)wanted);
+}
+
+/* The whole file, ended by a NUL that is not counted. The caller frees it. */
+static inline char *slurp(const char *path, size_t *ret_size)
+{
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "cannot open %s", path);
+    fseek(file, 0, SEEK_END);
+    size_t size = (size_t)ftell(file);
+    rewind(file);
+    char *bytes = malloc(size + 1);
+    ck_assert_uint_eq(fread(bytes, 1, size, file), size);
+    bytes[size] = '\0';
+    fclose(file);
+    if (ret_size) *ret_size = size;
+    return bytes;
+}
+
+static inline void spill(const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    ck_assert(file != NULL);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
 /* A whole scores file from values [rows, queries]. */
 static inline void small_scores(tamis_context *context, const char *path, uint64_t rows,
                                 uint64_t queries, const float *values,
@@ -37,6 +72,51 @@ static inline void small_scores(tamis_context *context, const char *path, uint64
     ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
     ck_ok(tamis_scores_writer_put(writer, 0, rows, 0, queries, values, queries, &err));
     ck_ok(tamis_scores_writer_commit(&writer, &err));
+}
+
+/* A file of lists, [queries, top] and [queries, bottom] (0 = none). As many rows have no score as
+ * leave the first list its length. */
+static inline void small_lists(tamis_context *context, const char *path, uint64_t rows,
+                               uint64_t queries, uint64_t top, const uint64_t *row,
+                               const float *score, uint64_t bottom, const uint64_t *bottom_row,
+                               const float *bottom_score)
+{
+    tamis_error err = {0};
+    tamis_scores_writer *writer = NULL;
+    uint64_t taken = 0;
+    tamis_scores_spec spec = {.path = path,
+                              .rows = rows,
+                              .queries = queries,
+                              .scorer = "test",
+                              .force = true,
+                              .top = top,
+                              .bottom = bottom};
+    while (taken < top && row[taken] != TAMIS_SCORES_NO_ROW) taken++;
+    ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
+    if (taken < top) ck_ok(tamis_scores_writer_put_skipped(writer, rows - taken, &err));
+    ck_ok(tamis_scores_writer_put_list(writer, TAMIS_SCORES_TOP, 0, queries, row, score, &err));
+    if (bottom > 0)
+        ck_ok(tamis_scores_writer_put_list(writer, TAMIS_SCORES_BOTTOM, 0, queries, bottom_row,
+                                           bottom_score, &err));
+    ck_ok(tamis_scores_writer_commit(&writer, &err));
+}
+
+/* The same with values that the writer refuses, NaN beside numbers: as a file made elsewhere. */
+static inline void foreign_scores(tamis_context *context, const char *path, uint64_t rows,
+                                  uint64_t queries, const float *values,
+                                  const tamis_examples *examples, const tamis_examples *query)
+{
+    size_t size, n = rows * queries;
+    float *numbers = calloc(n, sizeof *numbers);
+    for (size_t i = 0; i < n; i++) numbers[i] = 123.0f + (float)i;
+    small_scores(context, path, rows, queries, numbers, examples, query);
+    char *bytes = slurp(path, &size);
+    char *at = memmem(bytes, size, numbers, n * sizeof *numbers);
+    ck_assert_ptr_nonnull(at);
+    memcpy(at, values, n * sizeof *values);
+    spill(path, bytes, size);
+    free(bytes);
+    free(numbers);
 }
 
 /* A gradient store of one layer with `checkpoints` checkpoints, learning rates 0.1, 0.2, ... and
@@ -86,41 +166,6 @@ static inline void small_store(tamis_context *context, const char *path, tamis_d
     free(margin);
     free(up);
     free(down);
-}
-
-static inline bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
-
-static inline void ck_float(float found, float wanted)
-{
-    ck_assert_msg(found == wanted, "%.9g, not %.9g", (double)found, (double)wanted);
-}
-
-/* The whole file, ended by a NUL that is not counted. The caller frees it. */
-static inline char *slurp(const char *path, size_t *ret_size)
-{
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "cannot open %s", path);
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *bytes = malloc(size + 1);
-    ck_assert_uint_eq(fread(bytes, 1, size, file), size);
-    bytes[size] = '\0';
-    fclose(file);
-    if (ret_size) *ret_size = size;
-    return bytes;
-}
-
-static inline void spill(const char *path, const void *bytes, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    ck_assert(file != NULL);
-    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
-    fclose(file);
 }
 
 static inline void ck_same_files(const char *a, const char *b)

@@ -117,14 +117,57 @@ START_TEST(refuses_what_cannot_be_measured)
 {
     tamis_error err = {0};
     tamis_noise noise;
-    const float value[] = {9, 8, NAN};
+    const float value[] = {9, 8, 7}, nan[] = {9, 8, NAN};
     const uint8_t none[] = {0, 0, 0}, all[] = {1, 1, 1}, some[] = {1, 0, 0};
     small_scores(context, "s.h5", 3, 1, value, NULL, NULL);
     ck_fails(evaluate("s.h5", false, none, "1", &noise, &err), TAMIS_ERR_SHAPE,
              "none of the 3 rows");
     ck_fails(evaluate("s.h5", false, all, "1", &noise, &err), TAMIS_ERR_SHAPE, "all 3 rows");
     ck_fails(evaluate("s.h5", false, some, "4", &noise, &err), TAMIS_ERR_ARG, "more than");
+    foreign_scores(context, "s.h5", 3, 1, nan, NULL, NULL);
     ck_fails(evaluate("s.h5", false, some, "1", &noise, &err), TAMIS_ERR_NUMERIC, "row 2");
+}
+END_TEST
+
+/* As if the rows without a score were not there: among them one that is known to be bad. */
+START_TEST(leaves_out_rows_without_a_score)
+{
+    tamis_error err = {0};
+    tamis_noise with = {0}, without = {0};
+    const float all[] = {NAN, 5, 1, NAN, 4, 2, 3, NAN}, scored[] = {5, 1, 4, 2, 3};
+    const uint8_t bad[] = {1, 0, 1, 0, 1, 0, 0, 0}, bad_scored[] = {0, 1, 1, 0, 0};
+    small_scores(context, "s.h5", 8, 1, all, NULL, NULL);
+    small_scores(context, "t.h5", 5, 1, scored, NULL, NULL);
+    for (int low = 0; low < 2; low++) {
+        ck_ok(evaluate("s.h5", low, bad, "40%", &with, &err));
+        ck_ok(evaluate("t.h5", low, bad_scored, "40%", &without, &err));
+        ck_assert_uint_eq(with.skipped, 3);
+        ck_assert_uint_eq(without.skipped, 0);
+        ck_assert_uint_eq(with.rows, 5);
+        ck_assert_uint_eq(with.bad, 2);
+        ck_assert_uint_eq(with.k, 2);
+        ck_assert_uint_eq(with.found, without.found);
+        ck_assert_double_eq(with.auc, without.auc);
+        ck_assert_double_eq(with.recall, without.recall);
+    }
+    const uint8_t only[] = {1, 0, 0, 0, 0, 0, 0, 1};
+    ck_fails(evaluate("s.h5", true, only, "1", &with, &err), TAMIS_ERR_SHAPE, "none of the 5 rows");
+    ck_fails(evaluate("s.h5", true, bad, "6", &with, &err), TAMIS_ERR_ARG, "the 5 rows");
+    const float none[] = {NAN, NAN};
+    small_scores(context, "s.h5", 2, 1, none, NULL, NULL);
+    ck_fails(evaluate("s.h5", true, bad, "1", &with, &err), TAMIS_ERR_SHAPE, "none of its 2 rows");
+}
+END_TEST
+
+START_TEST(refuses_lists)
+{
+    tamis_error err = {0};
+    tamis_noise noise;
+    const uint64_t row[] = {1, 0};
+    const float score[] = {2, 1};
+    const uint8_t bad[] = {1, 0, 0};
+    small_lists(context, "s.h5", 3, 1, 2, row, score, 0, NULL, NULL);
+    ck_fails(evaluate("s.h5", true, bad, "1", &noise, &err), TAMIS_ERR_ARG, "without --top");
 }
 END_TEST
 
@@ -232,6 +275,8 @@ int main(void)
     tcase_add_test(tcase, counts_what_the_budget_holds);
     tcase_add_test(tcase, perfect_and_hopeless);
     tcase_add_test(tcase, refuses_what_cannot_be_measured);
+    tcase_add_test(tcase, leaves_out_rows_without_a_score);
+    tcase_add_test(tcase, refuses_lists);
     tcase_add_test(tcase, reads_text);
     tcase_add_test(tcase, reads_npy);
     tcase_add_test(tcase, survives_failures);

@@ -80,7 +80,7 @@ START_TEST(scores_as_npy)
     tamis__npy npy;
     for (size_t i = 0; i < (size_t)ROWS * QUERIES; i++) values[i] = (float)i / 7;
     values[5] = NAN;
-    small_scores(context, "s.h5", ROWS, QUERIES, values, NULL, NULL);
+    foreign_scores(context, "s.h5", ROWS, QUERIES, values, NULL, NULL);
     open_npy(&npy, "s.h5", NULL, TAMIS__NPY_F4, ROWS, QUERIES);
     ck_assert_mem_eq(npy.data, values, sizeof(float) * ROWS * QUERIES);
     tamis__npy_close(&npy);
@@ -99,12 +99,12 @@ START_TEST(scores_as_csv)
     static const uint64_t numbers[] = {70, 80};
     tamis_examples examples = {.id_text = odd_ids}, query = {.id_text = query_ids},
                    numbered = {.id_number = numbers};
-    small_scores(context, "s.h5", 5, 2, values, &examples, &query);
+    foreign_scores(context, "s.h5", 5, 2, values, &examples, &query);
     ck_text("s.h5", NULL, "x.csv",
             "row,id,\"q,1\",q2\n0,plain,1,0.1\n1,\"comma, "
             "\"\"quote\"\"\",nan,-inf\n2,\"two\nlines\",1e-20,16777216\n"
             "3,bad \xff utf,3,4\n4,\xc3\xa9\t\x01,5,6\n");
-    small_scores(context, "s.h5", 2, 2, values, NULL, &numbered);
+    foreign_scores(context, "s.h5", 2, 2, values, NULL, &numbered);
     ck_text("s.h5", NULL, "x.csv", "row,id,query_70,query_80\n0,0,1,0.1\n1,1,nan,-inf\n");
     small_scores(context, "s.h5", 2, 1, values, NULL, NULL);
     ck_text("s.h5", NULL, "x.csv", "row,id,score\n0,0,1\n1,1,0.1\n");
@@ -118,7 +118,7 @@ START_TEST(scores_as_json_lines)
                                          "bad \xef\xbf\xbd utf", "\xc3\xa9\t\x01"};
     const float values[] = {1, 0.1f, NAN, -INFINITY, 1e-20f, 16777216, 3, 4, 5, 6};
     tamis_examples examples = {.id_text = odd_ids};
-    small_scores(context, "s.h5", 5, 2, values, &examples, NULL);
+    foreign_scores(context, "s.h5", 5, 2, values, &examples, NULL);
     char *text = text_of("s.h5", NULL, "x.jsonl"), *line = text;
     for (int i = 0; i < 5; i++) {
         char *end = strchr(line, '\n');
@@ -228,6 +228,146 @@ static void make_selection(void)
     ck_ok(tamis_selection_save(s, context, "sel.h5", true, &err));
     tamis_selection_free(&s);
 }
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+/* Of four rows, 0 and 2 have a score: the last place of each top list is empty. */
+static void make_lists(void)
+{
+    tamis_error err = {0};
+    static const char *const ids[] = {"a", "b,c", "d", "e"};
+    static const uint64_t query_ids[] = {70, 80};
+    tamis_examples examples = {.id_text = ids}, query = {.id_number = query_ids};
+    const uint64_t top[] = {2, 0, TAMIS_SCORES_NO_ROW, 0, 2, TAMIS_SCORES_NO_ROW},
+                   bottom[] = {0, 2};
+    const float top_score[] = {2, 0.1f, NAN, 5, -1, NAN}, bottom_score[] = {0.1f, -1};
+    const uint64_t count[] = {2, 2};
+    const double mean[] = {1.05, 2}, variance[] = {0.9025, 1e-20};
+    tamis_scores_writer *writer = NULL;
+    tamis_scores_spec spec = {.path = "l.h5",
+                              .rows = 4,
+                              .queries = 2,
+                              .examples = &examples,
+                              .query = &query,
+                              .force = true,
+                              .top = 3,
+                              .bottom = 1};
+    ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_scores_writer_put_skipped(writer, 2, &err));
+    ck_ok(tamis_scores_writer_put_list(writer, TAMIS_SCORES_TOP, 0, 2, top, top_score, &err));
+    ck_ok(tamis_scores_writer_put_list(writer, TAMIS_SCORES_BOTTOM, 0, 2, bottom, bottom_score,
+                                       &err));
+    ck_ok(tamis_scores_writer_put_statistics(writer, count, mean, variance, &err));
+    ck_ok(tamis_scores_writer_commit(&writer, &err));
+}
+
+static tamis_status export_list(const char *what, const char *list, const char *output,
+                                tamis_error *err)
+{
+    tamis_export_params params = {
+        .input = "l.h5", .what = what, .list = list, .output = output, .force = true};
+    return tamis_export(context, &params, err);
+}
+
+static void ck_list(const char *what, const char *list, const char *output, const char *wanted)
+{
+    tamis_error err = {0};
+    ck_ok(export_list(what, list, output, &err));
+    char *text = slurp(output, NULL);
+    ck_assert_str_eq(text, wanted);
+    free(text);
+}
+
+START_TEST(lists_as_text)
+{
+    make_lists();
+    ck_list(NULL, NULL, "x.csv",
+            "query,query-id,rank,row,id,score,which\n0,70,1,2,d,2,top\n0,70,2,0,a,0.1,top\n"
+            "1,80,1,0,a,5,top\n1,80,2,2,d,-1,top\n0,70,1,0,a,0.1,bottom\n1,80,1,2,d,-1,bottom\n");
+    ck_list("table", "bottom", "x.jsonl",
+            "{\"query\":0,\"query-id\":70,\"rank\":1,\"row\":0,\"id\":\"a\",\"score\":0.1,"
+            "\"which\":\"bottom\"}\n{\"query\":1,\"query-id\":80,\"rank\":1,\"row\":2,\"id\":\"d\","
+            "\"score\":-1,\"which\":\"bottom\"}\n");
+    ck_list("row", NULL, "x.csv",
+            "query,query-id,rank,row,id\n0,70,1,2,d\n0,70,2,0,a\n1,80,1,0,a\n1,80,2,2,d\n");
+    ck_list("score", "top", "x.csv",
+            "query,query-id,rank,score\n0,70,1,2\n0,70,2,0.1\n1,80,1,5\n1,80,2,-1\n");
+    ck_list("id", NULL, "x.csv", "row,id\n0,a\n1,\"b,c\"\n2,d\n3,e\n");
+}
+END_TEST
+
+START_TEST(lists_as_npy)
+{
+    tamis_error err = {0};
+    tamis__npy npy;
+    const int64_t rows[] = {2, 0, -1, 0, 2, -1}, worst[] = {0, 2};
+    make_lists();
+    open_npy(&npy, "l.h5", "row", TAMIS__NPY_I8, 2, 3);
+    ck_assert_mem_eq(npy.data, rows, sizeof rows);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "l.h5", "score", TAMIS__NPY_F4, 2, 3);
+    ck_float(((const float *)npy.data)[3], 5);
+    ck_assert(isnan(((const float *)npy.data)[2]));
+    tamis__npy_close(&npy);
+    ck_ok(export_list("row", "bottom", "x.npy", &err));
+    ck_ok(tamis__npy_open(&npy, context, "x.npy", &err));
+    ck_assert(npy.rows == 2 && npy.cols == 1 && npy.dims == 2);
+    ck_assert_mem_eq(npy.data, worst, sizeof worst);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "l.h5", "mean", TAMIS__NPY_F8, 2, 0);
+    ck_assert_double_eq(((const double *)npy.data)[0], 1.05);
+    tamis__npy_close(&npy);
+    open_npy(&npy, "l.h5", "count", TAMIS__NPY_I8, 2, 0);
+    ck_assert_int_eq((int)((const int64_t *)npy.data)[1], 2);
+    tamis__npy_close(&npy);
+    ck_fails(export_list(NULL, NULL, "y.npy", &err), TAMIS_ERR_ARG, "csv or jsonl");
+}
+END_TEST
+
+START_TEST(statistics)
+{
+    tamis_error err = {0};
+    const float values[] = {NAN};
+    const uint64_t none = 0;
+    const double nan = (double)NAN;
+    make_lists();
+    ck_text("l.h5", "mean", "x.csv", "query,query-id,mean\n0,70,1.05\n1,80,2\n");
+    ck_text("l.h5", "variance", "x.jsonl",
+            "{\"query\":0,\"query-id\":70,\"variance\":0.9025}\n"
+            "{\"query\":1,\"query-id\":80,\"variance\":1e-20}\n");
+    ck_text("l.h5", "count", "x.csv", "query,query-id,count\n0,70,2\n1,80,2\n");
+    tamis_scores_writer *writer = NULL;
+    tamis_scores_spec spec = {.path = "s.h5", .rows = 1, .queries = 1};
+    ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_scores_writer_put(writer, 0, 1, 0, 1, values, 1, &err));
+    ck_ok(tamis_scores_writer_put_statistics(writer, &none, &nan, &nan, &err));
+    ck_ok(tamis_scores_writer_commit(&writer, &err));
+    ck_text("s.h5", "mean", "x.csv", "query,query-id,mean\n0,0,nan\n");
+    ck_text("s.h5", "mean", "x.jsonl", "{\"query\":0,\"query-id\":0,\"mean\":null}\n");
+    ck_text("s.h5", NULL, "x.csv", "row,id,score\n0,0,nan\n");
+    ck_text("s.h5", NULL, "x.jsonl", "{\"row\":0,\"id\":0,\"score\":null}\n");
+}
+END_TEST
+
+START_TEST(lists_refused)
+{
+    tamis_error err = {0};
+    const float values[] = {1, 2};
+    const uint64_t row[] = {1};
+    make_lists();
+    ck_fails(export_list("row", "side", "x.csv", &err), TAMIS_ERR_ARG, "it is top or bottom");
+    ck_fails(export_list("id", "top", "x.csv", &err), TAMIS_ERR_ARG, "--list goes with");
+    small_lists(context, "l.h5", 3, 1, 1, row, values, 0, NULL, NULL);
+    ck_fails(export_list("row", "bottom", "x.csv", &err), TAMIS_ERR_ARG, "no bottom lists");
+    ck_fails(export_list("mean", NULL, "x.csv", &err), TAMIS_ERR_FORMAT, "no statistics");
+    small_scores(context, "l.h5", 2, 1, values, NULL, NULL);
+    ck_fails(export_list(NULL, "top", "x.csv", &err), TAMIS_ERR_ARG, "has none");
+    ck_fails(export_list("row", NULL, "x.csv", &err), TAMIS_ERR_ARG, "has no lists");
+    small_store(context, "l.h5", TAMIS_F32, 2, 1, 1, values, NULL, 0);
+    ck_fails(export_list(NULL, "top", "x.csv", &err), TAMIS_ERR_ARG, "leave --list out");
+    ck_assert(!exists("x.csv") && !exists("x.csv.part"));
+}
+END_TEST
 
 START_TEST(selection_as_text)
 {
@@ -435,8 +575,8 @@ START_TEST(names_of_parts)
 {
     ck_assert_str_eq(tamis_export_what_at("gradient-store", 0), "gradient");
     ck_assert_str_eq(tamis_export_what_at("selection", 2), "picks");
-    ck_assert_str_eq(tamis_export_what_at("scores", 6), "query-group");
-    ck_assert_ptr_null(tamis_export_what_at("scores", 7));
+    ck_assert_str_eq(tamis_export_what_at("scores", 11), "query-group");
+    ck_assert_ptr_null(tamis_export_what_at("scores", 12));
     ck_assert_ptr_null(tamis_export_what_at("scores", 99));
     ck_assert_ptr_null(tamis_export_what_at("model", 0));
 }
@@ -453,6 +593,8 @@ START_TEST(survives_failures)
     ck_survives(tamis__fault_memory_after, export_to("g.h5", "loss", "b.csv", &err), "b.csv");
     ck_survives(tamis__fault_memory_after, export_to("sel.h5", "picks", "c.jsonl", &err),
                 "c.jsonl");
+    make_lists();
+    ck_survives(tamis__fault_memory_after, export_to("l.h5", NULL, "f.csv", &err), "f.csv");
     ck_survives(tamis__fault_io_after, export_to("s.h5", NULL, "d.npy", &err), "d.npy");
     ck_survives(tamis__fault_io_after, export_to("sel.h5", NULL, "e.csv", &err), "e.csv");
 }
@@ -468,6 +610,10 @@ int main(void)
     tcase_add_test(tcase, scores_as_csv);
     tcase_add_test(tcase, scores_as_json_lines);
     tcase_add_test(tcase, parts_of_scores);
+    tcase_add_test(tcase, lists_as_text);
+    tcase_add_test(tcase, lists_as_npy);
+    tcase_add_test(tcase, statistics);
+    tcase_add_test(tcase, lists_refused);
     tcase_add_test(tcase, selection_as_text);
     tcase_add_test(tcase, selection_as_npy);
     tcase_add_test(tcase, nothing_kept);

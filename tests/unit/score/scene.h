@@ -145,7 +145,7 @@ static inline tamis_status score_to(tamis_context *context, const char *scorer, 
                                  .seed = 11,
                                  .skip_bad_rows = skip_bad_rows,
                                  .force = true};
-    return tamis_score(context, &params, &err);
+    return tamis_score(context, &params, NULL, &err);
 }
 
 /* The whole matrix of a file with so many columns. */

@@ -44,7 +44,7 @@ static tamis_status run_scorer(scene *s, const char *scorer, tamis_store *query)
                                  .path = "s.h5",
                                  .force = true,
                                  .provenance = "{\"command\":\"a test\"}"};
-    return tamis_score(s->context, &params, &err);
+    return tamis_score(s->context, &params, NULL, &err);
 }
 
 /* The file's matrix, and the name of the scorer in it. */
@@ -166,10 +166,10 @@ START_TEST(test_arguments)
     ck_assert_int_ne(access("s.h5", F_OK), 0);
     ck_assert_int_ne(access("s.h5.part", F_OK), 0);
     tamis_score_params params = {.scorer = "self", .train = s.train};
-    ck_fails(tamis_score(s.context, &params, &err), TAMIS_ERR_ARG, "needed");
+    ck_fails(tamis_score(s.context, &params, NULL, &err), TAMIS_ERR_ARG, "needed");
     params.path = "s.h5";
-    ck_ok(tamis_score(s.context, &params, &err));
-    ck_fails(tamis_score(s.context, &params, &err), TAMIS_ERR_IO, "s.h5");
+    ck_ok(tamis_score(s.context, &params, NULL, &err));
+    ck_fails(tamis_score(s.context, &params, NULL, &err), TAMIS_ERR_IO, "s.h5");
     close_scene(&s);
 }
 END_TEST
@@ -303,7 +303,7 @@ START_TEST(test_same_file)
                                      .path = "other.h5",
                                      .force = true,
                                      .provenance = "{\"command\":\"a test\"}"};
-        ck_ok(tamis_score(context, &params, &err));
+        ck_ok(tamis_score(context, &params, NULL, &err));
         same_file("s.h5", "other.h5");
         tamis_store_close(&train);
         tamis_store_close(&query);

@@ -100,7 +100,7 @@ START_TEST(test_reference)
         .train = train,
         .query = query,
         .path = "s.h5"}; /* 1 / sqrt(3466) */
-    ck_ok(tamis_score(context, &params, &err));
+    ck_ok(tamis_score(context, &params, NULL, &err));
     compare(context);
     reference_weights_free(weight, info->layers);
     tamis_store_close(&train);

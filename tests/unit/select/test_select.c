@@ -75,7 +75,7 @@ START_TEST(refuses_nan_and_names_the_row)
     for (int by = TAMIS_AGGREGATE_TOTAL; by <= TAMIS_AGGREGATE_MAX; by++) {
         tamis_scores *scores;
         double *value;
-        small_scores(context, "s.h5", 3, 2, values, &examples, NULL);
+        foreign_scores(context, "s.h5", 3, 2, values, &examples, NULL);
         ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
         ck_fails(tamis__aggregate(context, scores, (tamis_aggregate)by, &value, &err),
                  TAMIS_ERR_NUMERIC, "row 1 (id second): the score of query 1");
@@ -106,6 +106,23 @@ START_TEST(orders_ties_by_the_lower_row)
     ck_ok(tamis__order(values, 9, false, &order, &err));
     ck_assert_mem_eq(order, low, sizeof low);
     free(order);
+}
+END_TEST
+
+/* Those without a value stand last from either end, in the order of rows. */
+START_TEST(orders_rows_without_a_value_last)
+{
+    tamis_error err = {0};
+    const double nan = (double)NAN;
+    double values[] = {nan, 1, nan, HUGE_VAL, -HUGE_VAL, nan, 1};
+    uint64_t high[] = {3, 1, 6, 4, 0, 2, 5}, low[] = {4, 1, 6, 3, 0, 2, 5}, *order;
+    ck_ok(tamis__order(values, 7, true, &order, &err));
+    ck_assert_mem_eq(order, high, sizeof high);
+    free(order);
+    ck_ok(tamis__order(values, 7, false, &order, &err));
+    ck_assert_mem_eq(order, low, sizeof low);
+    free(order);
+    ck_assert_uint_eq(tamis__count_scored(values, 7), 4);
 }
 END_TEST
 
@@ -168,6 +185,180 @@ START_TEST(top_and_bottom)
     ck_assert_uint_eq(s->kept, 5);
     ck_assert_uint_eq(s->reasons, 1);
     tamis_selection_free(&s);
+}
+END_TEST
+
+/* --- rows without a score --------------------------------------------------------------------- */
+
+/* The selection from a file that is there. */
+static tamis_status choose_from(const char *path, const char *selector, const char *budget,
+                                tamis_aggregate by, tamis_selection **selection, tamis_error *err)
+{
+    tamis_scores *scores = NULL;
+    tamis_status status = tamis_scores_open(&scores, context, path, err);
+    tamis_select_params params = {
+        .selector = selector, .scores = scores, .budget = budget, .by = by, .seed = 7};
+    if (status == TAMIS_OK) status = tamis_select(selection, context, &params, err);
+    tamis_scores_close(&scores);
+    return status;
+}
+
+typedef struct missing_case {
+    const char *selector, *budget;
+    uint64_t rank[6], kept;
+} missing_case;
+
+/* Of 6 rows, 0 and 3 have no score. */
+static const missing_case missing_cases[] = {
+    {"top", "2", {4, 2, 0, 5, 3, 1}, 2},
+    {"bottom", "50%", {4, 1, 3, 5, 0, 2}, 3},
+    {"threshold:min=2", NULL, {4, 2, 0, 5, 3, 1}, 3},
+    {"threshold:max=3", NULL, {4, 1, 3, 5, 0, 2}, 3},
+    {"threshold:min=-9,max=9", NULL, {4, 2, 0, 5, 3, 1}, 4},
+};
+
+START_TEST(never_keeps_rows_without_a_score)
+{
+    tamis_error err = {0};
+    const missing_case *m = &missing_cases[_i];
+    const float values[] = {NAN, NAN, 1, 1, 3, 2, NAN, NAN, 0, 1, 1, 2};
+    tamis_selection *s = NULL;
+    small_scores(context, "s.h5", 6, 2, values, NULL, NULL);
+    ck_ok(choose_from("s.h5", m->selector, m->budget, TAMIS_AGGREGATE_TOTAL, &s, &err));
+    ck_ranks(s, m->rank, m->kept);
+    for (uint64_t row = 0; row < 6; row++) {
+        bool missing = row == 0 || row == 3;
+        ck_assert_int_eq(isnan(s->score[row]) != 0, missing);
+        ck_assert_int_eq(!strncmp(reason(s, row), "no score: ", 10), missing);
+    }
+    tamis_selection_free(&s);
+}
+END_TEST
+
+/* At random too, and a row that can be drawn keeps its number. */
+START_TEST(random_leaves_them_out)
+{
+    tamis_error err = {0};
+    enum { N = 50 };
+    float values[N], all[N] = {0};
+    tamis_selection *some = NULL, *every = NULL;
+    for (int i = 0; i < N; i++) values[i] = i % 3 ? 1 : NAN;
+    small_scores(context, "s.h5", N, 1, values, NULL, NULL);
+    small_scores(context, "t.h5", N, 1, all, NULL, NULL);
+    ck_ok(choose_from("s.h5", "random", "33", TAMIS_AGGREGATE_TOTAL, &some, &err));
+    ck_ok(choose_from("t.h5", "random", "33", TAMIS_AGGREGATE_TOTAL, &every, &err));
+    for (uint64_t i = 0; i < N; i++) {
+        ck_assert_uint_eq(some->keep[i], i % 3 != 0);
+        if (i % 3) ck_float(some->score[i], every->score[i]);
+        if (i % 3 == 0)
+            ck_assert_str_eq(reason(some, i), "no score: left out when the scores were made");
+    }
+    tamis_selection_free(&some);
+    ck_fails(choose_from("s.h5", "random", "34", TAMIS_AGGREGATE_TOTAL, &some, &err), TAMIS_ERR_ARG,
+             "budget '34' is 34 rows, but only 33 have a score");
+    ck_fails(choose_from("s.h5", "top", "68%", TAMIS_AGGREGATE_TOTAL, &some, &err), TAMIS_ERR_ARG,
+             "budget '68%' is 34 rows");
+    tamis_selection_free(&every);
+    for (int i = 0; i < N; i++) values[i] = NAN;
+    small_scores(context, "s.h5", N, 1, values, NULL, NULL);
+    ck_fails(choose_from("s.h5", "threshold:min=0", NULL, TAMIS_AGGREGATE_TOTAL, &some, &err),
+             TAMIS_ERR_ARG, "none of its 50 rows has a score");
+}
+END_TEST
+
+/* A NaN that the file does not speak of is an error, and so is one too many. */
+START_TEST(refuses_other_rows_without_a_score)
+{
+    tamis_error err = {0};
+    tamis_selection *s = NULL;
+    size_t size;
+    const float values[] = {NAN, 7, 8, 9}, more[] = {NAN, 7, NAN, 9};
+    foreign_scores(context, "s.h5", 4, 1, more, NULL, NULL);
+    ck_fails(choose_from("s.h5", "top", "1", TAMIS_AGGREGATE_TOTAL, &s, &err), TAMIS_ERR_NUMERIC,
+             "row 0");
+    small_scores(context, "s.h5", 4, 1, values, NULL, NULL);
+    char *bytes = slurp("s.h5", &size), *at = memmem(bytes, size, values, sizeof values);
+    memcpy(at, more, sizeof more);
+    spill("s.h5", bytes, size);
+    free(bytes);
+    ck_fails(choose_from("s.h5", "top", "1", TAMIS_AGGREGATE_TOTAL, &s, &err), TAMIS_ERR_FORMAT,
+             "says that 1 rows have no score, but 2 have none");
+}
+END_TEST
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+/* Against the largest score of each row over the lists, and all others out. */
+START_TEST(chooses_from_lists)
+{
+    tamis_error err = {0};
+    tamis_selection *s = NULL;
+    const uint64_t row[] = {1, 4, 5, 1, 2, 4};
+    const float score[] = {3, 2, -1, 9, 2.5f, 2.25f};
+    small_lists(context, "s.h5", 7, 2, 3, row, score, 0, NULL, NULL);
+    ck_ok(choose_from("s.h5", "top", "2", TAMIS_AGGREGATE_MAX, &s, &err));
+    ck_ranks(s, (uint64_t[]){4, 0, 1, 5, 2, 3, 6}, 2);
+    const float wanted[] = {NAN, 9, 2.5f, NAN, 2.25f, -1, NAN};
+    for (uint64_t i = 0; i < 7; i++) {
+        if (!isnan(wanted[i])) ck_float(s->score[i], wanted[i]);
+        ck_assert_int_eq(isnan(s->score[i]) != 0, isnan(wanted[i]) != 0);
+        ck_assert_int_eq(!strcmp(reason(s, i), "in no query's top 3"), isnan(wanted[i]) != 0);
+    }
+    ck_assert_str_eq(reason(s, 4), "below the top 2 (2 of 7) by max score");
+    tamis_selection_free(&s);
+    ck_ok(choose_from("s.h5", "threshold:min=2.25", NULL, TAMIS_AGGREGATE_MAX, &s, &err));
+    ck_assert_uint_eq(s->kept, 3);
+    tamis_selection_free(&s);
+    ck_ok(choose_from("s.h5", "random", "4", TAMIS_AGGREGATE_TOTAL, &s, &err));
+    for (uint64_t i = 0; i < 7; i++) ck_assert_uint_eq(s->keep[i], !isnan(wanted[i]));
+    tamis_selection_free(&s);
+}
+END_TEST
+
+START_TEST(refuses_what_lists_do_not_tell)
+{
+    tamis_error err = {0};
+    tamis_selection *s = NULL;
+    const uint64_t row[] = {1, 4, 5, 1, 2, 4};
+    const float score[] = {3, 2, -1, 9, 2.5f, 2.25f};
+    small_lists(context, "s.h5", 7, 2, 3, row, score, 0, NULL, NULL);
+    ck_fails(choose_from("s.h5", "top", "2", TAMIS_AGGREGATE_TOTAL, &s, &err), TAMIS_ERR_ARG,
+             "do not tell the total of a row's scores: use --by max, or score without --top");
+    ck_fails(choose_from("s.h5", "top", "2", TAMIS_AGGREGATE_MEAN, &s, &err), TAMIS_ERR_ARG,
+             "mean");
+    ck_fails(choose_from("s.h5", "top", "5", TAMIS_AGGREGATE_MAX, &s, &err), TAMIS_ERR_ARG,
+             "only 4 rows stand in some query's top 3");
+    small_lists(context, "s.h5", 7, 1, 3, row, score, 0, NULL, NULL);
+    ck_ok(choose_from("s.h5", "bottom", "1", TAMIS_AGGREGATE_TOTAL, &s, &err));
+    ck_ranks(s, (uint64_t[]){3, 2, 4, 5, 1, 0, 6}, 1);
+    tamis_selection_free(&s);
+}
+END_TEST
+
+/* As many queries as need several reads: the same as from the whole matrix. */
+START_TEST(many_lists)
+{
+    tamis_error err = {0};
+    enum { N = 40, Q = 30000, K = 3 };
+    uint64_t *row = malloc(sizeof *row * Q * K);
+    float *score = malloc(sizeof *score * Q * K), best[N];
+    for (int i = 0; i < N; i++) best[i] = -1;
+    for (uint64_t q = 0; q < Q; q++)
+        for (uint64_t k = 0; k < K; k++) {
+            uint64_t r = (q * 7 + k * 5) % (N - 3);
+            float v = (float)(q * 7919 % 100003) + (float)(K - k);
+            row[q * K + k] = r;
+            score[q * K + k] = v;
+            if (v > best[r]) best[r] = v;
+        }
+    tamis_selection *s = NULL;
+    small_lists(context, "s.h5", N, Q, K, row, score, 0, NULL, NULL);
+    ck_ok(choose_from("s.h5", "top", "37", TAMIS_AGGREGATE_MAX, &s, &err));
+    for (int i = 0; i < N - 3; i++) ck_float(s->score[i], best[i]);
+    ck_assert(isnan(s->score[N - 1]));
+    tamis_selection_free(&s);
+    free(row);
+    free(score);
 }
 END_TEST
 
@@ -418,6 +609,14 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, aggregates_as_brute_force);
     tcase_add_test(tcase, refuses_nan_and_names_the_row);
+    tcase_add_test(tcase, orders_rows_without_a_value_last);
+    tcase_add_loop_test(tcase, never_keeps_rows_without_a_score, 0,
+                        sizeof missing_cases / sizeof *missing_cases);
+    tcase_add_test(tcase, random_leaves_them_out);
+    tcase_add_test(tcase, refuses_other_rows_without_a_score);
+    tcase_add_test(tcase, chooses_from_lists);
+    tcase_add_test(tcase, refuses_what_lists_do_not_tell);
+    tcase_add_test(tcase, many_lists);
     tcase_add_test(tcase, orders_ties_by_the_lower_row);
     tcase_add_test(tcase, top_and_bottom);
     tcase_add_test(tcase, all_equal_goes_by_row);

@@ -258,7 +258,7 @@ START_TEST(scores)
     const float values[] = {1, 0, -2, 0, 0, 0, NAN, 0, 4, 0, 5, 0};
     static const uint64_t ids[] = {7, 8, 9, 7};
     tamis_examples examples = {.id_number = ids};
-    small_scores(context, "s.h5", 4, 3, values, &examples, NULL);
+    foreign_scores(context, "s.h5", 4, 3, values, &examples, NULL);
     tamis_inspection *i = look("s.h5");
     ck_assert_str_eq(i->kind, "scores");
     ck_assert_str_eq(fact(i, "queries"), "3");
@@ -288,6 +288,84 @@ START_TEST(healthy_scores)
 }
 END_TEST
 
+START_TEST(scores_of_some_rows)
+{
+    const float values[] = {1, 2, NAN, NAN, 3, -4};
+    small_scores(context, "s.h5", 3, 2, values, NULL, NULL);
+    tamis_inspection *i = look("s.h5");
+    ck_assert_int_eq(i->healthy, 1);
+    ck_assert_str_eq(fact(i, "without_score"), "1");
+    ck_assert_str_eq(fact(i, "score_mean"), "0.5");
+    tamis_inspection_free(&i);
+    /* One more than the file says, beside one that has a single NaN. */
+    const float more[] = {NAN, NAN, NAN, NAN, 3, NAN};
+    size_t size;
+    char *bytes = slurp("s.h5", &size);
+    memcpy(memmem(bytes, size, values, sizeof values), more, sizeof more);
+    spill("s.h5", bytes, size);
+    free(bytes);
+    i = look("s.h5");
+    ck_finding(i, "skipped_mismatch", 1, 2, "says that 1 rows have no score, 2 have none");
+    ck_finding(i, "not_finite", 1, 1, "2");
+    tamis_inspection_free(&i);
+    const float none[] = {NAN, NAN};
+    small_scores(context, "s.h5", 2, 1, none, NULL, NULL);
+    i = look("s.h5");
+    ck_assert(!has(i, "zero_queries"));
+    tamis_inspection_free(&i);
+}
+END_TEST
+
+START_TEST(lists_of_scores)
+{
+    const uint64_t row[] = {2, 0, 1, 2}, worst[] = {1, 0};
+    const float score[] = {5, 4, 3, 2}, low[] = {-7, 1};
+    size_t size;
+    small_lists(context, "s.h5", 3, 2, 2, row, score, 1, worst, low);
+    tamis_inspection *i = look("s.h5");
+    ck_assert_int_eq(i->healthy, 1);
+    ck_assert_str_eq(fact(i, "rows"), "3");
+    ck_assert_str_eq(fact(i, "top"), "2");
+    ck_assert_str_eq(fact(i, "bottom"), "1");
+    ck_assert_str_eq(fact(i, "score_min"), "-7");
+    ck_assert_str_eq(fact(i, "score_max"), "5");
+    tamis_inspection_free(&i);
+    char *bytes = slurp("s.h5", &size), *at = memmem(bytes, size, score, sizeof score);
+    const float wrong = 6;
+    memcpy(at + 3 * sizeof wrong, &wrong, sizeof wrong);
+    spill("s.h5", bytes, size);
+    free(bytes);
+    i = look("s.h5");
+    ck_finding(i, "bad_list", 1, 1, "query 1, place 1 of its top list: it is not in order");
+    ck_assert_int_eq(i->healthy, 0);
+    tamis_inspection_free(&i);
+}
+END_TEST
+
+/* The recorded means are those of the scores, or the file is not healthy. */
+START_TEST(statistics_of_scores)
+{
+    tamis_error err = {0};
+    const float values[] = {1, 10, 2, 20};
+    const uint64_t count[] = {2, 2};
+    const double variance[] = {0.25, 25};
+    for (int wrong = 0; wrong < 2; wrong++) {
+        const double mean[] = {1.5, wrong ? 15.001 : 15};
+        tamis_scores_writer *writer = NULL;
+        tamis_scores_spec spec = {.path = "s.h5", .rows = 2, .queries = 2, .force = true};
+        ck_ok(tamis_scores_writer_open(&writer, context, &spec, &err));
+        ck_ok(tamis_scores_writer_put(writer, 0, 2, 0, 2, values, 2, &err));
+        ck_ok(tamis_scores_writer_put_statistics(writer, count, mean, variance, &err));
+        ck_ok(tamis_scores_writer_commit(&writer, &err));
+        tamis_inspection *i = look("s.h5");
+        ck_assert_str_eq(fact(i, "column_statistics"), "yes");
+        ck_assert_int_eq(i->healthy, !wrong);
+        if (wrong) ck_finding(i, "column_mean", 1, 1, "1 query (1)");
+        tamis_inspection_free(&i);
+    }
+}
+END_TEST
+
 /* --- selections ------------------------------------------------------------------------------- */
 
 /* Five rows, ranked by number, two kept; `wrong` says what is not as it should be. */
@@ -311,7 +389,8 @@ static void make_selection(const char *wrong)
     }
     if (!strcmp(wrong, "bad_weight")) s->weight[0] = -1;
     if (!strcmp(wrong, "weight_of_dropped")) s->weight[4] = 1;
-    if (!strcmp(wrong, "not_finite")) s->score[3] = NAN;
+    if (!strcmp(wrong, "not_finite")) s->score[1] = NAN;
+    if (!strcmp(wrong, "without_score")) s->score[3] = NAN;
     if (!strcmp(wrong, "kept_mismatch")) s->kept = 3;
     if (!strcmp(wrong, "nothing_kept")) s->keep[0] = s->keep[1] = 0;
     s->selector = tamis__strdup("top");
@@ -329,8 +408,8 @@ typedef struct defect {
 
 static const defect defects[] = {{"repeated_ranks", 1, 1}, {"rank_order", 1, 1},
                                  {"bad_weight", 1, 1},     {"weight_of_dropped", 0, 1},
-                                 {"not_finite", 1, 1},     {"kept_mismatch", 1, 2},
-                                 {"nothing_kept", 1, 5}};
+                                 {"not_finite", 1, 1},     {"without_score", 0, 1},
+                                 {"kept_mismatch", 1, 2},  {"nothing_kept", 1, 5}};
 
 START_TEST(selections)
 {
@@ -480,6 +559,9 @@ int main(void)
     tcase_add_test(tcase, quick_reads_no_row);
     tcase_add_test(tcase, scores);
     tcase_add_test(tcase, healthy_scores);
+    tcase_add_test(tcase, scores_of_some_rows);
+    tcase_add_test(tcase, lists_of_scores);
+    tcase_add_test(tcase, statistics_of_scores);
     tcase_add_loop_test(tcase, selections, 0, sizeof defects / sizeof *defects);
     tcase_add_test(tcase, models);
     tcase_add_test(tcase, kinds);
