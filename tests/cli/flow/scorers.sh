@@ -34,7 +34,7 @@ quiet export scores.h5 --what query-id --format csv -o - | xargs
 # Those with queries, which say what they chose, and those without.
 for scorer in cosine datainf tracin trackstar trak:out-to-loss=false; do
     tamis score $scorer --train train.h5 --query query.h5 -f -o scores.h5 2>log | facts scorer rows queries
-    grep -h share log || true
+    grep -c share log || true
 done
 for scorer in grand random self; do
     tamis score $scorer --train train.h5 -f -o scores.h5 | facts scorer rows queries
