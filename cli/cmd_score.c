@@ -21,8 +21,8 @@ static const score_args defaults = {.panel_error = 1e-3};
 #define AT(field) offsetof(score_args, field)
 
 /* By tamis_reduce and tamis_panel. */
-static const char *const reduce_names[] = {"none", "mean", "sum", "max", "group-mean", "group-max",
-                                           NULL};
+static const char *const reduce_names[] = {"none",       "mean",      "sum", "max",
+                                           "group-mean", "group-max", NULL};
 static const char *const panel_names[] = {"auto", "exact", "fast", NULL};
 static const char *const bad_rows_names[] = {"error", "skip", NULL};
 
@@ -74,8 +74,9 @@ static const opt options[] = {
      .type = OPT_FLAG,
      .at = AT(resume),
      .flags = OPT_NEUTRAL,
-     .more = "What is done lies in a file beside the output, its name with .spool, which is removed "
-             "once the output is whole. Only for scores with a column for each query."},
+     .more =
+         "What is done lies in a file beside the output, its name with .spool, which is removed "
+         "once the output is whole. Only for scores with a column for each query."},
     {.name = "panel",
      .value = "MODE",
      .help = "how queries are held while rows pass by",

@@ -79,11 +79,11 @@ typedef struct tamis_score_report {
     uint64_t rows, columns; /**< of the scores */
     uint64_t skipped;       /**< rows without a score */
     uint64_t resumed;       /**< blocks that an earlier run had done */
-    const char *kernel;     /**< instructions of the product ("avx512bf16"); NULL = there was none */
-    const char *panel;      /**< what queries were held in ("f32", "bf16", "i16"); NULL likewise */
-    double panel_error;     /**< largest difference of a score from that in double, over the largest
+    const char *kernel;    /**< instructions of the product ("avx512bf16"); NULL = there was none */
+    const char *panel;     /**< what queries were held in ("f32", "bf16", "i16"); NULL likewise */
+    double panel_error;    /**< largest difference of a score from that in double, over the largest
                                  score, on a sample of rows and queries; 0 with "f32" */
-    double panel_rejected;  /**< the same of a narrower type that was not taken for it; 0 = none */
+    double panel_rejected; /**< the same of a narrower type that was not taken for it; 0 = none */
 } tamis_score_report;
 
 /** Score every training row against every query and write the scores file. Bit-identical for any

@@ -34,10 +34,10 @@ typedef struct tamis_scores_info {
     const char *provenance;  /**< JSON text */
     tamis_examples examples; /**< of the training rows: ids, digests, labels, groups */
     tamis_examples query;    /**< of the queries: ids, digests, labels, groups */
-    uint64_t top;     /**< places of each query's list of best rows; 0 = the file has a matrix. A
+    uint64_t top;       /**< places of each query's list of best rows; 0 = the file has a matrix. A
                           file with lists has none */
-    uint64_t bottom;  /**< places of each query's list of worst rows; 0 = no such lists */
-    uint64_t skipped; /**< rows without a score: NaN in all of the matrix, in no list */
+    uint64_t bottom;    /**< places of each query's list of worst rows; 0 = no such lists */
+    uint64_t skipped;   /**< rows without a score: NaN in all of the matrix, in no list */
     const char *panel;  /**< what queries were held in when the scores were computed ("f32", "bf16",
                              "i16"); NULL = not said */
     double panel_error; /**< largest difference of a score from that in double, over the largest

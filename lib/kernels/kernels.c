@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "kernels/product.h"
 #include "kernels/reference.h"
 #include "kernels/sketch.h"
 
@@ -23,6 +24,8 @@ void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu)
     tamis__kernels_init_x86(ret_kernels, cpu);
     tamis__kernels_init_i8(ret_kernels, cpu);
     tamis__kernels_init_sketch(ret_kernels, cpu);
+    tamis__product_wish wish = {.dtype = TAMIS_F32, .cpu = cpu, .exact = true};
+    ret_kernels->multiplier = tamis__multiplier_choose(&wish);
 }
 
 void tamis__widen(const tamis__kernels *kernels, tamis_dtype dtype, float *out, const void *in,

@@ -39,6 +39,8 @@ typedef struct tamis__kernels {
                            const uint16_t *minus, size_t groups, const float *ahead);
     /* out[64 r + i] = -1 where bit i of minus[r] is set, else 1. */
     void (*expand_signs)(float *out, const uint64_t *minus, size_t n);
+    /* Rows of floats times a panel of floats of many queries; never NULL. */
+    const struct tamis__multiplier *multiplier;
 } tamis__kernels;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */

@@ -134,7 +134,7 @@ const tamis__multiplier_list tamis__multipliers_c = {plain, sizeof plain / sizeo
 static const tamis__multiplier_list *const lists[] = {
     &tamis__multipliers_c, &tamis__multipliers_avx2, &tamis__multipliers_avx512,
     &tamis__multipliers_avx512bf16, &tamis__multipliers_vnni};
-enum { N_LISTS = sizeof lists / sizeof *lists };
+enum { N_LISTS = sizeof lists / sizeof *lists, FEW = 8 };
 
 const tamis__multiplier *tamis__multiplier_at(tamis_dtype dtype, unsigned cpu, bool few, size_t i)
 {
@@ -150,7 +150,8 @@ const tamis__multiplier *tamis__multiplier_at(tamis_dtype dtype, unsigned cpu, b
 const tamis__multiplier *tamis__multiplier_choose(const tamis__product_wish *wish)
 {
     const tamis__multiplier *best = NULL, *next;
-    for (size_t i = 0; (next = tamis__multiplier_at(wish->dtype, wish->cpu, wish->few, i)); i++)
-        if (!wish->exact || !next->rounds) best = next;
+    bool few = wish->queries > 0 && wish->queries <= FEW;
+    for (size_t i = 0; (next = tamis__multiplier_at(wish->dtype, wish->cpu, few, i)); i++)
+        if ((!wish->exact || !next->rounds) && (!few || wish->queries <= next->tile)) best = next;
     return best;
 }

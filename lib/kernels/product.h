@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <tamis/common.h>
 
-/* More queries or columns than any multiplier takes at once. */
-enum { TAMIS__MAX_TILE = 64, TAMIS__MAX_STEP = 4096 };
+/* More queries or columns than any multiplier takes at once; and the columns that those for many
+ * queries add up in float. */
+enum { TAMIS__MAX_TILE = 64, TAMIS__MAX_STEP = 4096, TAMIS__MANY_STEP = 512 };
 
 /* One way to multiply rows of one stored type.
  *
@@ -42,14 +43,15 @@ typedef struct tamis__product_wish {
     tamis_dtype dtype; /* of the rows */
     unsigned cpu;      /* TAMIS_CPU_* that may be used */
     bool exact;        /* queries as they are: a panel of floats */
-    bool few;          /* for at most 8 queries, where reading the rows is all that matters */
+    uint64_t
+        queries; /* how many there are; up to 8, reading the rows is all that matters. 0 = many */
 } tamis__product_wish;
 
 /* The best multiplier there is; never NULL. */
 const tamis__multiplier *tamis__multiplier_choose(const tamis__product_wish *wish);
 
-/* Every multiplier for rows of this type that the processor's features allow, best last, for tests
- * and benchmarks: the i-th one, NULL past the end. */
+/* Every multiplier for rows of this type that the processor's features allow, for few queries or for
+ * many, best last; for tests and benchmarks: the i-th one, NULL past the end. */
 const tamis__multiplier *tamis__multiplier_at(tamis_dtype dtype, unsigned cpu, bool few, size_t i);
 
 #endif

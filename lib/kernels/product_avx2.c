@@ -15,7 +15,7 @@
 #define AVX2   __attribute__((target("avx2,fma,f16c")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
 
-enum { GROUP = 6, STEP = 512 };
+enum { GROUP = 6, STEP = TAMIS__MANY_STEP };
 
 /* --- stored values as floats ------------------------------------------------------------------ */
 

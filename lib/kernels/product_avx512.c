@@ -20,7 +20,7 @@
 #define INLINE AVX512 static inline __attribute__((always_inline))
 
 /* Rows widened at once: a group's step stays in the first cache. */
-enum { GROUP = 6, STEP = 512, VECTORS = 4 };
+enum { GROUP = 6, STEP = TAMIS__MANY_STEP, VECTORS = 4 };
 
 /* --- many queries ----------------------------------------------------------------------------- */
 
@@ -134,6 +134,13 @@ AVX512 static void many_f32(double *sum, size_t stride, const void *rows, size_t
 
 /* --- few queries ------------------------------------------------------------------------------ */
 
+/* With several queries the processor does not see by itself that rows are read in order. */
+INLINE void ask_for(const tamis_dtype dtype, const unsigned char *row, size_t c)
+{
+    size_t size = dtype == TAMIS_F32 ? 4 : dtype == TAMIS_I8 ? 1 : 2;
+    _mm_prefetch((const char *)(row + c * size), _MM_HINT_T1);
+}
+
 /* `m` rows by `n` queries; type and both numbers are constants where this is inlined. */
 INLINE void inner(const tamis_dtype dtype, const int m, const int n, double *sum, size_t stride,
                   const unsigned char *rows, size_t row_bytes, const float *panel, size_t columns)
@@ -148,7 +155,11 @@ INLINE void inner(const tamis_dtype dtype, const int m, const int n, double *sum
         __mmask16 mask = c < whole ? 0xffff : mask_of(columns - c);
         __m512 x[4];
 #pragma GCC unroll 4
-        for (int r = 0; r < m; r++) x[r] = load16(dtype, rows + r * row_bytes, c, mask);
+        for (int r = 0; r < m; r++) {
+            const unsigned char *row = rows + r * row_bytes;
+            x[r] = load16(dtype, row, c, mask);
+            if (n > 2) ask_for(dtype, row + m * row_bytes, c);
+        }
 #pragma GCC unroll 8
         for (int j = 0; j < n; j++) {
             __m512 query = _mm512_load_ps(panel + c * n + j * 16);

@@ -141,6 +141,8 @@ static void pack_few(void *panel, const float *queries, size_t query_stride, siz
                                  queries + j * query_stride + c, 1);
 }
 
+/* With several queries the processor does not see by itself that rows are read in order, so the rows
+ * after these are asked for. */
 INLINE void inner(const int m, const int n, double *sum, size_t stride, const uint16_t *rows,
                   size_t row_stride, const uint16_t *panel, size_t columns)
 {
@@ -153,8 +155,11 @@ INLINE void inner(const int m, const int n, double *sum, size_t stride, const ui
         __mmask32 mask = columns - c >= 32 ? 0xffffffffu : (1u << (columns - c)) - 1;
         __m512bh x[4];
 #pragma GCC unroll 4
-        for (int r = 0; r < m; r++)
-            x[r] = (__m512bh)_mm512_maskz_loadu_epi16(mask, rows + r * row_stride + c);
+        for (int r = 0; r < m; r++) {
+            const uint16_t *at = rows + r * row_stride + c;
+            x[r] = (__m512bh)_mm512_maskz_loadu_epi16(mask, at);
+            if (n > 2) _mm_prefetch((const char *)(at + m * row_stride), _MM_HINT_T1);
+        }
 #pragma GCC unroll 8
         for (int j = 0; j < n; j++) {
             __m512bh query = (__m512bh)_mm512_load_si512(panel + c * n + j * 32);
@@ -199,7 +204,7 @@ static const tamis__multiplier_entry entries[] = {
     {.multiplier = {.name = "avx512bf16",
                     .panel = "bf16",
                     .rounds = true,
-                    .step = 512,
+                    .step = TAMIS__MANY_STEP,
                     .tile = 64,
                     .width = tamis__width_many,
                     .size = size_many,

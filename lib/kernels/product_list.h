@@ -44,7 +44,7 @@ static inline size_t tamis__round_up(size_t n, size_t unit)
     {                                                                                              \
         .multiplier = {.name = isa,                                                                \
                        .panel = "f32",                                                             \
-                       .step = 512,                                                                \
+                       .step = TAMIS__MANY_STEP,                                                   \
                        .tile = 64,                                                                 \
                        .width = tamis__width_many,                                                 \
                        .size = tamis__size_many_f32,                                               \

@@ -6,15 +6,19 @@
 
 #include <stdbool.h>
 
+#include "kernels/product.h"
 #include "project/project.h"
 
 enum {
     TAMIS__GROUP = 16,  /* columns of a group of the sparse kind */
     TAMIS__STEP = 4096, /* columns done at a time: 16 KiB stay in the first cache */
-    TAMIS__BLOCK = 512, /* columns whose products the rademacher kind sums in float */
-    TAMIS__PANEL = 64,  /* outputs whose signs are one number */
+    TAMIS__BLOCK =
+        512, /* columns whose products the rademacher kind sums in float: part of its bits */
+    TAMIS__PANEL = 64, /* outputs whose signs are one number */
     TAMIS__NONZEROS_MAX = 64
 };
+
+_Static_assert((int)TAMIS__BLOCK <= (int)TAMIS__MANY_STEP, "a multiplier takes a block at once");
 
 struct tamis__projector {
     tamis__projection_spec spec;

@@ -11,29 +11,13 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "kernels/product.h"
 #include "project/projector.h"
 
-/* out[m, 64] = rows [m, columns] times signs [columns, 64]. Each output adds in the order of the
- * columns; products with +-1 are exact. */
-static void multiply(const float *rows, size_t row_stride, size_t m, const float *signs,
-                     size_t columns, float *out)
-{
-    enum { PART = 16 };
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < TAMIS__PANEL; j += PART) {
-            float sum[PART] = {0};
-            const float *row = rows + i * row_stride;
-            for (size_t c = 0; c < columns; c++)
-                for (size_t k = 0; k < PART; k++)
-                    sum[k] += row[c] * signs[c * TAMIS__PANEL + j + k];
-            memcpy(out + i * TAMIS__PANEL + j, sum, sizeof sum);
-        }
-}
-
-/* Signs of a panel [BLOCK, PANEL] and its products [rows, PANEL]. */
+/* Signs of a panel [BLOCK, PANEL], and sums [rows, PANEL] in double of a panel that is not full. */
 size_t tamis__rademacher_scratch(uint64_t rows)
 {
-    return (TAMIS__BLOCK + rows) * TAMIS__PANEL * sizeof(float);
+    return TAMIS__BLOCK * TAMIS__PANEL * sizeof(float) + rows * TAMIS__PANEL * sizeof(double);
 }
 
 static void fill(const tamis__projector *p, uint64_t panel, uint64_t first, uint64_t columns,
@@ -44,21 +28,34 @@ static void fill(const tamis__projector *p, uint64_t panel, uint64_t first, uint
     p->kernels.expand_signs(signs, bits, columns);
 }
 
+/* Add the products of a block of columns with the signs of `width` outputs. Products with +-1 are
+ * exact and each output adds in the order of the columns, so every multiplier gives the same bits. */
+static void add_panel(const tamis__projector *p, double *sums, double *part, uint64_t rows,
+                      uint64_t width, uint64_t columns, const float *in, size_t stride,
+                      const float *signs)
+{
+    const tamis__multiplier *mul = p->kernels.multiplier;
+    bool full = width == TAMIS__PANEL;
+    size_t part_stride = full ? p->spec.to : TAMIS__PANEL;
+    double *to = full ? sums : part;
+    if (!full) memset(part, 0, rows * TAMIS__PANEL * sizeof *part);
+    mul->add(to, part_stride, in, stride * sizeof *in, rows, signs, TAMIS__PANEL, columns);
+    for (uint64_t r = 0; r < rows && !full; r++)
+        for (uint64_t i = 0; i < width; i++) sums[r * p->spec.to + i] += part[r * TAMIS__PANEL + i];
+}
+
 void tamis__rademacher_columns(const tamis__projector *p, double *sums, void *scratch,
                                uint64_t rows, uint64_t first, uint64_t columns, const float *in,
                                size_t stride)
 {
-    float *signs = scratch, *product = signs + TAMIS__BLOCK * TAMIS__PANEL;
-    uint64_t to = p->spec.to;
+    float *signs = scratch;
+    double *part = (double *)(void *)(signs + TAMIS__BLOCK * TAMIS__PANEL);
     for (uint64_t at = 0; at < columns; at += TAMIS__BLOCK) {
         uint64_t n = tamis__lesser(TAMIS__BLOCK, columns - at);
-        for (uint64_t j = 0; j < to; j += TAMIS__PANEL) {
-            uint64_t width = tamis__lesser(TAMIS__PANEL, to - j);
+        for (uint64_t j = 0; j < p->spec.to; j += TAMIS__PANEL) {
             fill(p, j / TAMIS__PANEL, first + at, n, signs);
-            multiply(in + at, stride, rows, signs, n, product);
-            for (uint64_t r = 0; r < rows; r++)
-                for (uint64_t i = 0; i < width; i++)
-                    sums[r * to + j + i] += (double)product[r * TAMIS__PANEL + i];
+            add_panel(p, sums + j, part, rows, tamis__lesser(TAMIS__PANEL, p->spec.to - j), n,
+                      in + at, stride, signs);
         }
     }
 }

@@ -33,8 +33,7 @@ static tamis_status run_product(const tamis__score_call *call, const tamis__prod
     tamis__score_output *output = call->output;
     tamis__product whole = *product;
     tamis__max_sink max;
-    tamis__max_sink_init(&max, output->rows, product->queries->rows,
-                         tamis__tee_of(&output->tee));
+    tamis__max_sink_init(&max, output->rows, product->queries->rows, tamis__tee_of(&output->tee));
     whole.context = call->context;
     whole.train = call->train;
     whole.skip = output->skip;

@@ -36,8 +36,8 @@ static tamis_status open_lists(tamis__score_output *output, const tamis_context 
 {
     const tamis_score_params *params = output->params;
     if (params->top) {
-        TAMIS_TRY(tamis__top_sink_init(&output->top, context, output->queries, params->top, false,
-                                       err));
+        TAMIS_TRY(
+            tamis__top_sink_init(&output->top, context, output->queries, params->top, false, err));
         tamis__tee_add(&output->tee, tamis__top_sink_of(&output->top));
     }
     if (params->bottom) {
@@ -58,8 +58,7 @@ static char *resume_key(const tamis__score_output *output, const tamis_context *
     char *text = NULL;
     size_t size = 0;
     for (int pass = 0; pass < 2; pass++) {
-        int n = snprintf(text, size,
-                         "%s|%s|%d|%.17g|%d|%llu|%d|%u|%llu %llu %llu|%llu %llu|%s",
+        int n = snprintf(text, size, "%s|%s|%d|%.17g|%d|%llu|%d|%u|%llu %llu %llu|%llu %llu|%s",
                          TAMIS_VERSION, spec->scorer, (int)p->panel, p->panel_error,
                          (int)p->skip_bad_rows, (unsigned long long)p->seed, (int)p->reduce,
                          tamis_context_cpu(context), (unsigned long long)train->digest,
@@ -124,8 +123,8 @@ static tamis_status put_lists(tamis__score_output *output, tamis__top_sink *top,
     if (!top->k) return TAMIS_OK;
     uint64_t *rows = tamis__malloc(top->k, sizeof *rows);
     float *scores = tamis__malloc(top->k, sizeof *scores);
-    tamis_status status =
-        rows && scores ? TAMIS_OK : tamis__fail_memory(err, "a list", top->k * sizeof *rows);
+    tamis_status status = rows && scores ? TAMIS_OK
+                                         : tamis__fail_memory(err, "a list", top->k * sizeof *rows);
     for (uint64_t q = 0; q < top->queries && status == TAMIS_OK; q++) {
         tamis__top_sink_list(top, q, rows, scores);
         status = tamis_scores_writer_put_list(output->writer, which, q, 1, rows, scores, err);
@@ -141,8 +140,8 @@ tamis_status tamis__score_output_commit(tamis__score_output *output, tamis_error
     TAMIS_TRY(put_lists(output, &output->top, TAMIS_SCORES_TOP, err));
     TAMIS_TRY(put_lists(output, &output->bottom, TAMIS_SCORES_BOTTOM, err));
     tamis__statistics_sink_end(&output->statistics);
-    TAMIS_TRY(tamis_scores_writer_put_statistics(output->writer, s->count, s->mean, s->deviation,
-                                                 err));
+    TAMIS_TRY(
+        tamis_scores_writer_put_statistics(output->writer, s->count, s->mean, s->deviation, err));
     if (output->skipped)
         TAMIS_TRY(tamis_scores_writer_put_skipped(output->writer, output->skipped, err));
     if (output->report.kernel)

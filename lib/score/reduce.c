@@ -84,15 +84,16 @@ static tamis_status reduce_step(void *arg, uint64_t item, unsigned slot, unsigne
     }
     for (uint64_t g = 0; g < groups; g++)
         for (uint64_t c = 0; c < columns; c++)
-            r->held->values[k][g * r->held->columns + column + c] =
-                (float)(sum[g * STEP + c] / r->groups->size[g]);
+            r->held->values[k][g * r->held->columns + column + c] = (float)(sum[g * STEP + c] /
+                                                                            r->groups->size[g]);
     return TAMIS_OK;
 }
 
 static tamis_status reduce(const tamis__score_call *call, reduction *r, tamis_error *err)
 {
     unsigned workers = tamis_context_threads(call->context);
-    uint64_t bytes = workers * (r->groups->n * STEP * sizeof *r->sum + AT_ONCE * STEP * sizeof *r->row);
+    uint64_t bytes = workers *
+                     (r->groups->n * STEP * sizeof *r->sum + AT_ONCE * STEP * sizeof *r->row);
     TAMIS_TRY(tamis__memory_check(call->context, bytes, "averaging the queries", err));
     r->sum = tamis__malloc(workers * r->groups->n * STEP, sizeof *r->sum);
     r->row = tamis__malloc((size_t)workers * AT_ONCE * STEP, sizeof *r->row);

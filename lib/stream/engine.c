@@ -53,6 +53,7 @@ static tamis_status plan(tamis__engine *e, tamis_error *err)
                                   err));
     uint64_t fit = (tamis_context_memory(p->context) - fixed) / each;
     e->capacity = (p->pass ? least : tamis__smaller(fit, tiles)) * tile;
+    e->spare = tamis_context_memory(p->context) - fixed - e->capacity / tile * each;
     return TAMIS_OK;
 }
 

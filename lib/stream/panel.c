@@ -12,7 +12,7 @@
 
 /* Pairs of row and query on which a panel's error is measured, and the most values that are looked at
  * for that. */
-enum { SAMPLE_PAIRS = 2048, SAMPLE_LEAST = 8 };
+enum { SAMPLE_PAIRS = 1024, SAMPLE_ROWS = 64, SAMPLE_LEAST = 8 };
 #define SAMPLE_WORK (UINT64_C(1) << 25)
 
 /* --- packing ---------------------------------------------------------------------------------- */
@@ -100,7 +100,8 @@ static tamis_status sample_init(sample *s, const tamis__engine *e, const tamis__
 {
     s->mul = mul;
     s->queries = tamis__smaller(e->queries->rows, mul->tile);
-    s->rows = tamis__smaller(e->train->rows, SAMPLE_PAIRS / s->queries);
+    s->rows = tamis__smaller(SAMPLE_PAIRS / s->queries, SAMPLE_ROWS);
+    s->rows = tamis__smaller(s->rows, e->train->rows);
     uint64_t values = e->train->columns * e->train->checkpoints;
     while (s->rows * s->queries * values > SAMPLE_WORK) {
         if (s->rows <= SAMPLE_LEAST && s->queries <= SAMPLE_LEAST) break;
@@ -204,7 +205,7 @@ tamis_status tamis__panel_choose(tamis__engine *e, tamis__product_report *report
     tamis__product_wish wish = {.dtype = e->train->dtype,
                                 .cpu = tamis_context_cpu(p->context),
                                 .exact = p->panel == TAMIS__PANEL_EXACT,
-                                .few = e->queries->rows <= 8};
+                                .queries = e->queries->rows};
     double error = 0, allowed = p->panel_error > 0 ? p->panel_error : 1e-3;
     e->mul = tamis__multiplier_choose(&wish);
     *report = (tamis__product_report){0};

@@ -8,14 +8,20 @@
 
 #include "stream/state.h"
 
-/* Bytes of a checkpoint that the system is asked for before they are needed, and bytes that stay
- * mapped behind the scan: a second checkpoint has as many of its own. */
+/* Bytes that the system is asked for before they are needed, and the least that stay mapped behind the
+ * scan. */
 #define AHEAD  (UINT64_C(32) << 20)
 #define BEHIND (UINT64_C(16) << 20)
 
 static uint64_t row_bytes(const tamis__engine *e)
 {
     return e->train->columns * tamis_dtype_size(e->train->dtype);
+}
+
+/* Of a row, at all checkpoints. */
+static uint64_t all_bytes(const tamis__engine *e)
+{
+    return e->train->checkpoints * row_bytes(e);
 }
 
 bool tamis__rows_mapped(const tamis_store *store)
@@ -100,7 +106,7 @@ static bool resident(const tamis__engine *e, uint32_t k, uint64_t row)
 
 void tamis__rows_read_ahead(tamis__engine *e, uint64_t first)
 {
-    uint64_t window = AHEAD / row_bytes(e) + TAMIS__ROW_BLOCK;
+    uint64_t window = AHEAD / all_bytes(e) + TAMIS__ROW_BLOCK;
     uint64_t end = tamis__smaller(first + window, e->train->rows);
     if (!e->mapped || (end < e->train->rows && end < e->read_ahead + window / 4)) return;
     if (e->read_ahead < end) {
@@ -111,10 +117,14 @@ void tamis__rows_read_ahead(tamis__engine *e, uint64_t first)
     }
 }
 
+/* Rows that were let go of have to be mapped again when they are read again, so they stay while the
+ * memory limit has room for them. */
 void tamis__rows_release(tamis__engine *e, uint64_t end)
 {
+    uint64_t room = e->spare > BEHIND ? e->spare : BEHIND;
     if (!e->mapped || end <= e->released) return;
-    if (end < e->train->rows && (end - e->released) * row_bytes(e) < BEHIND) return;
+    if (e->released == 0 && e->train->rows * all_bytes(e) <= room) return;
+    if (end < e->train->rows && (end - e->released) * all_bytes(e) < room / 2) return;
     for (uint32_t k = 0; k < e->train->checkpoints; k++)
         advise(e, k, e->released, end, MADV_DONTNEED);
     e->released = end;

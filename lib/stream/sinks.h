@@ -17,7 +17,7 @@ typedef struct tamis__ranked {
 /* A heap for each query, its root the first to go. Ties go to the lower row, NaN is never kept. */
 typedef struct tamis__top_sink {
     uint64_t queries, k;
-    bool lowest; /* keep the lowest scores */
+    bool lowest;         /* keep the lowest scores */
     tamis__ranked *heap; /* [queries, k] */
     uint64_t *held;      /* [queries] */
     float *threshold;    /* [queries]: a score must be beyond it to enter; in the kept direction */
@@ -59,9 +59,9 @@ void tamis__statistics_sink_fini(tamis__statistics_sink *statistics);
  * the column is given on to `next` in the last one. */
 typedef struct tamis__max_sink {
     uint64_t rows, queries;
-    float *most;       /* [rows]; NULL until there is a second pass */
-    uint64_t room;     /* of `column` */
-    float *column;     /* of a block */
+    float *most;   /* [rows]; NULL until there is a second pass */
+    uint64_t room; /* of `column` */
+    float *column; /* of a block */
     tamis__sink next;
 } tamis__max_sink;
 

@@ -27,6 +27,7 @@ typedef struct tamis__engine {
     size_t stride;       /* from row to row of a tile's sums: the tile rounded up */
     uint64_t read_ahead; /* rows that were asked for */
     uint64_t released;   /* rows that were let go of */
+    uint64_t spare;      /* bytes of the memory limit that nothing takes */
 
     /* Of the pass that is running. */
     uint64_t first_query, width, tiles; /* width = queries of the pass */
