@@ -88,14 +88,8 @@ INLINE void block(const int m, double *sum, size_t stride, const float *rows, si
 AVX2 static void group(double *sum, size_t stride, const float *rows, size_t row_stride, size_t m,
                        const float *panel, size_t width, size_t columns)
 {
-    for (size_t j = 0; j < width; j += 16, sum += 16, panel += 16) switch (m) {
-        case 6: block(6, sum, stride, rows, row_stride, panel, width, columns); break;
-        case 5: block(5, sum, stride, rows, row_stride, panel, width, columns); break;
-        case 4: block(4, sum, stride, rows, row_stride, panel, width, columns); break;
-        case 3: block(3, sum, stride, rows, row_stride, panel, width, columns); break;
-        case 2: block(2, sum, stride, rows, row_stride, panel, width, columns); break;
-        default: block(1, sum, stride, rows, row_stride, panel, width, columns); break;
-        }
+    for (size_t j = 0; j < width; j += 16, sum += 16, panel += 16)
+        TAMIS__BY_ROWS(block, m, sum, stride, rows, row_stride, panel, width, columns);
 }
 
 /* The rows of a group are widened first, floats are copied: what is read again for every sixteen

@@ -62,25 +62,15 @@ INLINE void block_rows(const int n, double *sum, size_t stride, const float *row
                        size_t row_stride, size_t m, const float *panel, size_t width,
                        size_t columns)
 {
-    switch (m) {
-    case 6: block(6, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 5: block(5, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 4: block(4, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 3: block(3, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 2: block(2, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    default: block(1, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    }
+    TAMIS__BY_ROWS(block, m, n, sum, stride, rows, row_stride, panel, width, columns);
 }
 
-AVX512 static void group(double *sum, size_t stride, const float *rows, size_t row_stride, size_t m,
-                         const float *panel, size_t width, size_t columns)
+AVX512
+static void group(double *sum, size_t stride, const float *rows, size_t row_stride, size_t m,
+                  const float *panel, size_t width, size_t columns)
 {
-    switch (width / 16) {
-    case 4: block_rows(4, sum, stride, rows, row_stride, m, panel, width, columns); return;
-    case 3: block_rows(3, sum, stride, rows, row_stride, m, panel, width, columns); return;
-    case 2: block_rows(2, sum, stride, rows, row_stride, m, panel, width, columns); return;
-    default: block_rows(1, sum, stride, rows, row_stride, m, panel, width, columns); return;
-    }
+    TAMIS__BY_VECTORS(block_rows, width / 16, sum, stride, rows, row_stride, m, panel, width,
+                      columns);
 }
 
 /* --- stored values as floats ------------------------------------------------------------------ */

@@ -95,14 +95,7 @@ INLINE void block_rows(const int n, double *sum, size_t stride, const uint16_t *
                        size_t row_stride, size_t m, const uint16_t *panel, size_t width,
                        size_t columns)
 {
-    switch (m) {
-    case 6: block(6, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 5: block(5, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 4: block(4, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 3: block(3, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    case 2: block(2, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    default: block(1, n, sum, stride, rows, row_stride, panel, width, columns); return;
-    }
+    TAMIS__BY_ROWS(block, m, n, sum, stride, rows, row_stride, panel, width, columns);
 }
 
 BF16 static void many(double *sum, size_t stride, const void *rows, size_t row_bytes, size_t m,
@@ -113,12 +106,8 @@ BF16 static void many(double *sum, size_t stride, const void *rows, size_t row_b
         const uint16_t *x = (const uint16_t *)rows + r * row_stride;
         size_t n = m - r < GROUP ? m - r : GROUP;
         double *to = sum + r * stride;
-        switch (width / 16) {
-        case 4: block_rows(4, to, stride, x, row_stride, n, panel, width, columns); break;
-        case 3: block_rows(3, to, stride, x, row_stride, n, panel, width, columns); break;
-        case 2: block_rows(2, to, stride, x, row_stride, n, panel, width, columns); break;
-        default: block_rows(1, to, stride, x, row_stride, n, panel, width, columns); break;
-        }
+        TAMIS__BY_VECTORS(block_rows, width / 16, to, stride, x, row_stride, n, panel, width,
+                          columns);
     }
 }
 

@@ -39,6 +39,29 @@ static inline size_t tamis__round_up(size_t n, size_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
+/* f(m, ...) for m up to 6, f(n, ...) for n up to 4, with m and n as constants: what is inlined then
+ * keeps its sums in registers. */
+#define TAMIS__BY_ROWS(f, m, ...)                                                                  \
+    do {                                                                                           \
+        switch (m) {                                                                               \
+        case 6: f(6, __VA_ARGS__); break;                                                          \
+        case 5: f(5, __VA_ARGS__); break;                                                          \
+        case 4: f(4, __VA_ARGS__); break;                                                          \
+        case 3: f(3, __VA_ARGS__); break;                                                          \
+        case 2: f(2, __VA_ARGS__); break;                                                          \
+        default: f(1, __VA_ARGS__); break;                                                         \
+        }                                                                                          \
+    } while (0)
+#define TAMIS__BY_VECTORS(f, n, ...)                                                               \
+    do {                                                                                           \
+        switch (n) {                                                                               \
+        case 4: f(4, __VA_ARGS__); break;                                                          \
+        case 3: f(3, __VA_ARGS__); break;                                                          \
+        case 2: f(2, __VA_ARGS__); break;                                                          \
+        default: f(1, __VA_ARGS__); break;                                                         \
+        }                                                                                          \
+    } while (0)
+
 /* Entries with a panel of floats. */
 #define TAMIS__MANY_F32(isa, type, features, function)                                             \
     {                                                                                              \
