@@ -10,12 +10,13 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <cblas.h>
 #include <unistd.h>
-#if HAVE_DNNL
-#include <dnnl.h>
-#endif
 
 #include "machine.h"
+#if HAVE_DNNL
+#include "onednn.h"
+#endif
 
+#include "kernels/kernels.h"
 #include "stream/engine.h"
 
 enum { ROWS = 100000, COLUMNS = 4096, QUERIES = 64, REPEATS = 7 };
@@ -162,23 +163,7 @@ static void measure_type(tamis_dtype dtype, const float *rows)
 
 /* --- what a user has otherwise ---------------------------------------------------------------- */
 
-static void alternative(int which, const float *rows, const float *query, int queries, float *out)
-{
-    if (which == 0)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, queries, COLUMNS, 1.0f, rows,
-                    COLUMNS, query, COLUMNS, 0.0f, out, queries);
-    else if (which == 1)
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, ROWS, COLUMNS, 1.0f, rows, COLUMNS, query, 1, 0.0f,
-                    out, 1);
-#if HAVE_DNNL
-    else
-        dnnl_sgemm('N', 'T', ROWS, queries, COLUMNS, 1.0f, rows, COLUMNS, query, COLUMNS, 0.0f, out,
-                   queries);
-#endif
-}
-
-static void measure_alternative(int which, const char *name, const float *rows, const float *query,
-                                int queries, double rate)
+static void measure_blas(const float *rows, const float *query, int queries, double rate)
 {
     float *out = malloc(sizeof *out * ROWS * QUERIES);
     double best = 1e30;
@@ -186,13 +171,51 @@ static void measure_alternative(int which, const char *name, const float *rows, 
     openblas_set_num_threads((int)threads);
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         double start = now();
-        alternative(which, rows, query, queries, out);
+        if (queries == 1)
+            cblas_sgemv(CblasRowMajor, CblasNoTrans, ROWS, COLUMNS, 1.0f, rows, COLUMNS, query, 1,
+                        0.0f, out, 1);
+        else
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, queries, COLUMNS, 1.0f, rows,
+                        COLUMNS, query, COLUMNS, 0.0f, out, queries);
         if (now() - start < best) best = now() - start;
     }
     keep_float = out[ROWS / 2];
     free(out);
-    print(name, name, "f32", TAMIS_F32, (uint64_t)queries, best, rate);
+    print("OpenBLAS", queries == 1 ? "sgemv" : "sgemm", "f32", TAMIS_F32, (uint64_t)queries, best,
+          rate);
 }
+
+#if HAVE_DNNL
+/* Both in bf16 or both in float. */
+static void measure_onednn(bool bf16, float *rows, float *query, int queries, double rate)
+{
+    float *out = malloc(sizeof *out * ROWS * QUERIES);
+    void *narrow_rows = rows, *narrow_query = query;
+    double best = 1e30;
+    if (bf16) {
+        tamis__kernels kernels;
+        tamis__kernels_init(&kernels, cpu);
+        narrow_rows = malloc(sizeof(uint16_t) * ROWS * COLUMNS);
+        narrow_query = malloc(sizeof(uint16_t) * QUERIES * COLUMNS);
+        if (!narrow_rows || !narrow_query) exit(EXIT_FAILURE);
+        kernels.narrow_bf16(narrow_rows, rows, (size_t)ROWS * COLUMNS);
+        kernels.narrow_bf16(narrow_query, query, (size_t)QUERIES * COLUMNS);
+    }
+    if (!out) exit(EXIT_FAILURE);
+    onednn d = onednn_make(bf16, ROWS, queries, COLUMNS, narrow_rows, narrow_query, out);
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        double start = now();
+        onednn_multiply(&d);
+        if (now() - start < best) best = now() - start;
+    }
+    keep_float = out[ROWS / 2];
+    onednn_free(&d);
+    free(out);
+    if (bf16) free(narrow_rows), free(narrow_query);
+    print("oneDNN", "matmul", bf16 ? "bf16" : "f32", bf16 ? TAMIS_BF16 : TAMIS_F32,
+          (uint64_t)queries, best, rate);
+}
+#endif
 
 int main(int argc, char **argv)
 {
@@ -213,13 +236,13 @@ int main(int argc, char **argv)
     printf("{\"bench\":\"score\",\"what\":\"machine\",\"threads\":%u,\"peak_gflops\":%.1f,"
            "\"read_sum_gbytes_per_second\":%.1f}\n",
            threads, 1e-9 * peak, 1e-9 * rate);
-    measure_alternative(0, "cblas_sgemm", rows, query, 64, rate);
-    measure_alternative(0, "cblas_sgemm", rows, query, 8, rate);
-    measure_alternative(1, "cblas_sgemv", rows, query, 1, rate);
+    for (int queries = 64; queries > 0; queries /= 8) {
+        measure_blas(rows, query, queries, rate);
 #if HAVE_DNNL
-    measure_alternative(2, "dnnl_sgemm", rows, query, 64, rate);
-    measure_alternative(2, "dnnl_sgemm", rows, query, 8, rate);
+        measure_onednn(false, rows, query, queries, rate);
+        measure_onednn(true, rows, query, queries, rate);
 #endif
+    }
     write_store("query.h5", TAMIS_F32, QUERIES, query);
     measure_type(TAMIS_F32, rows);
     measure_type(TAMIS_BF16, rows);

@@ -8,6 +8,7 @@
 #include <tamis/version.h>
 
 #include "base/context.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -48,24 +49,38 @@ static tamis_status open_lists(tamis__score_output *output, const tamis_context 
     return TAMIS_OK;
 }
 
-/* All that decides a score. Row blocks and the processor's features are part of its last bits. */
+/* What a store's rows do not say: checkpoint weights and, with a reduction, groups of queries. */
+static uint64_t aside_digest(const tamis__score_output *output)
+{
+    const tamis_score_params *p = output->params;
+    const tamis_store_info *train = tamis_store_info_get(p->train);
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < train->checkpoints; k++)
+        sum = tamis__digest_seeded(&train->checkpoint[k].learning_rate, sizeof(double), sum + k);
+    if (output->groups.member && p->query)
+        sum = tamis__digest_seeded(output->groups.member,
+                                   tamis_store_info_get(p->query)->rows * sizeof(uint64_t), sum);
+    return sum;
+}
+
+/* All that decides a score. The processor's features are part of its last bits. */
 static char *resume_key(const tamis__score_output *output, const tamis_context *context,
                         const tamis_scores_spec *spec)
 {
     const tamis_score_params *p = output->params;
     const tamis_store_info *train = tamis_store_info_get(p->train);
-    const tamis_store_info *query = p->query ? tamis_store_info_get(p->query) : NULL;
+    const tamis_store_info *query = tamis_store_info_get(p->query);
     char *text = NULL;
     size_t size = 0;
     for (int pass = 0; pass < 2; pass++) {
-        int n = snprintf(text, size, "%s|%s|%d|%.17g|%d|%llu|%d|%u|%llu %llu %llu|%llu %llu|%s",
-                         TAMIS_VERSION, spec->scorer, (int)p->panel, p->panel_error,
-                         (int)p->skip_bad_rows, (unsigned long long)p->seed, (int)p->reduce,
-                         tamis_context_cpu(context), (unsigned long long)train->digest,
-                         (unsigned long long)train->rows, (unsigned long long)train->columns,
-                         (unsigned long long)(query ? query->digest : 0),
-                         (unsigned long long)(query ? query->rows : 0),
-                         spec->provenance ? spec->provenance : "{}");
+        int n = snprintf(
+            text, size, "%s|%s|%d %.17g %d %llu|%u|%llx %llu %llu|%llx %llu|%llx|%s|%s|%s",
+            TAMIS_VERSION, spec->scorer, (int)p->panel, p->panel_error, (int)p->skip_bad_rows,
+            (unsigned long long)p->seed, tamis_context_cpu(context),
+            (unsigned long long)train->digest, (unsigned long long)train->rows,
+            (unsigned long long)train->columns, (unsigned long long)query->digest,
+            (unsigned long long)query->rows, (unsigned long long)aside_digest(output),
+            train->provenance, query->provenance, spec->provenance ? spec->provenance : "{}");
         if (pass == 0) text = tamis__malloc(size = (size_t)n + 1, 1);
         if (!text) return NULL;
     }
@@ -75,9 +90,8 @@ static char *resume_key(const tamis__score_output *output, const tamis_context *
 static tamis_status check_resume(const tamis__score_output *output, tamis_error *err)
 {
     const tamis_score_params *p = output->params;
-    if (!p->resume || (p->query && !p->top && output->queries > 1)) return TAMIS_OK;
-    if (p->query && !p->top && output->queries == 1 && p->reduce == TAMIS_REDUCE_NONE)
-        return TAMIS_OK;
+    bool best = output->best || tamis__reduce_to_max(p->reduce);
+    if (!p->resume || (p->query && !p->top && !best)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "only scores with a column for each query are resumed: leave out resume");
 }

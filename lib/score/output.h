@@ -15,6 +15,7 @@ struct tamis__score_output {
     uint64_t skipped;
 
     uint64_t rows, queries;      /* of the scores: after a reduction */
+    bool best;                   /* the scorer itself makes one column of several */
     tamis__query_groups groups;  /* with a reduction: what is averaged together */
     tamis_scores_writer *writer; /* NULL while nothing is open */
     tamis__top_sink top, bottom;

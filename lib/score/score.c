@@ -197,6 +197,7 @@ static tamis_status find_columns(const tamis__scorer_class *scorer, const tamis_
     if (scorer->columns) {
         TAMIS_TRY(scorer->columns(call, columns, &spec->queries, err));
         spec->query = columns;
+        output->best = spec->queries == 1;
     }
     if (reduce == TAMIS_REDUCE_NONE) return TAMIS_OK;
     if (scorer->columns || !call->query)
