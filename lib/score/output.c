@@ -78,8 +78,10 @@ static tamis_status check_resume(const tamis__score_output *output, tamis_error 
     if (!p->resume || (p->query && !p->top && output->queries > 1)) return TAMIS_OK;
     if (p->query && !p->top && output->queries == 1 && p->reduce == TAMIS_REDUCE_NONE)
         return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_ARG,
-                       "only scores with a column for each query are resumed: leave out resume");
+    return tamis__fail(
+        err, TAMIS_ERR_ARG,
+        "only a whole matrix with a column for each query is resumed, no lists and no "
+        "single column: leave out resume");
 }
 
 tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context *context,
