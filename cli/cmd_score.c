@@ -160,7 +160,7 @@ static void report_panel(report *r, const tamis_score_report *done)
     report_text(r, "kernel", done->kernel);
     report_text(r, "panel", done->panel);
     report_error(r, "panel_error", done->panel_error);
-    if (done->panel_rejected > 0) report_error(r, "rejected_panel_error", done->panel_rejected);
+    if (done->panel_rejected > 0) report_error(r, "rejected_error", done->panel_rejected);
 }
 
 static void report_score(const session *s, const score_args *args, const stores *st,
