@@ -19,7 +19,7 @@ static const convert_args defaults = {.store.dtype = -1, .checkpoints = "all", .
 static const opt options[] = {
     {.name = "checkpoints",
      .value = "LIST",
-     .help = "all, last, or numbers separated by commas, from 0",
+     .help = "which ones: all, last, or numbers separated by commas, from 0",
      .type = OPT_STRING,
      .at = AT(checkpoints),
      .section = "What stays"},

@@ -45,9 +45,10 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .at = AT(reduce),
      .choices = reduce_names,
-     .more = "none keeps a column for each query. mean, sum and max give one column. group-mean "
-             "gives a column for each group of queries, the mean within it; group-max gives one "
-             "column, the largest of these.",
+     .more = "With none there is a column for each query. mean, sum and max give one column. "
+             "group-mean gives a column for each group of queries, the mean within it; group-max "
+             "gives one column, the largest of these. Groups are those of the query store "
+             "('tamis grad --group', 'tamis import --groups').",
      .section = "Result"},
     {.name = "top",
      .value = "K",
@@ -67,8 +68,8 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .at = AT(bad_rows),
      .choices = bad_rows_names,
-     .more = "error stops and names the row. skip gives it no score: it is in no list, and no "
-             "selector keeps it."},
+     .more = "With error the run stops and names the row. With skip the row gets no score: it is "
+             "in no list, and no selector keeps it."},
     {.name = "resume",
      .help = "keep what is done when the run ends early, and go on from there",
      .type = OPT_FLAG,
@@ -76,14 +77,15 @@ static const opt options[] = {
      .flags = OPT_NEUTRAL,
      .more =
          "What is done lies in a file beside the output, its name with .spool, which is removed "
-         "once the output is whole. Only for scores with a column for each query."},
+         "once the output is whole. Only for a whole matrix with a column for each query, so "
+         "neither with --top nor with scorers that take no queries."},
     {.name = "panel",
      .value = "MODE",
      .help = "how queries are held while rows pass by",
      .type = OPT_CHOICE,
      .at = AT(panel),
      .choices = panel_names,
-     .more = "exact holds them as floats. fast rounds them to bf16 for bf16 rows, and to 16-bit "
+     .more = "With exact they are floats. fast rounds them to bf16 for bf16 rows, and to 16-bit "
              "whole numbers for i8 rows, where the processor is faster with these. auto does so "
              "when the error, measured on a sample of rows and queries against double precision, "
              "is at most --panel-error.",
@@ -117,6 +119,8 @@ static tamis_status score(session *s, const score_args *args, stores *st,
 {
     const tamis_scorer_info *info = NULL;
     TRY(tamis_scorer_check(args->scorer, &info, err));
+    if (args->bottom && !args->top)
+        return fail(err, TAMIS_ERR_ARG, "--bottom comes with --top only: ask for both");
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));
     TRY(session_add_output(s, args->common.output, 0, err));
@@ -142,14 +146,21 @@ static tamis_status score(session *s, const score_args *args, stores *st,
     return tamis_score(s->context, &params, ret_done, err);
 }
 
+/* Of any size: decimals would show most of them as 0. */
+static void report_error(report *r, const char *key, double value)
+{
+    if (r->machine) json_put_real(&r->j, key, value);
+    report_labelled(r, key, "%.2g", value);
+}
+
 /* What queries were rounded to, and what that costs. */
 static void report_panel(report *r, const tamis_score_report *done)
 {
     if (!done->panel) return;
     report_text(r, "kernel", done->kernel);
     report_text(r, "panel", done->panel);
-    report_real(r, "panel_error", done->panel_error, 6);
-    if (done->panel_rejected > 0) report_real(r, "panel_rejected", done->panel_rejected, 6);
+    report_error(r, "panel_error", done->panel_error);
+    if (done->panel_rejected > 0) report_error(r, "rejected_error", done->panel_rejected);
 }
 
 static void report_score(const session *s, const score_args *args, const stores *st,
@@ -207,8 +218,10 @@ const command cmd_score = {
                 "# the 100 most helpful and the 100 most harmful examples of each query\n"
                 "tamis score cosine --train train.h5 --query validation.h5 --top 100 --bottom 100 "
                 "-o top.h5\n"
-                "# a score for each task, the queries of which share a group\n"
-                "tamis score trackstar --train train.h5 --query tasks.h5 --reduce group-mean -o "
+                "# queries come in groups: the score for the group that an example serves best\n"
+                "tamis score less --train train.h5 --query tasks.h5 -o less.h5\n"
+                "# a column for each group\n"
+                "tamis score cosine --train train.h5 --query tasks.h5 --reduce group-mean -o "
                 "tasks.scores.h5",
     .output = "SCORES.h5",
     .options = options,

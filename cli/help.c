@@ -120,13 +120,13 @@ static void option_text(const command *cmd, const opt *option, char *text, size_
 static void write_names(doc *d, const operand *o)
 {
     const char *name, *summary;
-    char text[512];
+    char text[4096];
     for (size_t i = 0; o->name_at && (name = o->name_at(i, &summary)); i++) {
         size_t n = 0;
         const tamis_param_desc *params = o->params_at ? o->params_at(i, &n) : NULL;
         sentence(text, sizeof text, summary ? summary : "");
         for (size_t k = 0; k < n; k++) {
-            char about[256];
+            char about[512];
             param_text(&params[k], about, sizeof about);
             append(text, sizeof text, k ? "; " : " Parameters: ", params[k].name, ": ");
             append(text, sizeof text, "", params[k].help, " (");
@@ -139,7 +139,7 @@ static void write_names(doc *d, const operand *o)
 static void write_options(doc *d, const command *cmd)
 {
     const opt *option;
-    char term[64], text[1024];
+    char term[64], text[2048];
     for (size_t i = 0; (option = command_option(cmd, i)); i++) {
         const char *title = title_above(cmd, i, option);
         if (title) doc_heading(d, title);

@@ -92,8 +92,10 @@ static tamis_status check_resume(const tamis__score_output *output, tamis_error 
     const tamis_score_params *p = output->params;
     bool best = output->best || tamis__reduce_to_max(p->reduce);
     if (!p->resume || (p->query && !p->top && !best)) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_ARG,
-                       "only scores with a column for each query are resumed: leave out resume");
+    return tamis__fail(
+        err, TAMIS_ERR_ARG,
+        "only a whole matrix with a column for each query is resumed, no lists and no "
+        "single column: leave out resume");
 }
 
 tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context *context,

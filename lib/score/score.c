@@ -174,6 +174,17 @@ static tamis_status check_stores(const tamis_score_params *params, const tamis_s
     return compare_stores(params, context, err);
 }
 
+/* The writer checks this too, but does not know which store has so few rows. */
+static tamis_status check_lists(const tamis_score_params *params, tamis_error *err)
+{
+    uint64_t longest = params->top > params->bottom ? params->top : params->bottom;
+    uint64_t rows = tamis_store_info_get(params->train)->rows;
+    if (longest <= rows) return TAMIS_OK;
+    return tamis__fail(
+        err, TAMIS_ERR_ARG, "'%s': lists of %llu rows are asked for, there are %llu rows",
+        tamis_store_path(params->train), (unsigned long long)longest, (unsigned long long)rows);
+}
+
 /* --- scoring ---------------------------------------------------------------------------------- */
 
 static tamis_status run(const tamis__scorer_class *scorer, tamis__score_call *call,
@@ -290,5 +301,6 @@ tamis_status tamis_score(tamis_context *context, const tamis_score_params *param
                            "a scorer, a training store and an output are needed");
     TAMIS_TRY(parse(params->scorer, &scorer, values, err));
     TAMIS_TRY(check_stores(params, &scorer->info, context, err));
+    TAMIS_TRY(check_lists(params, err));
     return write_scores(context, params, scorer, values, ret_report, err);
 }

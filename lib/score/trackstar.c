@@ -293,7 +293,10 @@ static tamis_status prepare_checkpoint(const trackstar *t, uint32_t k, tamis_err
 static tamis_status score(trackstar *t, tamis_error *err)
 {
     TAMIS_TRY(init(t, err));
-    for (uint32_t k = 0; k < t->info->checkpoints; k++) TAMIS_TRY(prepare_checkpoint(t, k, err));
+    for (uint32_t k = 0; k < t->info->checkpoints; k++) {
+        t->moments.first = k == 0;
+        TAMIS_TRY(prepare_checkpoint(t, k, err));
+    }
     TAMIS_TRY(tamis__held_queries_ready(&t->held, t->call->context, "a whitened query", err));
     tamis__product product = {.queries = &t->held.queries,
                               .weight = t->call->weight,

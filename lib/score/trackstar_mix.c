@@ -68,7 +68,7 @@ tamis_status tamis__trackstar_mix(const tamis__score_call *call, const tamis__mo
     const tamis_store_info *info = tamis_store_info_get(call->train);
     uint64_t most = smaller(components(info, moments->train_rows),
                             components(info, moments->query_rows));
-    if (component > most)
+    if (component > most && moments->first)
         tamis__log(call->context, TAMIS_LOG_INFO,
                    "trackstar: there are %llu components, so the last is compared, not number %llu",
                    (unsigned long long)most, (unsigned long long)component);

@@ -243,6 +243,10 @@ static tamis_status describe_scores(tamis_inspection *inspection, const tamis_sc
     if (info->column_count)
         TAMIS_TRY(tamis__fact_text(inspection, "column_statistics", err, "yes"));
     TAMIS_TRY(tamis__fact_text(inspection, "scorer", err, "%s", info->scorer));
+    if (info->panel) {
+        TAMIS_TRY(tamis__fact_text(inspection, "panel", err, "%s", info->panel));
+        TAMIS_TRY(tamis__fact_real(inspection, "panel_error", info->panel_error, err));
+    }
     TAMIS_TRY(tamis__fact_text(inspection, "orientation", err, "%s", TAMIS_ORIENTATION));
     if (info->query.groups > 0)
         TAMIS_TRY(tamis__fact_count(inspection, "query_groups", info->query.groups, err));

@@ -2,9 +2,9 @@
  *
  * Rows are taken in blocks of ROW_BLOCK, one block to a thread, and multiplied with tiles of packed
  * queries by a kernel that is chosen for the processor, the rows' type and the number of queries
- * (kernels/product.h). Within a step of 512 columns a kernel adds up in float, in an order of its
- * own; steps are added in double, and so are checkpoints. Short float sums keep the error at that of
- * a step's terms however long rows are.
+ * (kernels/product.h). Within a step of columns (512 for many queries) a kernel adds up in float,
+ * in an order of its own; steps are added in double, and so are checkpoints. Short float sums keep
+ * the error at that of a step's terms however long rows are.
  *
  * Queries that do not fit the memory limit together are done in several passes over the rows.
  *
