@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "convert/job.h"
 
-/* Rows of a pool item, columns at a time, and columns after which pages are let go. */
-enum { QUERIES = 16, ROWS = 64, TILE = 2048, SPAN = 32 * TILE };
+/* Rows of a pool item, and columns at a time. */
+enum { QUERIES = 16, ROWS = 64, TILE = 2048 };
 
 /* A store's dot products: of all of it, and of the part that stayed. */
 typedef struct side {
@@ -99,29 +99,15 @@ static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
     return TAMIS_OK;
 }
 
-/* Source rows are far apart: each is let go of by itself. */
-static void release(const comparison *c, uint64_t first, uint64_t rows, uint32_t checkpoint,
-                    uint64_t column, uint64_t columns)
-{
-    for (uint64_t i = first; i < first + rows; i++)
-        tamis__convert_release(c->now->store, checkpoint, sampled(c, i), 1, column, columns);
-    for (uint64_t q = 0; q < c->queries; q++)
-        tamis__convert_release(c->now->store, checkpoint, sampled(c, q * c->rows / c->queries), 1,
-                               column, columns);
-}
-
 static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows,
                               uint32_t checkpoint, uint32_t layer, double *tile, tamis_error *err)
 {
     const tamis_layer *l = &tamis_store_info_get(c->now->store)->layer[layer];
     bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
-    uint64_t width = tamis_layer_columns(l), done = 0;
+    uint64_t width = tamis_layer_columns(l);
     for (uint64_t j = 0; j < width; j += TILE) {
         uint64_t n = width - j < TILE ? width - j : TILE;
         TAMIS_TRY(add_tile(c, first, rows, checkpoint, l->first_column + j, n, stayed, tile, err));
-        if (j + n < width && j + n - done < SPAN) continue;
-        release(c, first, rows, checkpoint, l->first_column + done, j + n - done);
-        done = j + n;
     }
     return TAMIS_OK;
 }
