@@ -64,13 +64,19 @@ score 'tracin, lists' tracin --train train --query many.h5 --top 100 --bottom 10
 score 'less' less --train train --query few.h5
 score 'cosine, group maxima' cosine --train train --query many.h5 --reduce group-max
 score 'datainf' datainf --train train --query few.h5
-if [ "$limit" -ge 128 ]; then score 'trackstar' trackstar --train train --query few.h5; fi
 score 'self' self --train train
 convert 'copy' train
 convert 'to i8' train --dtype i8
 convert 'to bf16' train --dtype bf16
 convert 'sparse' train --project sparse:256 --seed 1
 rm -rf train
+
+# At a width whose second moments fit.
+"$store" narrow $((rows * 8)) 128 1 4 f32 $((rows * 3)) 5
+"$store" narrow-query.h5 64 128 1 4 f32 0 6
+score 'trak' trak:out-to-loss=false --train narrow --query narrow-query.h5
+score 'trackstar' trackstar --train narrow --query narrow-query.h5
+rm -rf narrow
 
 # Rows without norms, of 4 MB each: a few at a time are all that fits.
 "$store" wide.h5 $((limit * 5 / 2 + limit / 4)) 1000000 1 1 f32 0 4

@@ -59,12 +59,11 @@ static void write_rows(tamis_store_writer *writer, const tamis_store_spec *spec,
 
 int main(int argc, char **argv)
 {
-    static char name[LAYERS][16];
     tamis_error err;
     tamis_context *context = NULL;
     tamis_store_writer *writer = NULL;
-    tamis_layer layer[LAYERS] = {{0}};
-    tamis_checkpoint checkpoint[CHECKPOINTS] = {{0}};
+    tamis_layer layer[LAYERS];
+    tamis_checkpoint checkpoint[CHECKPOINTS];
     if (argc != 9) {
         fprintf(stderr,
                 "usage: store PATH ROWS COLUMNS CHECKPOINTS LAYERS DTYPE SHARD_ROWS SEED\n");
@@ -81,8 +80,8 @@ int main(int argc, char **argv)
                              .shard_rows = strtoull(argv[7], NULL, 10)};
     if (spec.checkpoints > CHECKPOINTS || spec.layers > LAYERS) return EXIT_FAILURE;
     for (uint32_t l = 0; l < spec.layers; l++) {
-        snprintf(name[l], sizeof name[l], "layers.%u", (unsigned)l);
-        layer[l] = (tamis_layer){.name = name[l], .out = 1, .in = columns};
+        layer[l] = (tamis_layer){.out = 1, .in = columns};
+        snprintf(layer[l].name, sizeof layer[l].name, "layers.%u", (unsigned)l);
     }
     for (uint32_t k = 0; k < spec.checkpoints; k++)
         checkpoint[k] = (tamis_checkpoint){.step = k + 1, .learning_rate = 0.1};
