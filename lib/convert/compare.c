@@ -67,8 +67,8 @@ static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint6
 {
     memset(tile, 0, columns * QUERIES * sizeof *tile);
     for (uint64_t q = 0; q < c->queries; q++) {
-        TAMIS_TRY(read_piece(c, checkpoint, q * c->rows / c->queries, column, columns, values,
-                             err));
+        TAMIS_TRY(
+            read_piece(c, checkpoint, q * c->rows / c->queries, column, columns, values, err));
         for (uint64_t j = 0; j < columns; j++) tile[j * QUERIES + q] = (double)values[j];
     }
     return TAMIS_OK;

@@ -54,9 +54,8 @@ static tamis_status prepare_checkpoint(const tamis__score_call *call, uint32_t k
         double count = (double)tamis__rows_count(&x) * (double)x.columns;
         double damping = call->values[DAMPING].number * square[l] / count;
         if (damping > 0.0)
-            TAMIS_TRY(
-                tamis__rank_one_solve(&x, &v, damping, held->values[k] + x.first_column,
-                                               info->columns, err));
+            TAMIS_TRY(tamis__rank_one_solve(&x, &v, damping, held->values[k] + x.first_column,
+                                            info->columns, err));
     }
     return TAMIS_OK;
 }

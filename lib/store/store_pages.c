@@ -3,8 +3,6 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/store_pages.h"
 
-#include <sys/mman.h>
-
 #include "store/store_object.h"
 
 /* Bytes that may be mapped, and what the system maps around a page that is touched. */
@@ -13,12 +11,8 @@
 
 static void let_go(const tamis_store *store)
 {
-    for (uint32_t i = 0; i < store->info.shards; i++) {
-        const tamis__input *input = &store->part[i].input;
-        /* The mapping is read only: nothing is lost. */
-        if (input->mapped)
-            (void)madvise((void *)(uintptr_t)input->data, input->size, MADV_DONTNEED);
-    }
+    for (uint32_t i = 0; i < store->info.shards; i++)
+        tamis__input_release(&store->part[i].input, 0, store->part[i].input.size);
 }
 
 /* The one call that crosses a multiple of the window acts. */

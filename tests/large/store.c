@@ -52,7 +52,8 @@ static void write_rows(tamis_store_writer *writer, const tamis_store_spec *spec,
         for (uint64_t i = 0; i < n; i++)
             for (uint64_t c = 0; c < FRESH && c < columns; c++)
                 batch[i * columns + c] = number(&seed);
-        check(tamis_store_writer_append(writer, n, values, &examples, NULL, NULL, NULL, &err), &err);
+        check(tamis_store_writer_append(writer, n, values, &examples, NULL, NULL, NULL, &err),
+              &err);
     }
     free(batch);
 }

@@ -380,7 +380,8 @@ START_TEST(refused_of_projected)
              "'made.h5' is projected already");
     params.project = NULL;
     params.layers = "first";
-    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG, "the layers are projected");
+    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG,
+             "the layers are projected");
     /* The type can still be changed, and the projection goes along. */
     params.layers = NULL;
     params.retype = true;

@@ -22,9 +22,12 @@ static void teardown(void)
     leave_scratch();
 }
 
-static const tamis_projection sparse = {
-    .kind = "sparse", .seed = 0xfedcba9876543210u, .from = 1000000, .to = 4, .nonzeros = 3,
-    .layers = 0x8000000000000001u};
+static const tamis_projection sparse = {.kind = "sparse",
+                                        .seed = 0xfedcba9876543210u,
+                                        .from = 1000000,
+                                        .to = 4,
+                                        .nonzeros = 3,
+                                        .layers = 0x8000000000000001u};
 
 static tamis_layer layer = {.name = "projected", .out = 1, .in = 4};
 static const tamis_checkpoint checkpoint = {1, 0.5};
