@@ -41,6 +41,8 @@ typedef struct tamis_projection {
     uint64_t seed;     /**< what its entries are drawn from; default 0 */
     uint64_t from, to; /**< columns before and after; default 0 = not said */
     uint32_t nonzeros; /**< sparse: entries of a column that are not zero; 0 otherwise */
+    uint64_t layers;   /**< digest of the layer table that the columns before were of
+                             (docs/formats.md); default 0 = not known, which is taken to fit any */
 } tamis_projection;
 
 /** What every store says of itself. Strings and arrays belong to the store. */

@@ -122,6 +122,14 @@ void tamis__input_sequential(const tamis__input *input)
         (void)madvise((void *)(uintptr_t)input->data, input->size, MADV_SEQUENTIAL);
 }
 
+void tamis__input_release(const tamis__input *input, size_t first, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)input->data + first;
+    if (!input->mapped || size == 0) return;
+    size += begin % page;
+    (void)madvise((void *)(begin / page * page), size, MADV_DONTNEED);
+}
+
 /* --- output --------------------------------------------------------------------------------- */
 
 char *tamis__part_path(const char *path)

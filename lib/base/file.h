@@ -27,6 +27,9 @@ void tamis__input_close(tamis__input *input);
 /* Tell the kernel that the mapping is read once, front to back. */
 void tamis__input_sequential(const tamis__input *input);
 
+/* Let go of mapped pages in a range of the bytes: they come back when they are touched. */
+void tamis__input_release(const tamis__input *input, size_t first, size_t size);
+
 /* --- output --------------------------------------------------------------------------------- */
 
 /* The name under which an output is written until it is whole: "<path>.part". Allocated. NULL when

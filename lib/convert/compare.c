@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "convert/job.h"
+#include "store/store_pages.h"
 
-/* Rows of a pool item, columns at a time, and columns after which pages are let go. */
-enum { QUERIES = 16, ROWS = 64, TILE = 2048, SPAN = 32 * TILE };
+/* Rows of a pool item, and columns at a time; bytes: see read_piece(). */
+enum { QUERIES = 16, ROWS = 64, TILE = 2048, AROUND = 2 << 20 };
 
 /* A store's dot products: of all of it, and of the part that stayed. */
 typedef struct side {
@@ -48,14 +49,26 @@ static bool chosen(const tamis__choice *choice, uint32_t item)
 
 /* --- dot products ----------------------------------------------------------------------------- */
 
+/* A piece of one row. The rows are far apart, and a system with large pages maps as much as 2 MiB
+ * around what is touched. */
+static tamis_status read_piece(const comparison *c, uint32_t checkpoint, uint64_t i,
+                               uint64_t column, uint64_t columns, float *values, tamis_error *err)
+{
+    const tamis_store_info *info = tamis_store_info_get(c->now->store);
+    uint64_t apart = info->columns * tamis_dtype_size(info->dtype) * (info->rows / c->rows);
+    TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, sampled(c, i), 1, column, columns, values,
+                               columns, err));
+    tamis__store_touched(c->now->store, apart < AROUND ? apart : AROUND);
+    return TAMIS_OK;
+}
+
 static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint64_t column,
                                  uint64_t columns, double *tile, float *values, tamis_error *err)
 {
     memset(tile, 0, columns * QUERIES * sizeof *tile);
     for (uint64_t q = 0; q < c->queries; q++) {
-        uint64_t row = sampled(c, q * c->rows / c->queries);
-        TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, row, 1, column, columns, values,
-                                   columns, err));
+        TAMIS_TRY(
+            read_piece(c, checkpoint, q * c->rows / c->queries, column, columns, values, err));
         for (uint64_t j = 0; j < columns; j++) tile[j * QUERIES + q] = (double)values[j];
     }
     return TAMIS_OK;
@@ -91,23 +104,11 @@ static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
     float *values = (float *)(void *)(tile + TILE * QUERIES);
     TAMIS_TRY(load_queries(c, checkpoint, column, columns, tile, values, err));
     for (uint64_t i = first; i < first + rows; i++) {
-        TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, sampled(c, i), 1, column, columns,
-                                   values, columns, err));
+        TAMIS_TRY(read_piece(c, checkpoint, i, column, columns, values, err));
         add_row(values, columns, tile, c->now->all + i * QUERIES,
                 stayed && c->now->part ? c->now->part + i * QUERIES : NULL);
     }
     return TAMIS_OK;
-}
-
-/* Source rows are far apart: each is let go of by itself. */
-static void release(const comparison *c, uint64_t first, uint64_t rows, uint32_t checkpoint,
-                    uint64_t column, uint64_t columns)
-{
-    for (uint64_t i = first; i < first + rows; i++)
-        tamis__convert_release(c->now->store, checkpoint, sampled(c, i), 1, column, columns);
-    for (uint64_t q = 0; q < c->queries; q++)
-        tamis__convert_release(c->now->store, checkpoint, sampled(c, q * c->rows / c->queries), 1,
-                               column, columns);
 }
 
 static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows,
@@ -115,13 +116,10 @@ static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows
 {
     const tamis_layer *l = &tamis_store_info_get(c->now->store)->layer[layer];
     bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
-    uint64_t width = tamis_layer_columns(l), done = 0;
+    uint64_t width = tamis_layer_columns(l);
     for (uint64_t j = 0; j < width; j += TILE) {
         uint64_t n = width - j < TILE ? width - j : TILE;
         TAMIS_TRY(add_tile(c, first, rows, checkpoint, l->first_column + j, n, stayed, tile, err));
-        if (j + n < width && j + n - done < SPAN) continue;
-        release(c, first, rows, checkpoint, l->first_column + done, j + n - done);
-        done = j + n;
     }
     return TAMIS_OK;
 }

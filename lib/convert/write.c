@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "convert/job.h"
+#include "store/layers_digest.h"
 #include "store/store_writer.h"
 
 enum { LOSS, MARGIN, PROBABILITY, OUTPUTS };
@@ -282,11 +283,13 @@ tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *er
     };
     if (job->projector) {
         const tamis__projection_spec *made = tamis__projector_spec(job->projector);
-        projection = (tamis_projection){.kind = tamis__projection_name(made->kind),
-                                        .seed = made->seed,
-                                        .from = made->from,
-                                        .to = made->to,
-                                        .nonzeros = (uint32_t)made->nonzeros};
+        projection = (tamis_projection){
+            .kind = tamis__projection_name(made->kind),
+            .seed = made->seed,
+            .from = made->from,
+            .to = made->to,
+            .nonzeros = (uint32_t)made->nonzeros,
+            .layers = tamis__layers_digest(job->kept, job->layers.items)};
         spec.projection = &projection;
     }
     tamis_status status = tamis__memory_check(job->context, outputs_bytes(job), "converting", err);

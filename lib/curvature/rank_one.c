@@ -144,7 +144,7 @@ static tamis_status plan(solver *s, uint64_t queries, tamis_error *err)
 {
     uint64_t workers = tamis_context_threads(s->x->context);
     uint64_t fixed = workers * ROW_BLOCK * COLUMN_BLOCK * (sizeof(float) + sizeof(double)) +
-                     READ_ROWS * s->columns * sizeof(float);
+                     READ_ROWS * s->columns * sizeof(float) + s->x->reserved;
     uint64_t tile = TILE * sizeof(double) * (s->columns + s->rows + workers * COLUMN_BLOCK);
     TAMIS_TRY(
         tamis__memory_check(s->x->context, fixed + tile, "preparing 16 queries at once", err));

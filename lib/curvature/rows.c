@@ -34,6 +34,7 @@ uint64_t tamis__rows_count(const tamis__rows *r)
 tamis_status tamis__rows_memory(const tamis__rows *r, uint64_t bytes, const char *what,
                                 tamis_error *err)
 {
+    bytes += r->reserved;
     if (bytes <= tamis_context_memory(r->context)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_NOMEM,
                        "'%s': %s of %llu columns needs %llu bytes, the limit is %llu: project the "

@@ -13,6 +13,7 @@ typedef struct tamis__rows {
     uint64_t first_column, columns;
     const unsigned char *skip; /* [rows of the store], 1 = counts as zeros; NULL = none */
     const double *scale;       /* [rows of the store]: rows are multiplied by it; NULL = 1 */
+    uint64_t reserved;         /* bytes of the memory limit that are taken otherwise */
     const char *phase;         /* of progress */
 } tamis__rows;
 
@@ -25,8 +26,8 @@ tamis_status tamis__rows_read(const tamis__rows *r, uint64_t first, uint64_t row
 /* Rows that are not skipped. */
 uint64_t tamis__rows_count(const tamis__rows *r);
 
-/* Error unless `bytes`, which grow with the columns, fit the memory limit: names them and says to
- * project the rows. `what` is "the second moment". */
+/* Error unless `bytes`, which grow with the columns, fit what `reserved` leaves of the memory limit:
+ * names them and says to project the rows. `what` is "the second moment". */
 tamis_status tamis__rows_memory(const tamis__rows *r, uint64_t bytes, const char *what,
                                 tamis_error *err);
 

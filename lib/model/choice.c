@@ -58,7 +58,7 @@ static tamis_status unknown_layer(const tamis_model_info *info, const char *text
     list_layers(info, names, sizeof names);
     return tamis__fail(
         err, TAMIS_ERR_ARG,
-        "no layer '%.*s': the model has %s (or their numbers, or ranges such as 0-%" PRIu32 ")",
+        "no layer '%.*s': the layers are %s (or their numbers, or ranges such as 0-%" PRIu32 ")",
         (int)(size < 200 ? size : 200), text, names, info->layers - 1);
 }
 
@@ -91,7 +91,7 @@ static tamis_status checkpoint_word(const tamis_model_info *info, const char *te
         first = last;
     else if (!is_word(text, size, "all") && !parse_range(text, size, n, &first, &last))
         return tamis__fail(err, TAMIS_ERR_ARG,
-                           "no checkpoint '%.*s': the model has %" PRIu32
+                           "no checkpoint '%.*s': there are %" PRIu32
                            ", numbered from 0 (also \"all\", \"last\" and ranges such as 0-1)",
                            (int)(size < 200 ? size : 200), text, n);
     for (uint32_t k = first; k <= last; k++) chosen[k] = true;

@@ -14,6 +14,7 @@
 #include "linalg/blas.h"
 #include "model/factors.h"
 #include "model/object.h"
+#include "store/layers_digest.h"
 #include "store/store_writer.h"
 
 /* Chunks of every chosen checkpoint on their way from a thread to the writer. */
@@ -262,15 +263,16 @@ static tamis_status write_waves(gradient_run *run, tamis_error *err)
     return tamis_store_writer_commit(&run->writer, err);
 }
 
-static tamis_projection projection_of(const tamis__projector *projector)
+static tamis_projection projection_of(const tamis__gradient_job *job)
 {
-    const tamis__projection_spec *spec = tamis__projector_spec(projector);
+    const tamis__projection_spec *spec = tamis__projector_spec(job->projector);
     return (tamis_projection){
         .kind = tamis__projection_name(spec->kind),
         .seed = spec->seed,
         .from = spec->from,
         .to = spec->to,
         .nonzeros = (uint32_t)spec->nonzeros,
+        .layers = tamis__layers_digest(job->layer, job->layers.items),
     };
 }
 
@@ -297,7 +299,7 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     tamis_layer projected = {.name = "projected", .out = 1, .in = job->stored};
     tamis_projection projection = {0};
     if (job->projector) {
-        projection = projection_of(job->projector);
+        projection = projection_of(job);
         spec.projection = &projection;
         spec.layer = &projected;
         spec.layers = 1;

@@ -35,7 +35,7 @@ static const tamis_param_desc params[] = {
 
 /* A layer whose gradients are all zero adds nothing; what is held is zero to begin with. */
 static tamis_status prepare_checkpoint(const tamis__score_call *call, uint32_t k, double *square,
-                                       float *out, tamis_error *err)
+                                       const tamis__held_queries *held, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(call->train);
     tamis__rows x = {.context = call->context,
@@ -46,6 +46,7 @@ static tamis_status prepare_checkpoint(const tamis__score_call *call, uint32_t k
     tamis__rows v = x;
     v.store = call->query;
     v.skip = NULL;
+    x.reserved = tamis__held_queries_bytes(held);
     TAMIS_TRY(tamis__layer_squares(&x, square, err));
     for (uint32_t l = 0; l < info->layers; l++) {
         tamis__rows_layer(&x, l);
@@ -53,8 +54,8 @@ static tamis_status prepare_checkpoint(const tamis__score_call *call, uint32_t k
         double count = (double)tamis__rows_count(&x) * (double)x.columns;
         double damping = call->values[DAMPING].number * square[l] / count;
         if (damping > 0.0)
-            TAMIS_TRY(
-                tamis__rank_one_solve(&x, &v, damping, out + x.first_column, info->columns, err));
+            TAMIS_TRY(tamis__rank_one_solve(&x, &v, damping, held->values[k] + x.first_column,
+                                            info->columns, err));
     }
     return TAMIS_OK;
 }
@@ -69,7 +70,7 @@ static tamis_status prepare(const tamis__score_call *call, tamis__held_queries *
     tamis_status status = TAMIS_OK;
     for (uint32_t k = 0; k < held->checkpoints && status == TAMIS_OK; k++) {
         status = tamis__finite_norms(call->query, k, false, &norms, err);
-        if (status == TAMIS_OK) status = prepare_checkpoint(call, k, square, held->values[k], err);
+        if (status == TAMIS_OK) status = prepare_checkpoint(call, k, square, held, err);
     }
     free(square);
     if (status != TAMIS_OK) return status;

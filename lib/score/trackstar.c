@@ -69,6 +69,7 @@ typedef struct trackstar {
     const tamis_store_info *info;
     double mix; /* -1 = auto */
     uint64_t train_rows, query_rows;
+    uint64_t bytes; /* of the memory limit that moments and queries take */
     tamis__held_queries held;
     tamis__moments moments; /* of the checkpoint at hand */
     double *work;           /* [largest layer squared] */
@@ -84,7 +85,8 @@ static tamis__rows rows_of(const trackstar *t, tamis_store *store, uint32_t k, c
                          .store = store,
                          .checkpoint = k,
                          .skip = store == t->call->train ? tamis__score_skipped(t->call) : NULL,
-                         .phase = phase};
+                         .phase = phase,
+                         .reserved = t->bytes};
 }
 
 static tamis_status parse_mix(const tamis__score_call *call, double *ret_mix, tamis_error *err)
@@ -103,19 +105,26 @@ static tamis_status parse_mix(const tamis__score_call *call, double *ret_mix, ta
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static void fini(trackstar *t)
+static void forget_moments(trackstar *t)
 {
     for (uint32_t l = 0; l < t->info->layers; l++) {
         if (t->moments.train) free(t->moments.train[l]);
         if (t->moments.query) free(t->moments.query[l]);
     }
+    free(t->moments.train);
+    free(t->moments.query);
+    free(t->work);
+    t->moments.train = t->moments.query = NULL;
+    t->work = NULL;
+}
+
+static void fini(trackstar *t)
+{
+    forget_moments(t);
     for (uint32_t k = 0; k < t->info->checkpoints; k++) {
         if (t->divisor) free(t->divisor[k]);
         if (t->query_scale) free(t->query_scale[k]);
     }
-    free(t->moments.train);
-    free(t->moments.query);
-    free(t->work);
     free(t->scale);
     free(t->square);
     free(t->divisor);
@@ -160,9 +169,12 @@ static tamis_status init(trackstar *t, tamis_error *err)
         squares += n * n;
     }
     uint64_t bytes = (2 * squares + widest * widest) * sizeof(double);
+    uint64_t held = t->info->checkpoints * t->query_rows * t->info->columns * sizeof(float);
+    x.reserved = held;
     TAMIS_TRY(tamis__rows_memory(&x, bytes + tamis__gram_bytes(&x), "the second moment", err));
     TAMIS_TRY(tamis__held_queries_init(&t->held, t->call->context, t->info->checkpoints,
                                        t->query_rows, t->info->columns, err));
+    t->bytes = bytes + held;
     t->moments.train_rows = tamis__rows_count(&x);
     t->moments.query_rows = t->query_rows;
     return allocate(t, widest) ? TAMIS_OK : tamis__fail_memory(err, "second moments", bytes);
@@ -298,6 +310,7 @@ static tamis_status score(trackstar *t, tamis_error *err)
         TAMIS_TRY(prepare_checkpoint(t, k, err));
     }
     TAMIS_TRY(tamis__held_queries_ready(&t->held, t->call->context, "a whitened query", err));
+    forget_moments(t); /* room for the rows */
     tamis__product product = {.queries = &t->held.queries,
                               .weight = t->call->weight,
                               .query_scale = (const double *const *)t->query_scale,

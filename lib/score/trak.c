@@ -205,6 +205,7 @@ static tamis_status prepare_all(const tamis__score_call *call, tamis__rows *x, d
     v.store = call->query;
     v.skip = NULL;
     v.phase = "preparing queries";
+    v.reserved += held->columns * held->columns * sizeof(double);
     for (uint32_t k = 0; k < held->checkpoints; k++) {
         double factor;
         x->checkpoint = v.checkpoint = k;
@@ -224,7 +225,8 @@ static tamis_status prepare(const tamis__score_call *call, tamis__held_queries *
                      .store = call->train,
                      .columns = n,
                      .skip = tamis__score_skipped(call),
-                     .phase = "second moments"};
+                     .phase = "second moments",
+                     .reserved = tamis__held_queries_bytes(held)};
     TAMIS_TRY(tamis__rows_memory(&x, bytes + tamis__gram_bytes(&x), "the kernel", err));
     double *kernel = tamis__aligned(n * n, sizeof *kernel);
     double *work = released ? tamis__aligned(n * n, sizeof *work) : NULL;

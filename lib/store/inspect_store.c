@@ -13,6 +13,7 @@
 #include "kernels/kernels.h"
 #include "store/inspection.h"
 #include "store/store_object.h"
+#include "store/store_pages.h"
 #include "store/store_writer.h"
 
 /* Stored bytes of a block of rows. */
@@ -111,6 +112,7 @@ static tamis_status check_block(void *arg, uint64_t item, unsigned slot, unsigne
                                                 (size_t)columns);
         c->seen[row] |= judge(c, row, squares);
     }
+    tamis__store_touched_rows(c->store, rows, columns);
     c->part[slot] = digest;
     return TAMIS_OK;
 }

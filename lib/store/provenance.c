@@ -129,12 +129,14 @@ static tamis_status file_facts(tamis_context *context, const char *path, input_f
                                tamis_error *err)
 {
     tamis__input input;
+    uint64_t digest = 0;
     TAMIS_TRY(tamis__input_open(&input, context, path, err));
     tamis__input_sequential(&input);
     facts->size = input.size;
-    snprintf(facts->digest, sizeof facts->digest, "xxh3-64:%016" PRIx64,
-             tamis__digest(input.data, input.size));
+    bool done = tamis__digest_input(&input, &digest);
     tamis__input_close(&input);
+    if (!done) return tamis__fail_memory(err, "a digest", 0);
+    snprintf(facts->digest, sizeof facts->digest, "xxh3-64:%016" PRIx64, digest);
     return TAMIS_OK;
 }
 

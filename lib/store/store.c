@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "store/store_object.h"
+#include "store/store_pages.h"
 
 /* Descriptors held to see when shards are changed; processes have 1,024 as a rule. Further shards
  * are looked for by name. */
@@ -91,6 +92,8 @@ static tamis_status open_store(tamis_store *store, const tamis_context *context,
     TAMIS_TRY(tamis__store_parts_check(store->part, store->info.shards, path, err));
     TAMIS_TRY(tamis__store_parts_examples(store->part, store->info.shards, &store->examples, err));
     describe(store);
+    store->touched = tamis__calloc(1, sizeof *store->touched);
+    if (!store->touched) return tamis__fail_memory(err, "a store", sizeof *store);
     store->kept = tamis__store_kept_create(store->info.checkpoints);
     return store->kept ? TAMIS_OK : tamis__fail_memory(err, "a store", sizeof *store);
 }
@@ -117,6 +120,7 @@ void tamis_store_close(tamis_store **store)
     tamis__examples_fini(&s->examples);
     tamis__store_kept_free(s->kept);
     free(s->part);
+    free(s->touched);
     free(s->path);
     free(s);
     *store = NULL;
@@ -199,6 +203,7 @@ tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint, uin
                                          out + done * stride, err));
         done += where.rows;
     }
+    tamis__store_touched_rows(store, rows, columns);
     return TAMIS_OK;
 }
 
@@ -250,6 +255,7 @@ static tamis_status load_outputs(const tamis_store *store, uint32_t checkpoint, 
         const tamis__store_part *part = &store->part[i];
         TAMIS_TRY(tamis__store_part_values(part, checkpoint, which,
                                            out + part->header.first_row * columns, err));
+        tamis__store_touched(store, part->header.rows * columns * sizeof *out);
     }
     return TAMIS_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "store/store_object.h"
+#include "store/store_pages.h"
 
 /* Values widened at a time when norms are computed. */
 #define SLICE ((size_t)1 << 16)
@@ -63,6 +64,7 @@ static tamis_status read_scales(const tamis_store *store, uint32_t checkpoint, f
         const tamis__store_part *part = &store->part[i];
         float *out = scale + part->header.first_row;
         TAMIS_TRY(tamis__store_part_values(part, checkpoint, TAMIS__SCALE, out, err));
+        tamis__store_touched(store, part->header.rows * sizeof *out);
         for (uint64_t row = 0; row < part->header.rows; row++)
             if (!(out[row] >= 0.0f && isfinite(out[row])))
                 return tamis__fail(
@@ -129,6 +131,7 @@ static tamis_status compute_norms(const tamis_store *store, const tamis__store_p
         if (status == TAMIS_OK)
             status = tamis__store_part_read(part, &store->kernels, checkpoint, scale, &where, rows,
                                             err);
+        tamis__store_touched_rows(store, where.rows, columns);
         for (uint64_t i = 0; i < where.rows && status == TAMIS_OK; i++)
             out[done + i] = (float)sqrt(store->kernels.sum_squares(rows + i * columns, columns));
     }
@@ -144,6 +147,7 @@ static tamis_status load_norms(const tamis_store *store, uint32_t checkpoint, fl
     for (uint32_t i = 0; i < store->info.shards; i++) {
         const tamis__store_part *part = &store->part[i];
         uint64_t first = part->header.first_row;
+        tamis__store_touched(store, part->header.rows * sizeof *norm);
         if (part->values[checkpoint][TAMIS__NORM].there)
             TAMIS_TRY(tamis__store_part_values(part, checkpoint, TAMIS__NORM, norm + first, err));
         else

@@ -4,6 +4,8 @@
 #ifndef TAMIS_STORE_STORE_OBJECT_H
 #define TAMIS_STORE_STORE_OBJECT_H
 
+#include <stdatomic.h>
+
 #include "store/store_changed.h"
 #include "store/store_part.h"
 
@@ -17,6 +19,7 @@ struct tamis_store {
     tamis__kernels kernels;
     tamis__store_part *part; /* [info.shards] in the order of their rows */
     tamis__store_kept *kept;
+    _Atomic uint64_t *touched; /* bytes of mapped rows read so far: see store_pages.h */
 };
 
 /* NULL when out of memory. */

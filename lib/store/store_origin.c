@@ -79,15 +79,16 @@ tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const 
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "seed", p->seed, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "from", p->from, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "to", p->to, err));
-    return p->nonzeros ? tamis__h5_put_u32(h5, group, "nonzeros", p->nonzeros, err) : TAMIS_OK;
+    if (p->nonzeros) TAMIS_TRY(tamis__h5_put_u32(h5, group, "nonzeros", p->nonzeros, err));
+    return p->layers ? tamis__h5_put_u64(h5, group, "layers", p->layers, err) : TAMIS_OK;
 }
 
 /* --- a file's --------------------------------------------------------------------------------- */
 
-/* The text being made: room for a kind of which every byte is escaped, and four numbers. Jansson's
+/* The text being made: room for a kind of which every byte is escaped, and five numbers. Jansson's
  * integers have no room for a seed of 64 bits. */
 typedef struct members {
-    char text[512];
+    char text[640];
     int used;
 } members;
 
@@ -140,6 +141,7 @@ static tamis_status read_projection(tamis__store_origin *origin, const tamis__h5
     TAMIS_TRY(take_number(&p->from, &list, h5, "from", UINT64_MAX, err));
     TAMIS_TRY(take_number(&p->to, &list, h5, "to", UINT64_MAX, err));
     TAMIS_TRY(take_number(&nonzeros, &list, h5, "nonzeros", UINT32_MAX, err));
+    TAMIS_TRY(take_number(&p->layers, &list, h5, "layers", UINT64_MAX, err));
     p->kind = origin->kind;
     p->nonzeros = (uint32_t)nonzeros;
     size_t size = (size_t)list.used + sizeof "{}";
@@ -186,7 +188,7 @@ const char *tamis__store_origin_difference(const tamis__store_origin *a,
 {
     const tamis_projection *p = &a->projection, *q = &b->projection;
     if (!same_text(a->kind, b->kind) || p->seed != q->seed || p->from != q->from ||
-        p->to != q->to || p->nonzeros != q->nonzeros)
+        p->to != q->to || p->nonzeros != q->nonzeros || p->layers != q->layers)
         return "another projection";
     if (!same_text(a->function, b->function)) return "another function";
     return same_text(a->direction, b->direction) ? NULL : "another direction";

@@ -59,6 +59,8 @@ typedef struct tamis__held_queries {
 tamis_status tamis__held_queries_init(tamis__held_queries *ret_queries,
                                       const tamis_context *context, uint32_t checkpoints,
                                       uint64_t rows, uint64_t columns, tamis_error *err);
+/* What they take of the memory limit. */
+uint64_t tamis__held_queries_bytes(const tamis__held_queries *queries);
 /* Take the norms. NUMERIC when a value is not finite: names `what`, checkpoint and query. */
 tamis_status tamis__held_queries_ready(tamis__held_queries *queries, const tamis_context *context,
                                        const char *what, tamis_error *err);

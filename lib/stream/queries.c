@@ -143,12 +143,17 @@ static bool allocate(tamis__held_queries *q)
     return q->values && q->norm;
 }
 
+uint64_t tamis__held_queries_bytes(const tamis__held_queries *q)
+{
+    return q->checkpoints * q->rows * q->columns * sizeof(float);
+}
+
 tamis_status tamis__held_queries_init(tamis__held_queries *ret_queries,
                                       const tamis_context *context, uint32_t checkpoints,
                                       uint64_t rows, uint64_t columns, tamis_error *err)
 {
     tamis__held_queries q = {.checkpoints = checkpoints, .rows = rows, .columns = columns};
-    uint64_t bytes = checkpoints * rows * columns * sizeof(float);
+    uint64_t bytes = tamis__held_queries_bytes(&q);
     TAMIS_TRY(tamis__memory_check(context, bytes, "holding the prepared queries", err));
     if (!allocate(&q)) {
         tamis__held_queries_fini(&q);
@@ -175,8 +180,7 @@ tamis_status tamis__held_queries_ready(tamis__held_queries *queries, const tamis
         }
     queries->queries = (tamis__queries){.arg = queries,
                                         .rows = queries->rows,
-                                        .bytes = queries->checkpoints * queries->rows *
-                                                 queries->columns * sizeof(float),
+                                        .bytes = tamis__held_queries_bytes(queries),
                                         .norm = (const float *const *)queries->norm,
                                         .read = read_held};
     return TAMIS_OK;

@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "kernels/kernels.h"
 #include "project/project.h"
+#include "store/layers_digest.h"
 
 static void setup(void)
 {
@@ -194,13 +195,15 @@ static const projection_case projections[] = {
     {"sparse:20", "second", {.seed = 5, .from = SECOND, .to = 20, .nonzeros = 2}},
 };
 
-static void check_projected(const tamis_store_info *info, const tamis__projection_spec *spec)
+static void check_projected(const tamis_store_info *info, const tamis__projection_spec *spec,
+                            uint64_t layers)
 {
     const tamis_projection *by = info->projected_by;
     ck_assert_ptr_nonnull(by);
     ck_assert_str_eq(by->kind, tamis__projection_name(spec->kind));
     ck_assert(by->seed == 5 && by->from == spec->from && by->to == spec->to);
     ck_assert_uint_eq(by->nonzeros, spec->nonzeros);
+    ck_assert_uint_eq(by->layers, layers);
     ck_assert_uint_eq(info->layers, 1);
     ck_assert_str_eq(info->layer[0].name, "projected");
 }
@@ -221,7 +224,9 @@ START_TEST(projected)
                                    .retype = true,
                                    .dtype = TAMIS_F32};
     tamis_store *made = convert(context, &params, NULL);
-    check_projected(tamis_store_info_get(made), &p->spec);
+    const tamis_layer *all = tamis_store_info_get(source)->layer;
+    check_projected(tamis_store_info_get(made), &p->spec,
+                    p->layers ? tamis__layers_digest(all + 1, 1) : tamis__layers_digest(all, 3));
     check_along(made, every_checkpoint, CHECKPOINTS);
     tamis__projector *projector = NULL;
     ck_ok(tamis__projector_create(&projector, &p->spec, &kernels, &err));
@@ -375,7 +380,8 @@ START_TEST(refused_of_projected)
              "'made.h5' is projected already");
     params.project = NULL;
     params.layers = "first";
-    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG, "the model has projected");
+    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_ARG,
+             "the layers are projected");
     /* The type can still be changed, and the projection goes along. */
     params.layers = NULL;
     params.retype = true;

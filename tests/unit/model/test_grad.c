@@ -557,7 +557,7 @@ START_TEST(test_refusals)
     refuse(model, narrow, good, TAMIS_ERR_SHAPE, "4 columns, the model takes 5");
     p = good, p.layers = "layers.3",
     refuse(model, data, p, TAMIS_ERR_ARG, "layers.0, layers.1, layers.2");
-    p = good, p.checkpoints = "2", refuse(model, data, p, TAMIS_ERR_ARG, "the model has 2");
+    p = good, p.checkpoints = "2", refuse(model, data, p, TAMIS_ERR_ARG, "there are 2");
     p = good, p.path = NULL, refuse(model, data, p, TAMIS_ERR_ARG, "path");
     p = good, p.path = "no/such/place.h5", refuse(model, data, p, TAMIS_ERR_IO, "no/such/place.h5");
     data->label[7] = 3;

@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "moments.h"
 #include "project/project.h"
+#include "store/layers_digest.h"
 
 /* More columns than a projection takes at once; a layer begins inside its second run. */
 static const fixture_spec wide_spec = {.layers = 3,
@@ -84,6 +85,7 @@ START_TEST(test_projected)
         ck_assert_uint_eq(by->seed, f->by.seed);
         ck_assert_uint_eq(by->from, full.info->columns);
         ck_assert_uint_eq(by->to, f->by.to);
+        ck_assert_uint_eq(by->layers, tamis__layers_digest(full.info->layer, full.info->layers));
         uint32_t usual = f->by.to == 1 ? 1 : 2;
         if (!strcmp(by->kind, "sparse"))
             ck_assert_uint_eq(by->nonzeros, f->by.nonzeros ? f->by.nonzeros : usual);

@@ -386,6 +386,46 @@ START_TEST(test_table)
 }
 END_TEST
 
+/* Projected rows meet when the layers before were the same, as far as both stores say. */
+static tamis_store *projected_store(tamis_context *context, const char *path, uint64_t layers)
+{
+    static const float row[4] = {1, 2, 3, 4};
+    const float *rows = row;
+    const tamis_projection by = {
+        .kind = "sparse", .seed = 1, .from = 9, .to = 2, .nonzeros = 2, .layers = layers};
+    tamis_layer layer = {.name = "projected", .out = 1, .in = 2};
+    tamis_checkpoint checkpoint = {.learning_rate = 1};
+    tamis_store_spec spec = {.path = path,
+                             .rows = 2,
+                             .layer = &layer,
+                             .layers = 1,
+                             .checkpoint = &checkpoint,
+                             .checkpoints = 1,
+                             .projection = &by};
+    tamis_store_writer *writer = NULL;
+    tamis_store *store = NULL;
+    ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_store_writer_append(writer, 2, &rows, NULL, NULL, NULL, NULL, &err));
+    ck_ok(tamis_store_writer_commit(&writer, &err));
+    ck_ok(tamis_store_open(&store, context, path, &err));
+    return store;
+}
+
+START_TEST(test_layers_before_projection)
+{
+    static const uint64_t pair[][2] = {{0, 0}, {5, 0}, {0, 5}, {5, 5}, {5, 6}};
+    enter_scratch();
+    scene s = {.context = make_context(1, 0)};
+    s.train = projected_store(s.context, "t.h5", pair[_i][0]);
+    s.query = projected_store(s.context, "q.h5", pair[_i][1]);
+    if (_i < 4)
+        ck_ok(run_scorer(&s, "tracin", s.query));
+    else
+        ck_fails(run_scorer(&s, "tracin", s.query), TAMIS_ERR_SHAPE, "projected differently");
+    close_scene(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("score");
@@ -398,6 +438,7 @@ int main(void)
     tcase_add_loop_test(tc, test_stores_that_do_not_fit, 0,
                         (int)(sizeof misfits / sizeof *misfits));
     tcase_add_test(tc, test_layers_that_do_not_fit);
+    tcase_add_loop_test(tc, test_layers_before_projection, 0, 5);
     tcase_add_test(tc, test_zero_gradients);
     tcase_add_test(tc, test_self_beyond_float);
     tcase_add_test(tc, test_same_file);

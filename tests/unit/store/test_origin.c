@@ -22,8 +22,12 @@ static void teardown(void)
     leave_scratch();
 }
 
-static const tamis_projection sparse = {
-    .kind = "sparse", .seed = 0xfedcba9876543210u, .from = 1000000, .to = 4, .nonzeros = 3};
+static const tamis_projection sparse = {.kind = "sparse",
+                                        .seed = 0xfedcba9876543210u,
+                                        .from = 1000000,
+                                        .to = 4,
+                                        .nonzeros = 3,
+                                        .layers = 0x8000000000000001u};
 
 static tamis_layer layer = {.name = "projected", .out = 1, .in = 4};
 static const tamis_checkpoint checkpoint = {1, 0.5};
@@ -72,11 +76,12 @@ START_TEST(all_of_it)
     const tamis_projection *p = info->projected_by;
     ck_assert_str_eq(p->kind, "sparse");
     ck_assert(p->seed == sparse.seed && p->from == 1000000 && p->to == 4 && p->nonzeros == 3);
+    ck_assert(p->layers == sparse.layers);
     ck_assert_str_eq(info->function, "margin");
     ck_assert_str_eq(info->direction, "adam");
     ck_assert_str_eq(info->projection,
                      "{\"kind\":\"sparse\",\"seed\":18364758544493064720,\"from\":1000000,\"to\":4,"
-                     "\"nonzeros\":3}");
+                     "\"nonzeros\":3,\"layers\":9223372036854775809}");
     tamis_inspection *inspection = NULL;
     ck_ok(tamis_inspect(&inspection, context, "g", 1, &err));
     ck_assert_str_eq(fact(inspection, "projection"), info->projection);
@@ -156,6 +161,8 @@ static const char *changed(int i, tamis_store_spec *spec, tamis_projection *p)
     case 2: p->from++; break;
     case 3: p->to++; break;
     case 4: p->nonzeros++; break;
+    case 10: p->layers++; break;
+    case 11: p->layers = 0; break;
     case 5: spec->projection = NULL; break;
     case 6: spec->function = "loss"; return "another function";
     case 7: spec->function = NULL; return "another function";
@@ -258,8 +265,8 @@ int main(void)
     tcase_add_test(tc, none_of_it);
     tcase_add_test(tc, a_dense_one);
     tcase_add_test(tc, texts_refused);
-    tcase_add_loop_test(tc, resuming_compares, 0, 10);
-    tcase_add_loop_test(tc, joining_compares, 0, 10);
+    tcase_add_loop_test(tc, resuming_compares, 0, 12);
+    tcase_add_loop_test(tc, joining_compares, 0, 12);
     tcase_add_loop_test(tc, files_refused, 0, 6);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
