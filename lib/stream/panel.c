@@ -135,7 +135,8 @@ static double row_weight(const tamis__engine *e, uint32_t k, uint64_t row)
     const tamis__product *p = e->product;
     double divisor = p->row_divisor ? (double)p->row_divisor[k][row] : 1.0;
     if ((p->skip && p->skip[row]) || !(divisor > 0.0)) return 0.0;
-    return p->weight[k] / divisor;
+    double weight = p->weight[k] / divisor;
+    return p->row_multiplier ? weight * (double)p->row_multiplier[row] : weight;
 }
 
 /* One step of columns of one row, against all the sample's queries. */
@@ -172,14 +173,17 @@ static tamis_status add_step(const tamis__engine *e, sample *s, uint32_t k, uint
     return TAMIS_OK;
 }
 
+/* NaN when the sample tells nothing: a score is not a number, or all of them are 0. */
 static double worst(const sample *s)
 {
     double largest = 0, difference = 0;
     for (uint64_t i = 0; i < s->rows * s->queries; i++) {
+        double here = fabs(s->exact[i] - s->panel[i]);
+        if (isnan(here)) return (double)NAN;
         largest = fmax(largest, fabs(s->exact[i]));
-        difference = fmax(difference, fabs(s->exact[i] - s->panel[i]));
+        difference = fmax(difference, here);
     }
-    return largest > 0 ? difference / largest : 0.0;
+    return largest > 0 ? difference / largest : (double)NAN;
 }
 
 static tamis_status measure(tamis__engine *e, const tamis__multiplier *mul, double *ret_error,
@@ -212,11 +216,12 @@ tamis_status tamis__panel_choose(tamis__engine *e, tamis__product_report *report
     if (e->mul->rounds) TAMIS_TRY(measure(e, e->mul, &error, err));
     /* Not <=: an error that is not a number is too large. */
     if (e->mul->rounds && p->panel == TAMIS__PANEL_AUTO && !(error <= allowed)) {
-        report->rejected = error;
+        report->rejected = isnan(error) ? 0 : error;
         wish.exact = true;
         e->mul = tamis__multiplier_choose(&wish);
         error = 0;
     }
+    if (isnan(error)) error = 0; /* nothing was seen, and the panel was asked for */
     report->kernel = e->mul->name;
     report->panel = e->mul->panel;
     report->error = error;

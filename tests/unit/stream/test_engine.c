@@ -214,6 +214,65 @@ START_TEST(test_panel_error)
 }
 END_TEST
 
+/* 128 noisy rows of bf16 times one query, by a panel of this mode. */
+static tamis__product_report run_noise(tamis__product *product, tamis__panel_mode mode, grid *g)
+{
+    tamis__product_report report;
+    product->panel = mode;
+    g->next_row = 0;
+    ck_ok(tamis__product_run(product, &report, &err));
+    return report;
+}
+
+/* Rows count in a panel's error as they count in scores, and a sample of nothing is no proof. */
+START_TEST(test_panel_sample)
+{
+    enter_scratch();
+    tamis_context *context = make_context(2, 0);
+    store_plan t = {.path = "t.h5",
+                    .rows = 128,
+                    .columns = 500,
+                    .checkpoints = 1,
+                    .seed = 1,
+                    .dtype = TAMIS_BF16},
+               q = {.path = "q.h5", .rows = 1, .columns = 500, .checkpoints = 1, .seed = 2};
+    tamis_store *train = make_store(context, &t), *query = make_store(context, &q);
+    float ones[128], multiplier[128];
+    const float *divisor[] = {ones};
+    grid g = make_grid(t.rows, 1);
+    tamis__store_queries queries = {0};
+    ck_ok(tamis__queries_of_store(&queries, query, false, &err));
+    tamis__product product = {.context = context,
+                              .train = train,
+                              .queries = &queries.queries,
+                              .weight = weights,
+                              .panel_error = 1,
+                              .sink = {&g, take}};
+    run_noise(&product, TAMIS__PANEL_EXACT, &g);
+    uint64_t least = 0;
+    for (uint64_t i = 0; i < t.rows; i += 2)
+        if (fabsf(g.score[i]) < fabsf(g.score[least])) least = i;
+    double exact = (double)g.score[least];
+    for (uint64_t i = 0; i < t.rows; i++) multiplier[i] = i == least ? 1e6f : 1.0f;
+    product.row_multiplier = multiplier;
+    tamis__product_report report = run_noise(&product, TAMIS__PANEL_FAST, &g);
+    double worst = fabs((double)g.score[least] * 1e-6 - exact) / fabs(exact);
+    if (strcmp(report.panel, "f32")) ck_assert_double_gt(report.error, worst / 4);
+
+    for (uint64_t i = 0; i < t.rows; i++) ones[i] = (float)(i % 2);
+    product.row_divisor = divisor;
+    report = run_noise(&product, TAMIS__PANEL_AUTO, &g);
+    ck_assert_str_eq(report.panel, "f32");
+    ck_assert(report.error == 0 && report.rejected == 0);
+    tamis__store_queries_fini(&queries);
+    free_grid(&g);
+    tamis_store_close(&train);
+    tamis_store_close(&query);
+    tamis_context_destroy(&context);
+    leave_scratch();
+}
+END_TEST
+
 /* Products of values near 1e-25 are far below the smallest float; the scores need not be. */
 START_TEST(test_small_values)
 {
@@ -528,6 +587,7 @@ int main(void)
     tcase_add_loop_test(tc, test_equals_plain_loops, 0, 2 * N_SHAPES);
     tcase_add_test(tc, test_small_values);
     tcase_add_loop_test(tc, test_panel_error, 0, 4);
+    tcase_add_test(tc, test_panel_sample);
     tcase_add_loop_test(tc, test_same_bits, 0, 32);
     tcase_add_test(tc, test_zero_rows);
     tcase_add_test(tc, test_scores_beyond_float);
