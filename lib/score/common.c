@@ -41,7 +41,7 @@ static tamis_status run_product(const tamis__score_call *call, const tamis__prod
     whole.panel_error = output->params->panel_error;
     whole.first_item = output->resumed;
     whole.pass = output->pass;
-    whole.reserved = tamis__score_output_bytes(output) + (best ? output->rows * sizeof(float) : 0);
+    whole.reserved += tamis__score_output_bytes(output) + (best ? output->rows * sizeof(float) : 0);
     whole.sink = best ? tamis__max_sink_of(&max) : tamis__tee_of(&output->tee);
     tamis_status status = tamis__product_run(&whole, &output->report, err);
     tamis__max_sink_fini(&max);
@@ -65,6 +65,7 @@ tamis_status tamis__score_product(const tamis__score_call *call, const tamis__pr
     TAMIS_TRY(tamis__reduce_queries(call, product, &held, err));
     reduced.queries = &held.queries;
     reduced.query_scale = NULL;
+    reduced.reserved += product->queries->bytes;
     if (reduce == TAMIS_REDUCE_SUM) reduced.bound = 0;
     tamis_status status = run_product(call, &reduced, tamis__reduce_to_max(reduce), err);
     tamis__held_queries_fini(&held);

@@ -157,13 +157,18 @@ tamis_status tamis__query_means(const tamis__score_call *call, const tamis__quer
                .direction = direction,
                .columns = info->columns};
     uint64_t bytes = groups->n * info->columns * sizeof *m.sum;
-    TAMIS_TRY(tamis__memory_check(call->context, bytes, "averaging the queries", err));
     TAMIS_TRY(tamis__held_queries_init(ret_means, call->context, info->checkpoints, groups->n,
                                        info->columns, err));
+    tamis_status status = tamis__memory_check(
+        call->context, bytes + tamis__held_queries_bytes(ret_means), "averaging the queries", err);
+    if (status != TAMIS_OK) {
+        tamis__held_queries_fini(ret_means);
+        return status;
+    }
     m.sum = tamis__malloc(groups->n * info->columns, sizeof *m.sum);
     m.row = tamis__malloc(info->columns, sizeof *m.row);
-    tamis_status status = m.sum && m.row ? fill_means(&m, ret_means, err)
-                                         : tamis__fail_memory(err, "mean queries", bytes);
+    status = m.sum && m.row ? fill_means(&m, ret_means, err)
+                            : tamis__fail_memory(err, "mean queries", bytes);
     free(m.sum);
     free(m.row);
     if (status != TAMIS_OK) tamis__held_queries_fini(ret_means);

@@ -128,7 +128,8 @@ tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context
 
 uint64_t tamis__score_output_bytes(const tamis__score_output *output)
 {
-    return output->queries * (output->top.k + output->bottom.k) * sizeof(tamis__ranked);
+    uint64_t lists = output->queries * (output->top.k + output->bottom.k) * sizeof(tamis__ranked);
+    return lists + output->queries * 5 * sizeof(double); /* and statistics */
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

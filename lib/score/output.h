@@ -35,7 +35,7 @@ tamis_status tamis__score_output_commit(tamis__score_output *output, tamis_error
 /* Accepts a zeroed struct; gives up what was not committed. */
 void tamis__score_output_fini(tamis__score_output *output);
 
-/* The bytes that lists take, for the engine's plan. */
+/* The bytes that lists and statistics take, for the engine's plan. */
 uint64_t tamis__score_output_bytes(const tamis__score_output *output);
 
 /* --- reductions ------------------------------------------------------------------------------- */

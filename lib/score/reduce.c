@@ -94,7 +94,8 @@ static tamis_status reduce(const tamis__score_call *call, reduction *r, tamis_er
     unsigned workers = tamis_context_threads(call->context);
     uint64_t bytes = workers *
                      (r->groups->n * STEP * sizeof *r->sum + AT_ONCE * STEP * sizeof *r->row);
-    TAMIS_TRY(tamis__memory_check(call->context, bytes, "averaging the queries", err));
+    uint64_t held = tamis__held_queries_bytes(r->held) + r->product->queries->bytes;
+    TAMIS_TRY(tamis__memory_check(call->context, bytes + held, "averaging the queries", err));
     r->sum = tamis__malloc(workers * r->groups->n * STEP, sizeof *r->sum);
     r->row = tamis__malloc((size_t)workers * AT_ONCE * STEP, sizeof *r->row);
     tamis__pipeline pipeline = {

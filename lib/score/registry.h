@@ -65,8 +65,8 @@ tamis_status tamis__score_rows(const tamis__score_call *call, bool direction, ta
 const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 
 /* Run the engine into the call's output. The scorer fills in queries, weight, query_scale,
- * row_divisor, row_multiplier and bound; the rest comes from the call. Scores have one column for
- * each query, or what the user's reduction makes of them. */
+ * row_divisor, row_multiplier, bound and, in `reserved`, what it holds; the rest comes from the call.
+ * Scores have one column for each query, or what the user's reduction makes of them. */
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 

@@ -69,7 +69,7 @@ typedef struct trackstar {
     const tamis_store_info *info;
     double mix; /* -1 = auto */
     uint64_t train_rows, query_rows;
-    uint64_t bytes; /* of the memory limit that moments and queries take */
+    uint64_t reserved; /* bytes of what is below */
     tamis__held_queries held;
     tamis__moments moments; /* of the checkpoint at hand */
     double *work;           /* [largest layer squared] */
@@ -86,7 +86,7 @@ static tamis__rows rows_of(const trackstar *t, tamis_store *store, uint32_t k, c
                          .checkpoint = k,
                          .skip = store == t->call->train ? tamis__score_skipped(t->call) : NULL,
                          .phase = phase,
-                         .reserved = t->bytes};
+                         .reserved = t->reserved};
 }
 
 static tamis_status parse_mix(const tamis__score_call *call, double *ret_mix, tamis_error *err)
@@ -105,7 +105,8 @@ static tamis_status parse_mix(const tamis__score_call *call, double *ret_mix, ta
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-static void forget_moments(trackstar *t)
+/* What the product does not need. */
+static void free_moments(trackstar *t)
 {
     for (uint32_t l = 0; l < t->info->layers; l++) {
         if (t->moments.train) free(t->moments.train[l]);
@@ -114,19 +115,19 @@ static void forget_moments(trackstar *t)
     free(t->moments.train);
     free(t->moments.query);
     free(t->work);
+    free(t->scale);
+    free(t->square);
     t->moments.train = t->moments.query = NULL;
-    t->work = NULL;
+    t->work = t->scale = t->square = NULL;
 }
 
 static void fini(trackstar *t)
 {
-    forget_moments(t);
+    free_moments(t);
     for (uint32_t k = 0; k < t->info->checkpoints; k++) {
         if (t->divisor) free(t->divisor[k]);
         if (t->query_scale) free(t->query_scale[k]);
     }
-    free(t->scale);
-    free(t->square);
     free(t->divisor);
     free(t->query_scale);
     tamis__held_queries_fini(&t->held);
@@ -158,6 +159,13 @@ static bool allocate(trackstar *t, uint64_t widest)
     return true;
 }
 
+/* Norms of the rows under R, as the product takes them. */
+static uint64_t divisor_bytes(const trackstar *t)
+{
+    return t->info->checkpoints *
+           (t->train_rows * sizeof **t->divisor + t->query_rows * sizeof **t->query_scale);
+}
+
 static tamis_status init(trackstar *t, tamis_error *err)
 {
     uint64_t widest = 0, squares = 0;
@@ -169,12 +177,12 @@ static tamis_status init(trackstar *t, tamis_error *err)
         squares += n * n;
     }
     uint64_t bytes = (2 * squares + widest * widest) * sizeof(double);
-    uint64_t held = t->info->checkpoints * t->query_rows * t->info->columns * sizeof(float);
-    x.reserved = held;
-    TAMIS_TRY(tamis__rows_memory(&x, bytes + tamis__gram_bytes(&x), "the second moment", err));
     TAMIS_TRY(tamis__held_queries_init(&t->held, t->call->context, t->info->checkpoints,
                                        t->query_rows, t->info->columns, err));
-    t->bytes = bytes + held;
+    t->reserved = bytes + tamis__held_queries_bytes(&t->held) + divisor_bytes(t) +
+                  (t->train_rows + t->query_rows) * sizeof *t->square;
+    x.reserved = t->reserved;
+    TAMIS_TRY(tamis__rows_memory(&x, tamis__gram_bytes(&x), "the second moment", err));
     t->moments.train_rows = tamis__rows_count(&x);
     t->moments.query_rows = t->query_rows;
     return allocate(t, widest) ? TAMIS_OK : tamis__fail_memory(err, "second moments", bytes);
@@ -309,12 +317,13 @@ static tamis_status score(trackstar *t, tamis_error *err)
         t->moments.first = k == 0;
         TAMIS_TRY(prepare_checkpoint(t, k, err));
     }
+    free_moments(t);
     TAMIS_TRY(tamis__held_queries_ready(&t->held, t->call->context, "a whitened query", err));
-    forget_moments(t); /* room for the rows */
     tamis__product product = {.queries = &t->held.queries,
                               .weight = t->call->weight,
                               .query_scale = (const double *const *)t->query_scale,
                               .row_divisor = (const float *const *)t->divisor,
+                              .reserved = divisor_bytes(t),
                               .bound = 1.0};
     return tamis__score_product(t->call, &product, err);
 }

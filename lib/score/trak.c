@@ -226,8 +226,8 @@ static tamis_status prepare(const tamis__score_call *call, tamis__held_queries *
                      .columns = n,
                      .skip = tamis__score_skipped(call),
                      .phase = "second moments",
-                     .reserved = tamis__held_queries_bytes(held)};
-    TAMIS_TRY(tamis__rows_memory(&x, bytes + tamis__gram_bytes(&x), "the kernel", err));
+                     .reserved = bytes + tamis__held_queries_bytes(held)};
+    TAMIS_TRY(tamis__rows_memory(&x, tamis__gram_bytes(&x), "the kernel", err));
     double *kernel = tamis__aligned(n * n, sizeof *kernel);
     double *work = released ? tamis__aligned(n * n, sizeof *work) : NULL;
     tamis_status status = kernel && (work || !released)
@@ -247,8 +247,10 @@ static tamis_status score(const tamis__score_call *call, const float *multiplier
                                        tamis_store_info_get(call->query)->rows, info->columns,
                                        err));
     tamis_status status = prepare(call, &held, err);
-    tamis__product product = {
-        .queries = &held.queries, .weight = call->weight, .row_multiplier = multiplier};
+    tamis__product product = {.queries = &held.queries,
+                              .weight = call->weight,
+                              .row_multiplier = multiplier,
+                              .reserved = multiplier ? info->rows * sizeof *multiplier : 0};
     if (status == TAMIS_OK) status = tamis__score_product(call, &product, err);
     tamis__held_queries_fini(&held);
     return status;

@@ -380,6 +380,31 @@ START_TEST(test_cancel)
 }
 END_TEST
 
+/* What a scorer holds at once counts together against the memory limit: here the kernel of trak, the
+ * blocks that it is summed from, and the prepared queries. */
+START_TEST(test_memory_is_added_up)
+{
+    enter_scratch();
+    const uint64_t n = 150, queries = 70;
+    const uint64_t kernel = n * n * sizeof(double), held = queries * n * sizeof(float);
+    const uint64_t blocks = n * (512 * sizeof(double) + 32 * sizeof(float));
+    store_plan t = {.path = "t.h5", .rows = 300, .columns = n, .checkpoints = 1, .seed = 1},
+               q = {.path = "q.h5", .rows = queries, .columns = n, .checkpoints = 1, .seed = 2};
+    for (int enough = 0; enough < 2; enough++) {
+        tamis_context *context = make_context(1, kernel + held + blocks - (enough ? 0 : 64));
+        if (!enough) write_store(context, &t), write_store(context, &q);
+        tamis_store *train = open_store(context, "t.h5"), *query = open_store(context, "q.h5");
+        tamis_status status = score_to(context, "trak:out-to-loss=false", train, query, "s.h5",
+                                       false);
+        ck_assert_int_eq(status, enough ? TAMIS_OK : TAMIS_ERR_NOMEM);
+        tamis_store_close(&train);
+        tamis_store_close(&query);
+        tamis_context_destroy(&context);
+    }
+    leave_scratch();
+}
+END_TEST
+
 /* Every allocation and every write of a run with everything. */
 START_TEST(test_faults)
 {
@@ -418,6 +443,7 @@ int main(void)
     tcase_add_loop_test(tc, test_resume, 0, 2);
     tcase_add_test(tc, test_resume_refused);
     tcase_add_test(tc, test_cancel);
+    tcase_add_test(tc, test_memory_is_added_up);
     tcase_add_test(tc, test_faults);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
