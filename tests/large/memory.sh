@@ -9,9 +9,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 set -eu
 
-tamis=$1
-store=$2
-peak=$3
+tamis=$(realpath "$1")
+store=$(realpath "$2")
+peak=$(realpath "$3")
 limit=${4:-64}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
