@@ -49,18 +49,16 @@ static tamis_status open_lists(tamis__score_output *output, const tamis_context 
     return TAMIS_OK;
 }
 
-/* What a store's rows do not say: checkpoint weights and, with a reduction, groups of queries. */
-static uint64_t aside_digest(const tamis__score_output *output)
+/* What a store's digest, which is of its rows, does not say: checkpoint weights, groups of queries. */
+static uint64_t aside_digest(const tamis_score_params *p)
 {
-    const tamis_score_params *p = output->params;
     const tamis_store_info *train = tamis_store_info_get(p->train);
+    const int32_t *group = tamis_store_examples(p->query)->group;
     uint64_t sum = 0;
     for (uint32_t k = 0; k < train->checkpoints; k++)
-        sum = tamis__digest_seeded(&train->checkpoint[k].learning_rate, sizeof(double), sum + k);
-    if (output->groups.member && p->query)
-        sum = tamis__digest_seeded(output->groups.member,
-                                   tamis_store_info_get(p->query)->rows * sizeof(uint64_t), sum);
-    return sum;
+        sum = tamis__digest_seeded(&train->checkpoint[k].learning_rate, sizeof(double), sum);
+    if (!group) return sum;
+    return tamis__digest_seeded(group, tamis_store_info_get(p->query)->rows * sizeof *group, sum);
 }
 
 /* All that decides a score. The processor's features are part of its last bits. */
@@ -79,8 +77,8 @@ static char *resume_key(const tamis__score_output *output, const tamis_context *
             (unsigned long long)p->seed, tamis_context_cpu(context),
             (unsigned long long)train->digest, (unsigned long long)train->rows,
             (unsigned long long)train->columns, (unsigned long long)query->digest,
-            (unsigned long long)query->rows, (unsigned long long)aside_digest(output),
-            train->provenance, query->provenance, spec->provenance ? spec->provenance : "{}");
+            (unsigned long long)query->rows, (unsigned long long)aside_digest(p), train->provenance,
+            query->provenance, spec->provenance ? spec->provenance : "{}");
         if (pass == 0) text = tamis__malloc(size = (size_t)n + 1, 1);
         if (!text) return NULL;
     }

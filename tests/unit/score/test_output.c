@@ -358,6 +358,14 @@ START_TEST(test_resume_refused)
     ck_assert_int_eq(run_some(2, 1, 0, "tracin", NULL), TAMIS_ERR_CANCELLED);
     ck_fails(run_some(99, 1, 0, "cosine", NULL), TAMIS_ERR_SHAPE, "resumed.h5.spool");
     ck_ok(run_some(99, 1, 0, "tracin", NULL));
+    /* The same rows with other learning rates. */
+    static const double rates[] = {0.25, 0.1, 0.3};
+    ck_assert_int_eq(unlink("resumed.h5"), 0);
+    ck_assert_int_eq(run_some(2, 1, 0, "tracin", NULL), TAMIS_ERR_CANCELLED);
+    tamis_store_close(&s.train);
+    write_rich(s.context, &train_plan, &(extras){.rate = rates});
+    s.train = open_store(s.context, "t.h5");
+    ck_fails(run_some(99, 1, 0, "tracin", NULL), TAMIS_ERR_SHAPE, "resumed.h5.spool");
     tamis_score_params params = params_of(&s, "no.h5");
     params.resume = true, params.top = 3;
     ck_fails(tamis_score(s.context, &params, NULL, &err), TAMIS_ERR_ARG, "leave out resume");
