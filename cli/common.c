@@ -8,14 +8,15 @@
 
 #define AT(field) offsetof(common_args, field)
 
+/* Each with those it builds on: naming the highest is enough. */
 static const struct {
     const char *name;
-    unsigned bit;
+    unsigned bits;
 } features[] = {
     {"avx2", TAMIS_CPU_AVX2},
-    {"avx512", TAMIS_CPU_AVX512},
-    {"avx512bf16", TAMIS_CPU_AVX512BF16},
-    {"vnni", TAMIS_CPU_VNNI},
+    {"avx512", TAMIS_CPU_AVX2 | TAMIS_CPU_AVX512},
+    {"avx512bf16", TAMIS_CPU_AVX2 | TAMIS_CPU_AVX512 | TAMIS_CPU_AVX512BF16},
+    {"vnni", TAMIS_CPU_AVX2 | TAMIS_CPU_AVX512 | TAMIS_CPU_VNNI},
 };
 
 static tamis_status set_feature(common_args *args, const char *name, size_t size, tamis_error *err)
@@ -23,7 +24,7 @@ static tamis_status set_feature(common_args *args, const char *name, size_t size
     if (size == 4 && !memcmp(name, "none", 4)) return TAMIS_OK;
     for (size_t i = 0; i < LEN(features); i++)
         if (strlen(features[i].name) == size && !memcmp(features[i].name, name, size)) {
-            args->cpu_mask |= features[i].bit;
+            args->cpu_mask |= features[i].bits;
             return TAMIS_OK;
         }
     return fail(err, TAMIS_ERR_ARG,
@@ -112,7 +113,8 @@ static const struct {
       .flags = OPT_ADVANCED,
       .set = set_cpu,
       .fallback = "all that the processor has",
-      .more = "A comma-separated list of avx2, avx512, avx512bf16 and vnni, or none."}},
+      .more = "A comma-separated list of avx2, avx512, avx512bf16 and vnni, each with those it "
+              "builds on, or none."}},
     {COMMON_JSON,
      {.name = "json",
       .help = "print one JSON object on standard output",

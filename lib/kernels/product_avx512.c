@@ -32,7 +32,8 @@ INLINE void add_to(double *sum, __m512 value)
     _mm512_storeu_pd(sum + 8, _mm512_add_pd(_mm512_loadu_pd(sum + 8), high));
 }
 
-/* `m` rows by `n` vectors of queries; both are constants where this is inlined. */
+/* `m` rows by `n` vectors of queries; both are constants where this is inlined. The rows after these
+ * are asked for on the way: they come from memory, where the processor sees no order in them. */
 INLINE void block(const int m, const int n, double *sum, size_t stride, const float *rows,
                   size_t row_stride, const float *panel, size_t width, size_t columns)
 {
@@ -43,6 +44,9 @@ INLINE void block(const int m, const int n, double *sum, size_t stride, const fl
         for (int v = 0; v < n; v++) acc[r][v] = _mm512_setzero_ps();
     for (size_t c = 0; c < columns; c++) {
         __m512 query[VECTORS];
+        if (c % 16 == 0)
+            for (int r = 0; r < m; r++)
+                _mm_prefetch((const char *)(rows + (r + m) * row_stride + c), _MM_HINT_T1);
 #pragma GCC unroll 4
         for (int v = 0; v < n; v++) query[v] = _mm512_load_ps(panel + c * width + v * 16);
 #pragma GCC unroll 6

@@ -83,7 +83,12 @@ INLINE void block(const int m, const int n, double *sum, size_t stride, const ui
 #pragma GCC unroll 4
         for (int v = 0; v < n; v++) acc[r][v] = _mm512_setzero_ps();
     size_t c = 0;
-    for (; c + 2 <= columns; c += 2) step(m, n, acc, rows + c, row_stride, panel + c * width, 2);
+    for (; c + 2 <= columns; c += 2) {
+        if (c % 32 == 0)
+            for (int r = 0; r < m; r++)
+                _mm_prefetch((const char *)(rows + (r + m) * row_stride + c), _MM_HINT_T1);
+        step(m, n, acc, rows + c, row_stride, panel + c * width, 2);
+    }
     if (c < columns) step(m, n, acc, rows + c, row_stride, panel + c * width, 1);
 #pragma GCC unroll 6
     for (int r = 0; r < m; r++)

@@ -45,18 +45,23 @@ static tamis_status score_all(const tamis__score_call *call, gsl_rng *rng, float
     uint64_t rows = tamis_store_info_get(call->train)->rows;
     double given = call->values[SEED].number;
     uint64_t seed = given < 0 ? call->seed : (uint64_t)given;
+    const unsigned char *skip = tamis__score_skipped(call);
     for (uint64_t first = 0; first < rows; first += BLOCK) {
         uint64_t n = rows - first < BLOCK ? rows - first : BLOCK;
         for (uint64_t i = 0; i < n; i++)
-            scores[i] = draw(rng, seed, first + i, call->values[DISTRIBUTION].number == NORMAL);
+            scores[i] = skip && skip[first + i] ? NAN
+                                                : draw(rng, seed, first + i,
+                                                       call->values[DISTRIBUTION].number == NORMAL);
         TAMIS_TRY(tamis__score_put(call, first, n, scores, err));
         TAMIS_TRY(tamis__progress(call->context, "scoring", first + n, rows, "rows", NULL, err));
     }
     return TAMIS_OK;
 }
 
+/* Of the same rows as other scorers, so that they can be compared. */
 static tamis_status run(const tamis__score_call *call, tamis_error *err)
 {
+    TAMIS_TRY(tamis__score_rows(call, false, err));
     gsl_rng *rng = tamis__rng_create();
     float *scores = tamis__malloc(BLOCK, sizeof *scores);
     tamis_status status = rng && scores ? score_all(call, rng, scores, err)

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,13 +30,23 @@ static tamis_status mark(const tamis__score_call *call, uint32_t k, uint64_t row
     return TAMIS_OK;
 }
 
+/* The engine's own check of a store's rows, which queries pass too, does not know of skipping. */
+static tamis_status refuse_bad(tamis_status status, tamis_error *err)
+{
+    if (status != TAMIS_ERR_NUMERIC || !err) return status;
+    size_t used = strlen(err->message);
+    snprintf(err->message + used, sizeof err->message - used,
+             ", or skip such rows with --bad-rows skip");
+    return status;
+}
+
 static tamis_status look_at(const tamis__score_call *call, uint32_t k, bool direction,
                             tamis_error *err)
 {
     tamis__score_output *out = call->output;
     uint64_t rows = tamis_store_info_get(call->train)->rows;
     if (!out->params->skip_bad_rows)
-        return tamis__finite_norms(call->train, k, direction, &out->norm[k], err);
+        return refuse_bad(tamis__finite_norms(call->train, k, direction, &out->norm[k], err), err);
     TAMIS_TRY(tamis_store_norms(call->train, k, &out->norm[k], err));
     for (uint64_t i = 0; i < rows; i++)
         if (!isfinite(out->norm[k][i]) || (direction && out->norm[k][i] == 0.0f))

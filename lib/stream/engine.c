@@ -49,7 +49,7 @@ static tamis_status plan(tamis__engine *e, tamis_error *err)
     uint64_t least = p->pass ? tamis__blocks_of(p->pass, tile) : 1;
     TAMIS_TRY(tamis__memory_check(p->context, fixed + least * each,
                                   p->pass ? "going on with as many queries at once as before"
-                                          : "scoring 64 queries at once",
+                                          : "scoring a tile of queries",
                                   err));
     uint64_t fit = (tamis_context_memory(p->context) - fixed) / each;
     e->capacity = (p->pass ? least : tamis__smaller(fit, tiles)) * tile;
