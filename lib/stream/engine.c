@@ -202,6 +202,8 @@ tamis_status tamis__product_run(const tamis__product *product, tamis__product_re
     tamis__product_report report;
     tamis_status status = init(&e, product, &report, err);
     if (status == TAMIS_OK) status = run_passes(&e, err);
+    /* What changed behind the scan makes its rows those of two stores. */
+    if (status == TAMIS_OK) status = tamis__store_unchanged(product->train, err);
     fini(&e);
     if (status == TAMIS_OK && ret_report) *ret_report = report;
     return status;
