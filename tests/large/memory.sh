@@ -4,7 +4,8 @@
 #
 # usage: memory.sh TAMIS STORE PEAK [MIB]      the program, the helpers store.c and peak.c, the limit (64)
 #
-# One line of TAP a case, with the peak; a larger limit has two cases more, which are slow. Needs 33 times the limit on disk under TMPDIR (/tmp), removed at
+# One line of TAP a case, with the peak; a larger limit has two cases more, which are slow. Needs 33 times the limit
+# on disk under TMPDIR (/tmp), removed at
 # the end; exits with 77 when there is too little.
 # SPDX-License-Identifier: GPL-3.0-or-later
 set -eu
