@@ -37,11 +37,6 @@ tamis_status tamis__convert_read(const tamis__convert_job *job, uint32_t checkpo
                                  uint64_t first_row, uint64_t rows, uint64_t first,
                                  uint64_t columns, float *out, size_t stride, tamis_error *err);
 
-/* Let go of the mapped pages of these rows and columns, so that a store larger than memory does not
- * fill it. They stay in the system's cache, and come back when they are read again. */
-void tamis__convert_release(const tamis_store *store, uint32_t checkpoint, uint64_t first_row,
-                            uint64_t rows, uint64_t first_column, uint64_t columns);
-
 /* What a thread needs to make rows: floats and the projection's scratch. */
 typedef struct tamis__convert_worker {
     float *rows;      /* [batch, tile] */

@@ -4,12 +4,12 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "convert/job.h"
+#include "store/store_changed.h"
+#include "store/store_pages.h"
 #include "store/store_writer.h"
 
 /* Floats that are widened at a time, if a row is not longer; rows projected at a time. */
@@ -39,27 +39,6 @@ tamis_status tamis__convert_read(const tamis__convert_job *job, uint32_t checkpo
                                    out + (from - first), stride, err));
     }
     return TAMIS_OK;
-}
-
-/* Pages that begin before the range hold what came before it, which is done. */
-static void release_range(uintptr_t begin, uint64_t bytes)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (begin + bytes) / page * page;
-    begin = begin / page * page;
-    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
-void tamis__convert_release(const tamis_store *store, uint32_t checkpoint, uint64_t first_row,
-                            uint64_t rows, uint64_t first_column, uint64_t columns)
-{
-    const tamis_store_info *info = tamis_store_info_get(store);
-    uint64_t size = tamis_dtype_size(info->dtype), run = 0;
-    for (uint64_t done = 0; done < rows; done += run) {
-        uintptr_t begin = (uintptr_t)tamis_store_map(store, checkpoint, first_row + done, &run);
-        if (!begin) return;
-        run = columns < info->columns ? 1 : lesser(run, rows - done);
-        release_range(begin + first_column * size, run * columns * size);
-    }
 }
 
 /* --- a thread's memory ------------------------------------------------------------------------ */
@@ -123,6 +102,7 @@ static tamis_status project(const tamis__convert_job *job, tamis__convert_worker
     if (mapped && run >= rows) {
         tamis__project(job->projector, worker->scratch, rows, mapped, job->kept_columns,
                        worker->projected, job->columns);
+        tamis__store_touched_rows(job->store, rows, job->kept_columns);
         return TAMIS_OK;
     }
     tamis__project_begin(job->projector, worker->scratch, rows);
@@ -148,6 +128,7 @@ static bool copy(const tamis__convert_job *job, uint32_t checkpoint, uint64_t fi
         run = lesser(run, rows - done);
         memcpy(stored + done * row_bytes, from, run * row_bytes);
     }
+    tamis__store_touched_rows(job->store, rows, job->columns);
     return true;
 }
 
@@ -168,7 +149,6 @@ static tamis_status make(const tamis__convert_job *job, tamis__convert_worker *w
         TAMIS_TRY(tamis__store_rows_narrow(&job->kernels, job->dtype, made, n, job->columns,
                                            first + done, checkpoint, stored + done * row_bytes,
                                            scale ? scale + done : NULL, norm + done, err));
-        tamis__convert_release(job->store, checkpoint, first + done, n, 0, job->info->columns);
     }
     return TAMIS_OK;
 }
@@ -181,11 +161,11 @@ tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_w
     uint32_t checkpoint = job->checkpoints.item[k];
     const float *norms = NULL, *scales = NULL;
     bool keep_norms = job->whole && !job->projector;
+    TAMIS_TRY(tamis__store_rows_there(job->store, first, rows, err));
     if (keep_norms) TAMIS_TRY(tamis_store_norms(job->store, checkpoint, &norms, err));
     if (job->copy && copy(job, checkpoint, first, rows, stored)) {
         TAMIS_TRY(tamis_store_scales(job->store, checkpoint, &scales, err));
         if (scales) memcpy(scale, scales + first, rows * sizeof *scale);
-        tamis__convert_release(job->store, checkpoint, first, rows, 0, job->columns);
         TAMIS_TRY(tamis__store_rows_check(job->dtype, stored, rows, job->columns, first, checkpoint,
                                           err));
     } else {

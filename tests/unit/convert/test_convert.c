@@ -465,6 +465,26 @@ START_TEST(cancelled)
 }
 END_TEST
 
+/* Rows that are projected from where they are mapped are looked at first. */
+START_TEST(changed_source)
+{
+    const float *norms;
+    tamis_context *context = make_context(2, 0);
+    tamis_store *source = open_source(context, "source.h5", TAMIS_F32, 0);
+    for (uint32_t k = 0; k < CHECKPOINTS; k++) ck_ok(tamis_store_norms(source, k, &norms, &err));
+    FILE *file = fopen("source.h5", "ab");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fputc(0, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    tamis_convert_params params = {.store = source, .path = "out.h5", .project = "8"};
+    ck_fails(tamis_convert(context, &params, NULL, &err), TAMIS_ERR_IO,
+             "'source.h5' was changed while it was read");
+    ck_assert_int_ne(access("out.h5", F_OK), 0);
+    tamis_store_close(&source);
+    tamis_context_destroy(&context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("convert");
@@ -482,6 +502,7 @@ int main(void)
     tcase_add_test(tcase, too_little_memory);
     tcase_add_test(tcase, failures);
     tcase_add_test(tcase, cancelled);
+    tcase_add_test(tcase, changed_source);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
