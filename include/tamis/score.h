@@ -4,6 +4,7 @@
 #ifndef TAMIS_SCORE_H
 #define TAMIS_SCORE_H
 
+#include <tamis/curvature.h>
 #include <tamis/param.h>
 #include <tamis/scores.h>
 
@@ -11,7 +12,8 @@ TAMIS_BEGIN
 
 /** Properties of a scorer, for `flags`. */
 enum {
-    TAMIS_SCORER_NO_QUERY = 1u << 0 /**< one score per training example; takes no query store */
+    TAMIS_SCORER_NO_QUERY = 1u << 0, /**< one score per training example; takes no query store */
+    TAMIS_SCORER_CURVATURE = 1u << 1 /**< needs a curvature file */
 };
 
 /** What a scorer says of itself; const and static. The formulas are in docs/scorers.md. */
@@ -52,14 +54,34 @@ typedef enum tamis_panel {
     TAMIS_PANEL_FAST = 2   /**< rounded to a narrower type where that is faster */
 } tamis_panel;
 
+/** What a score is split into, by scorers that can (TAMIS_SCORER_CURVATURE). */
+typedef enum tamis_score_by {
+    TAMIS_BY_EXAMPLE = 0, /**< not at all */
+    TAMIS_BY_LAYER = 1,   /**< a column for each query and layer, id "QUERY:LAYER"; they add up to
+                               the query's score */
+    TAMIS_BY_TOKEN =
+        2 /**< a row for each token of the training examples, id "EXAMPLE:TOKEN"; they add
+                               up to the example's score. Factor form only */
+} tamis_score_by;
+
+/** Training rows worth scoring, for each query. Pairs outside have no score. */
+typedef struct tamis_candidates {
+    uint64_t queries;      /**< as in the query store, or 1 when the same rows are meant for all */
+    const uint64_t *first; /**< [queries + 1] where each query's rows start */
+    const uint64_t *row;   /**< [first[queries]] training rows, ascending within a query */
+} tamis_candidates;
+
 /** What to score. Zero-initialise. */
 typedef struct tamis_score_params {
-    const char *scorer;     /**< "name[:param=value,...]"; required */
-    tamis_store *train;     /**< required; not closed */
-    tamis_store *query;     /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
-    const char *path;       /**< scores file to write; required */
-    uint64_t seed;          /**< for scorers that draw numbers; default 0 */
-    tamis_reduce reduce;    /**< default: a column for each query */
+    const char *scorer;                 /**< "name[:param=value,...]"; required */
+    tamis_store *train;                 /**< required; not closed */
+    tamis_store *query;                 /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
+    const tamis_curvature *curvature;   /**< for scorers with TAMIS_SCORER_CURVATURE, else NULL */
+    tamis_score_by by;                  /**< default: whole scores */
+    const tamis_candidates *candidates; /**< NULL = every row is scored; read during the call */
+    const char *path;                   /**< scores file to write; required */
+    uint64_t seed;                      /**< for scorers that draw numbers; default 0 */
+    tamis_reduce reduce;                /**< default: a column for each query */
     uint64_t top;           /**< keep only so many best rows of each column, at most the rows;
                                  0 = all scores, as a matrix */
     uint64_t bottom;        /**< so many worst rows as well; needs `top`; 0 = none */

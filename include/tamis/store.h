@@ -22,6 +22,15 @@ typedef struct tamis_layer {
     uint64_t first_column; /**< where the block starts in a row */
 } tamis_layer;
 
+/** How a store keeps the gradient of an example. */
+typedef enum tamis_form {
+    TAMIS_FORM_FULL = 0,   /**< the gradient itself, a row of all columns */
+    TAMIS_FORM_FACTORS = 1 /**< for every layer and token t the input a_t, with its trailing 1 where
+                                the layer has a bias, and the gradient g_t of the layer's output: the
+                                layer's block is the sum over the example's tokens of g_t a_t^T. A
+                                model that is no sequence model has one token an example */
+} tamis_form;
+
 /** Columns of a layer's block: out * (in + bias). */
 static inline uint64_t tamis_layer_columns(const tamis_layer *layer)
 {
@@ -60,7 +69,18 @@ typedef struct tamis_store_info {
                                              NULL = not said */
     const char *direction;                /**< what was made of the gradients: "gradient" itself,
                                              "adam" ...; NULL = not said */
-    uint64_t digest;                      /**< content digest: sum over rows and checkpoints of
+    tamis_form form;           /**< `columns` and `layer` are those of the full form either way, and
+                                   tamis_store_read() gives rows of it; dtype is that of the factors */
+    uint64_t input_columns;    /**< factor form: sum over layers of in + bias; else 0 */
+    uint64_t output_columns;   /**< factor form: sum over layers of out; else 0 */
+    const char *labels;        /**< whose labels the gradients are of: "true", "sampled" from the
+                                   model, "expected" (a row for each class, see below), "given";
+                                   NULL = not said */
+    uint64_t label_seed;       /**< with labels "sampled": the seed they were drawn with */
+    uint32_t rows_per_example; /**< rows that are one example together, next to one another: the
+                                   classes with labels "expected", whose gradients are multiplied by
+                                   the root of the class's probability; else 1 */
+    uint64_t digest;           /**< content digest: sum over rows and checkpoints of
                                              XXH3-64(stored row bytes, seed = row * 2^8 +
                                              checkpoint), for i8 also of the same of the 4 bytes of
                                              the row's scale, modulo 2^64: the same for any
@@ -146,6 +166,24 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_scales(tamis_store *store, ui
                                                           const float **ret_scales,
                                                           tamis_error *err);
 
+/** Factor form: [rows + 1] first token of every example at a checkpoint, and the number of tokens at
+ *  the end; an example may have none. NULL for a store in full form; that is not an error. Read at
+ *  the first call for a checkpoint, and kept. Owned by the store until it is closed. Thread-safe.
+ *  Errors: ARG (no such checkpoint), FORMAT (offsets that fall), IO, NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_tokens(tamis_store *store, uint32_t checkpoint,
+                                                          const uint64_t **ret_offset,
+                                                          tamis_error *err);
+
+/** Factor form: inputs [tokens, in + bias] and output gradients [tokens, out] of a layer at tokens
+ *  first_token .. first_token+tokens-1, as floats, `input_stride` and `output_stride` floats from
+ *  token to token (>= the widths). Either of `input` and `output_gradient` may be NULL: not wanted.
+ *  Exact for every dtype. Callable from several threads at once. Errors: ARG (a store in full form;
+ *  out of range), IO, FORMAT. Complexity: O(tokens * (in + out)). */
+TAMIS_API TAMIS_NODISCARD tamis_status
+tamis_store_read_factors(const tamis_store *store, uint32_t checkpoint, uint32_t layer,
+                         uint64_t first_token, uint64_t tokens, float *input, size_t input_stride,
+                         float *output_gradient, size_t output_stride, tamis_error *err);
+
 /** Optional per-example outputs at a checkpoint: "loss" [rows], "margin" [rows] or "probability"
  *  [rows, classes], read into memory the caller frees with free(). *ret_values is NULL when the
  *  store does not have them; that is not an error.
@@ -177,6 +215,10 @@ typedef struct tamis_store_spec {
                               said */
     const char *direction; /**< what was made of the gradients, "gradient" (nothing), "adam" ...;
                               NULL = not said */
+    tamis_form form;       /**< default: full. Factors are added with _append_factors() */
+    const char *labels;    /**< as in tamis_store_info; NULL = not said */
+    uint64_t label_seed;   /**< with labels "sampled" */
+    uint32_t rows_per_example; /**< as in tamis_store_info; 0 = 1 */
 } tamis_store_spec;
 
 /** Writes rows in order. One thread at a time. */
@@ -207,6 +249,17 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append(
     tamis_store_writer *writer, uint64_t rows, const float *const *gradient,
     const tamis_examples *examples, const float *const *loss, const float *const *margin,
     const float *const *probability, tamis_error *err);
+
+/** Add `rows` rows of a store in factor form. Row i has tokens offset[i] .. offset[i + 1] - 1 of
+ *  `input[k]` [tokens, input_columns] and `output_gradient[k]` [tokens, output_columns] of checkpoint
+ *  k, both packed, layers beside one another in their order, a bias layer's input with its trailing
+ *  1; the arrays start at token offset[0]. Everything else as _append().
+ *  Errors: as _append(), and ARG (a store in full form, offsets that fall, an input whose last value
+ *  is not 1 although its layer has a bias; names the row). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append_factors(
+    tamis_store_writer *writer, uint64_t rows, const uint64_t *offset, const float *const *input,
+    const float *const *output_gradient, const tamis_examples *examples, const float *const *loss,
+    const float *const *margin, const float *const *probability, tamis_error *err);
 
 /** Commit the last shard and free the writer. Errors: ARG (fewer rows than announced), IO.
  *  The writer is freed and set to NULL in every case. */

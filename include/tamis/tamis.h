@@ -15,9 +15,11 @@
 #include <tamis/common.h>
 #include <tamis/context.h>
 #include <tamis/convert.h>
+#include <tamis/curvature.h>
 #include <tamis/data.h>
 #include <tamis/evaluate.h>
 #include <tamis/export.h>
+#include <tamis/figure.h>
 #include <tamis/import.h>
 #include <tamis/inspect.h>
 #include <tamis/manifest.h>

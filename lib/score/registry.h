@@ -25,7 +25,12 @@ typedef struct tamis__score_output tamis__score_output;
 /* What a scorer is given. The stores fit together. */
 typedef struct tamis__score_call {
     tamis_context *context;
-    tamis_store *train, *query;      /* query NULL with TAMIS_SCORER_NO_QUERY */
+    tamis_store *train, *query;         /* query NULL with TAMIS_SCORER_NO_QUERY */
+    const tamis_curvature *curvature;   /* NULL without TAMIS_SCORER_CURVATURE */
+    const tamis_candidates *candidates; /* NULL = every pair; the output drops the others itself, so
+                                           this only saves work */
+    tamis_score_by by;
+    uint64_t top;                    /* lists so long are kept; 0 = a matrix */
     const tamis_param_value *values; /* one for each entry of the parameter table */
     double *weight;                  /* [checkpoints], for the scorer to fill in */
     uint64_t seed;                   /* of the run; for scorers that draw numbers */

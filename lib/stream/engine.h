@@ -106,8 +106,12 @@ typedef struct tamis__product {
     double bound;                     /* scores are clamped to [-bound, bound]; 0 = not */
     const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
     tamis__panel_mode panel;
-    double panel_error;  /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */
-    uint64_t reserved;   /* bytes of the memory limit that are taken otherwise */
+    double panel_error;             /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */
+    uint64_t reserved;              /* bytes of the memory limit that are taken otherwise */
+    uint64_t first_column, columns; /* of rows and queries that count; columns 0 = all */
+    const uint64_t *row; /* [listed] ascending: only these training rows are scored, the others are
+                                       given to the sink as NaN; NULL = all */
+    uint64_t listed;
     uint64_t pass;       /* queries of a pass, as an earlier run had them; 0 = what fits */
     uint64_t first_item; /* blocks that the sink has already; counted over all passes */
     tamis__sink sink;

@@ -1,0 +1,105 @@
+/* tamis - curvature: what `fit` makes of stores of pseudo-gradients, and influence needs.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_CURVATURE_H
+#define TAMIS_CURVATURE_H
+
+#include <tamis/store.h>
+
+TAMIS_BEGIN
+
+/** Approximations of the Gauss-Newton Hessian, block-diagonal over layers but for the last. With a
+ *  the input of a layer (trailing 1 for the bias) and d the gradient of its output:
+ *  A = mean of a a^T over tokens, S = mean of d d^T, D = sum over an example's tokens of d a^T. */
+typedef enum tamis_curvature_kind {
+    TAMIS_CURVATURE_EKFAC = 0, /**< eigenvectors of A and S; Lambda = mean of (Q_S^T D Q_A)^2 over
+                                       examples (George et al. 2018, eq. 9; Grosse et al. 2023) */
+    TAMIS_CURVATURE_KFAC = 1,  /**< S (x) A (Martens and Grosse 2015): needs no second pass */
+    TAMIS_CURVATURE_DIAGONAL = 2, /**< mean of D^2, entry by entry */
+    TAMIS_CURVATURE_GRAM = 3 /**< mean of x x^T over whole rows x: dense, for narrow or projected
+                                       stores */
+} tamis_curvature_kind;
+
+/** How far a curvature file is. Files before TAMIS_STAGE_FINAL hold sums and counts, and those of
+ *  the same stage can be merged. */
+typedef enum tamis_curvature_stage {
+    TAMIS_STAGE_COVARIANCE = 0, /**< sums of a a^T and d d^T (ekfac, kfac), of x x^T (gram), of D^2
+                                     (diagonal) */
+    TAMIS_STAGE_LAMBDA = 1,     /**< ekfac: eigenvectors, and sums of (Q_S^T D Q_A)^2 */
+    TAMIS_STAGE_FINAL = 2       /**< means; what score takes */
+} tamis_curvature_stage;
+
+/** An open curvature file; immutable, so it may be shared between threads. */
+typedef struct tamis_curvature tamis_curvature;
+
+/** What a curvature file says of itself. Strings and arrays belong to it. */
+typedef struct tamis_curvature_info {
+    tamis_curvature_kind kind;
+    tamis_curvature_stage stage;
+    uint64_t columns;          /**< of the rows that it fits */
+    uint32_t layers;           /**< at least 1 */
+    const tamis_layer *layer;  /**< [layers]; of those rows */
+    uint32_t checkpoint;       /**< of the store, that it was fitted on */
+    uint64_t tokens, examples; /**< counted into A and S; into Lambda, D^2 or x x^T */
+    uint64_t max_block;        /**< widest diagonal block of A and S; 0 = they are whole */
+    const char *labels;        /**< of the store, as in tamis_store_info; NULL = not said */
+    const tamis_projection *projected_by; /**< of the store; NULL = not projected */
+    uint64_t digest;        /**< XXH3-64 of all factors: names this curvature in stores that
+                                       were whitened with it */
+    const char *provenance; /**< JSON text; "{}" when absent */
+} tamis_curvature_info;
+
+/** Open a curvature file of any stage. Nothing but facts is read; layers are, when they are asked for.
+ *  Errors: IO, FORMAT (not a curvature file, truncated, a dataset missing or of the wrong shape, a
+ *  value that is not finite), UNSUPPORTED (written by a newer version), NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_curvature_open(tamis_curvature **ret_curvature,
+                                                            tamis_context *context,
+                                                            const char *path, tamis_error *err);
+/** Close and set to NULL. Accepts NULL and a pointer to NULL. */
+TAMIS_API void tamis_curvature_close(tamis_curvature **curvature);
+
+/** The facts; owned by the curvature. Never NULL. Thread-safe. */
+TAMIS_API const tamis_curvature_info *tamis_curvature_info_get(const tamis_curvature *curvature);
+/** The path it was opened with; owned by the curvature. */
+TAMIS_API const char *tamis_curvature_path(const tamis_curvature *curvature);
+
+/** What to fit. Zero-initialise. */
+typedef struct tamis_fit_curvature_params {
+    tamis_curvature_kind kind;
+    tamis_store *train;  /**< pseudo-gradients; for ekfac those of the first pass. Factor form for
+                              ekfac and kfac, any for the others. NULL with `from` of stage
+                              TAMIS_STAGE_COVARIANCE and no more sums to be taken of it */
+    tamis_store *lambda; /**< ekfac: those of the second pass; NULL = `train` serves both */
+    const tamis_curvature *from; /**< ekfac: sums of A and S that are there (a merged file), go on
+                                      with the eigenvectors; NULL = start with them */
+    tamis_curvature_stage until; /**< stop at this stage; zero-initialised means
+                                      TAMIS_STAGE_COVARIANCE, so set TAMIS_STAGE_FINAL */
+    uint32_t checkpoint;         /**< of the stores; UINT32_MAX = the last */
+    uint64_t max_block; /**< split A and S into diagonal blocks at most so wide; 0 = whole */
+    const char *path;   /**< curvature file to write; required */
+    bool resume; /**< keep sums in "<path>.sums" while they are taken, and go on from there */
+    bool force;  /**< replace an existing output */
+    const char *provenance; /**< JSON text; NULL = "{}" */
+} tamis_fit_curvature_params;
+
+/** Fit and write atomically. Warns through the log when a layer has fewer tokens than it is wide.
+ *  Same bits for any number of threads, memory limit and sharding.
+ *  Errors: ARG (form, stage), SHAPE (two stores that do not fit together), NUMERIC (rows not finite,
+ *  every Lambda of a layer zero, an eigenproblem that does not converge: names the layer), NOMEM
+ *  (names the layer and the bytes, and says that max_block splits it), IO, CANCELLED. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_fit_curvature(tamis_context *context,
+                                                           const tamis_fit_curvature_params *params,
+                                                           tamis_error *err);
+
+/** Add up curvature files of one kind and stage (not final) into one. Sums are taken in the order of
+ *  `parts`, so another order may differ in the last bits. Stage TAMIS_STAGE_LAMBDA needs the same
+ *  eigenvectors in all of them. With `finish` the result is final (ekfac: only from
+ *  TAMIS_STAGE_LAMBDA). Errors: ARG, SHAPE (files that do not fit together: says which and how), IO,
+ *  NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_merge_curvature(
+    tamis_context *context, const char *const *parts, size_t n_parts, const char *path, bool finish,
+    bool force, const char *provenance, tamis_error *err);
+
+TAMIS_END
+
+#endif
