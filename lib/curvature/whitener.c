@@ -21,6 +21,12 @@ void tamis__damping_text(double damping, bool relative, char text[TAMIS__DAMPING
              relative ? " of the mean eigenvalue" : " (absolute)");
 }
 
+bool tamis__whitened_alike(const tamis_whitening *a, const tamis_whitening *b)
+{
+    return !strcmp(a->kind, b->kind) && a->curvature == b->curvature && a->damping == b->damping &&
+           a->relative == b->relative && a->keep == b->keep;
+}
+
 static uint64_t size_of(const tamis__spectrum *s)
 {
     return s->out * s->in;
@@ -133,7 +139,7 @@ static tamis_status init(tamis__whitener *w, const tamis_context *context,
                          const tamis_curvature *curvature, const tamis_whitening *by,
                          tamis_error *err)
 {
-    tamis_curvature_kind kind;
+    tamis_curvature_kind kind = TAMIS_CURVATURE_EKFAC;
     TAMIS_TRY(find_kind(by->kind, &kind, err));
     if (!(by->keep > 0 && by->keep <= 1))
         return tamis__fail(err, TAMIS_ERR_ARG,
@@ -208,19 +214,26 @@ static tamis_status whiten(void *arg, uint64_t row, double *z, tamis_error *err)
     return TAMIS_OK;
 }
 
+tamis_status tamis__whitener_layer(const tamis__whitener *whitener, const tamis__eigen_rows *r,
+                                   tamis__eigen_work *work, uint32_t layer, uint64_t first,
+                                   uint64_t rows, float *out, size_t stride, tamis_error *err)
+{
+    visitor v = {.s = &whitener->spectra.layer[layer],
+                 .kept = whitener->kept[layer],
+                 .count = whitener->count[layer],
+                 .first_row = first,
+                 .out = out,
+                 .stride = stride};
+    if (v.count == 0) return TAMIS_OK;
+    return tamis__eigen_rows_visit(r, work, layer, first, rows, whiten, &v, err);
+}
+
 tamis_status tamis__whitener_rows(const tamis__whitener *whitener, const tamis__eigen_rows *r,
                                   tamis__eigen_work *work, uint64_t first, uint64_t rows,
                                   float *out, size_t stride, tamis_error *err)
 {
-    for (uint32_t l = 0; l < whitener->spectra.layers; l++) {
-        if (whitener->count[l] == 0) continue;
-        visitor v = {.s = &whitener->spectra.layer[l],
-                     .kept = whitener->kept[l],
-                     .count = whitener->count[l],
-                     .first_row = first,
-                     .out = out + whitener->first[l],
-                     .stride = stride};
-        TAMIS_TRY(tamis__eigen_rows_visit(r, work, l, first, rows, whiten, &v, err));
-    }
+    for (uint32_t l = 0; l < whitener->spectra.layers; l++)
+        TAMIS_TRY(tamis__whitener_layer(whitener, r, work, l, first, rows,
+                                        out + whitener->first[l], stride, err));
     return TAMIS_OK;
 }
