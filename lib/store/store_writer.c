@@ -316,7 +316,7 @@ tamis_status tamis__store_writer_put_block(tamis_store_writer *writer,
 {
     uint64_t chunk = writer->plan.chunk_rows, end = writer->next + block->rows;
     bool factors = writer->plan.form == TAMIS_FORM_FACTORS;
-    if (factors != (block->gradient == NULL)) return wrong_form(writer, err);
+    if (factors != (block->offset != NULL)) return wrong_form(writer, err);
     TAMIS_TRY(check_room(writer, block->rows, err));
     if (factors) TAMIS_TRY(check_offsets(block->offset, block->rows, writer->next, err));
     if (!factors && (writer->next % chunk || (end % chunk && end != writer->plan.rows)))
