@@ -115,9 +115,10 @@ static tamis_status check_job(const tamis__ekfac_job *job, tamis_error *err)
 /* With both stores in factor form products of the factors take less. */
 static tamis_status dispatch(const tamis__ekfac_job *job, tamis_error *err)
 {
-    if (tamis_store_info_get(job->call->train)->whitened_by)
-        return tamis__ekfac_whitened(job, err);
-    return tamis__ekfac_rows(job, err);
+    const tamis__score_call *call = job->call;
+    if (tamis_store_info_get(call->train)->whitened_by) return tamis__ekfac_whitened(job, err);
+    bool both = factors(call->train) && factors(call->query);
+    return both ? tamis__ekfac_factors(job, err) : tamis__ekfac_rows(job, err);
 }
 
 static tamis_status run(const tamis__score_call *call, tamis_curvature_kind kind, tamis_error *err)

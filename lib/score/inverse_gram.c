@@ -16,6 +16,7 @@
 #include "linalg/lapack.h"
 #include "score/damped_gram.h"
 #include "score/damping.h"
+#include "score/registry.h"
 
 enum { DAMPING };
 
