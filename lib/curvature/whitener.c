@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "store/curvature_file.h"
 
 void tamis__damping_text(double damping, bool relative, char text[TAMIS__DAMPING_TEXT])
 {

@@ -18,6 +18,7 @@
 #include "curvature/spectra.h"
 #include "score/damping.h"
 #include "score/output.h"
+#include "store/curvature_file.h"
 
 enum { DAMPING, DAMPING_UNIT, SPECTRAL_RANK, QUERY_RANK, RESCORE, SAMPLE };
 

@@ -7,6 +7,7 @@
 #include "curvature/spectra.h"
 #include "score/ekfac_queries.h"
 #include "score/output.h"
+#include "store/curvature_file.h"
 
 /* --- raw queries ------------------------------------------------------------------------------ */
 
