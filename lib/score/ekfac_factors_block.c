@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
 
+#include "base/error.h"
 #include "score/ekfac_factors_state.h"
 
 enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, BLOCK = TAMIS__TOKEN_BLOCK, LANES = 8 };

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
 
+#include "base/error.h"
 #include "linalg/blas.h"
 #include "score/ekfac_factors.h"
 
@@ -61,8 +62,8 @@ static tamis_status outer(const tamis__factor_layer *layer, const tamis__factor_
 }
 
 /* One token needs no sum. */
-static void outer_one(const tamis__factor_layer *layer, const tamis__factor_query *query,
-                      uint64_t first, uint64_t n, uint64_t column, uint64_t columns, double *wide)
+static void outer_one(const tamis__factor_query *query, uint64_t first, uint64_t n, uint64_t column,
+                      uint64_t columns, double *wide)
 {
     for (uint64_t j = 0; j < n; j++) {
         double y = (double)query->y[first + j];
@@ -79,7 +80,7 @@ static tamis_status weigh(const tamis__factor_layer *layer, const tamis__factor_
     const double *inverse = layer->spectrum->inverse;
     double scale = ldexp(1.0, -query->exponent);
     if (query->tokens == 1)
-        outer_one(layer, query, first, n, column, columns, room->wide);
+        outer_one(query, first, n, column, columns, room->wide);
     else
         TAMIS_TRY(outer(layer, query, first, n, column, columns, room, err));
     for (uint64_t j = 0; j < n && !layer->swapped; j++) {
