@@ -1,12 +1,12 @@
-/* tamis - gradient stores made from others: another type, fewer checkpoints or layers, projected
- * rows, shards cut anew.
+/* tamis - gradient stores made from others: another type, fewer checkpoints or layers, projected or
+ * whitened rows, shards cut anew.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_CONVERT_H
 #define TAMIS_CONVERT_H
 
 #include <stdbool.h>
-#include <tamis/store.h>
+#include <tamis/curvature.h>
 
 TAMIS_BEGIN
 
@@ -24,6 +24,16 @@ typedef struct tamis_convert_params {
                                   left of each row to K columns at random; sparse when nothing is
                                   said, with S = 2 at most K. NULL = not */
     uint64_t seed;           /**< of the projection */
+    const tamis_curvature *whiten; /**< make rows whose dot products are influence under this
+                                  curvature (see tamis_whitening): its checkpoint, all layers, and
+                                  not projected. NULL = not */
+    tamis_curvature_kind whiten_kind; /**< what the curvature is seen as: ekfac, kfac or diagonal; a
+                                  file of ekfac serves kfac too */
+    double damping;          /**< of the whitening, >= 0; 0.1, relative, is usual */
+    bool damping_absolute;   /**< `damping` is a number; false = in units of a layer's mean
+                                  eigenvalue */
+    double keep;             /**< share of the whitened coordinates that stay, those with the largest
+                                  lambda / (lambda + damping), in (0, 1]; 0 = 1 = all */
     uint64_t shard_rows;     /**< rows of a shard, rounded up to whole blocks; 0 = one file */
     bool force;              /**< replace an existing store */
     bool resume;             /**< keep whole shards that are there and match */
@@ -55,12 +65,16 @@ typedef struct tamis_convert_report {
 
 /** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
  *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
- *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`.
+ *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`. A
+ *  whitened store has the layers of the source, or with `keep` below 1 one row of coordinates each,
+ *  and the curvature's checkpoint alone; it is compared with the source's plain dot products, from
+ *  which influence differs by design.
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
- *  projection), UNSUPPORTED (projecting or taking layers
- *  out of a store that is projected already), NUMERIC (a row is not finite or too large for the
+ *  projection, a whitening with parts left out), UNSUPPORTED
+ *  (projecting or taking layers out of a store that is projected or whitened already), SHAPE (a
+ *  curvature of other layers), NUMERIC (a row is not finite or too large for the
  *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
  *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.

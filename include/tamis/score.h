@@ -109,6 +109,11 @@ typedef struct tamis_score_report {
     double panel_error;    /**< largest difference of a score from that in double, over the largest
                                  score, on a sample of rows and queries; 0 with "f32" */
     double panel_rejected; /**< the same of a narrower type that was not taken for it; 0 = none */
+    uint64_t spectral_rank, query_rank; /**< of the product of factors; 0 = exact */
+    uint64_t rescored;       /**< two stages: pairs of queries and rows that were scored exactly */
+    uint64_t list_sample;    /**< two stages: queries whose lists were compared with exact ones */
+    double list_recall;      /**< share of an exact list that was found, mean over these queries */
+    double list_recall_least; /**< and the worst query's */
 } tamis_score_report;
 
 /** Score every training row against every query and write the scores file. Bit-identical for any

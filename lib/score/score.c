@@ -158,7 +158,13 @@ static void fill_report(const tamis__score_output *output, tamis_score_report *r
                                        .kernel = output->report.kernel,
                                        .panel = output->report.panel,
                                        .panel_error = output->report.error,
-                                       .panel_rejected = output->report.rejected};
+                                       .panel_rejected = output->report.rejected,
+                                       .spectral_rank = output->stages.spectral_rank,
+                                       .query_rank = output->stages.query_rank,
+                                       .rescored = output->stages.rescored,
+                                       .list_sample = output->stages.sample,
+                                       .list_recall = output->stages.recall_mean,
+                                       .list_recall_least = output->stages.recall_min};
 }
 
 static tamis_status write_scores(tamis_context *context, const tamis_score_params *params,
