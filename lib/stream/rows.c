@@ -1,5 +1,5 @@
 /* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of behind
- * it.
+ * it. Rows of factors are made when they are read.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -67,10 +67,12 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
         return TAMIS_OK;
     }
     float *wide = e->wide + worker * block;
-    unsigned char *stored = e->stored + worker * block * size;
     tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
                                            columns, err);
     if (status != TAMIS_OK) return status;
+    *ret_run = (tamis__run){wide, columns * size, rows};
+    if (e->dtype == TAMIS_F32) return TAMIS_OK;
+    unsigned char *stored = e->stored + worker * block * size;
     narrow_back(e, k, first, rows, columns, wide, stored);
     *ret_run = (tamis__run){stored, columns * size, rows};
     return TAMIS_OK;
