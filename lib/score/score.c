@@ -139,8 +139,7 @@ static tamis_status find_rows(const tamis_score_params *params, tamis__token_row
 {
     if (params->by == TAMIS_BY_TOKEN) {
         uint32_t checkpoint = 0;
-        TAMIS_TRY(
-            tamis__curvature_checkpoint(params->curvature, params->train, &checkpoint, err));
+        TAMIS_TRY(tamis__curvature_checkpoint(params->curvature, params->train, &checkpoint, err));
         TAMIS_TRY(tamis__token_rows_init(tokens, params->train, checkpoint, err));
         spec->rows = tokens->rows;
         spec->examples = &tokens->examples;
