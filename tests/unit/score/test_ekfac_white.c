@@ -132,8 +132,8 @@ END_TEST
 
 START_TEST(test_layers)
 {
-    tamis_convert_params few = white_params(train, "w.h5"), few_queries = white_params(query,
-                                                                                      "wq.h5");
+    tamis_convert_params few = white_params(train, "w.h5"),
+                         few_queries = white_params(query, "wq.h5");
     few.keep = few_queries.keep = 0.2;
     tamis_store *white = convert(&few), *white_query = convert(&few_queries);
     tamis_store *queries[2] = {query, white_query};
@@ -332,7 +332,8 @@ START_TEST(test_retyped)
     tamis_convert_params params = {
         .store = white, .path = "i8.h5", .retype = true, .dtype = TAMIS_I8};
     tamis_store *small = convert(&params);
-    ck_assert_str_eq(tamis_store_info_get(white)->whitening, tamis_store_info_get(small)->whitening);
+    ck_assert_str_eq(tamis_store_info_get(white)->whitening,
+                     tamis_store_info_get(small)->whitening);
     ck_ok(try_score("ekfac", small, query, curvature));
     tamis_store_close(&small);
     tamis_store_close(&white);
