@@ -16,7 +16,7 @@
 
 #include "base/context.h"
 #include "base/mem.h"
-#include "curvature/factors.h"
+#include "curvature/kronecker.h"
 #include "linalg/blas.h"
 
 enum { TOKENS = 60000, REPEATS = 3, PEAK = 1024, WIDE = 8192 };
@@ -172,11 +172,11 @@ static void run(tamis_context *context, const tamis_layer *layer, uint32_t layer
     source s = make_source(layer);
     tamis__tokens t = {
         .rows = tokens, .rows_per_example = 1, .offset = offset, .arg = &s, .read = read_source};
-    tamis__factors *f = need(tamis__calloc(layers, sizeof *f));
+    tamis__kronecker *f = need(tamis__calloc(layers, sizeof *f));
     double covariance = 0, eigen = 0, squares = 0;
     for (uint32_t l = 0; l < layers; l++) {
         double out = (double)layer[l].out, in = (double)(layer[l].in + layer[l].bias);
-        check(tamis__factors_init(&f[l], &layer[l], l, true, lambda, 0, &err));
+        check(tamis__kronecker_init(&f[l], &layer[l], l, true, lambda, 0, &err));
         covariance += (double)tokens * (out * (out + 1) + in * (in + 1));
         eigen += eigen_operations(out) + eigen_operations(in);
         squares += 2 * (double)tokens * (out * out + in * in + out * in);
@@ -198,7 +198,7 @@ static void run(tamis_context *context, const tamis_layer *layer, uint32_t layer
         check(tamis__pass_covariance(&pass, &err));
         best[0] = better(best[0], since(start));
         start = now();
-        check(tamis__factors_eigen(context, f, layers, tokens, (uint64_t)8 << 30, &err));
+        check(tamis__kronecker_eigen(context, f, layers, tokens, (uint64_t)8 << 30, &err));
         best[1] = better(best[1], since(start));
         if (!lambda) break;
         start = now();
@@ -208,7 +208,7 @@ static void run(tamis_context *context, const tamis_layer *layer, uint32_t layer
     report(names[0], best[0], covariance, floor);
     report(names[1], best[1], eigen, floor);
     if (lambda) report(names[2], best[2], squares, floor);
-    for (uint32_t l = 0; l < layers; l++) tamis__factors_fini(&f[l]);
+    for (uint32_t l = 0; l < layers; l++) tamis__kronecker_fini(&f[l]);
     free(f);
     free(offset);
     free((void *)(uintptr_t)s.values);

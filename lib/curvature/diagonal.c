@@ -25,7 +25,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t pieces_of(const tamis__factors *f)
+static uint64_t pieces_of(const tamis__kronecker *f)
 {
     return (tamis_layer_columns(&f->layer) + PIECE - 1) / PIECE;
 }
@@ -35,7 +35,7 @@ static tamis_status add_piece(void *arg, uint64_t item, unsigned slot, unsigned 
 {
     (void)slot;
     const squares *s = arg;
-    const tamis__factors *f = s->pass->factors;
+    const tamis__kronecker *f = s->pass->factors;
     for (; item >= pieces_of(f); f++) item -= pieces_of(f);
     uint64_t at = item * PIECE, columns = smaller(PIECE, tamis_layer_columns(&f->layer) - at);
     float *x = s->scratch + (size_t)worker * READ_ROWS * PIECE;
@@ -83,7 +83,7 @@ tamis_status tamis__pass_diagonal(const tamis__pass *pass, const tamis_store *st
     free(s.scratch);
     TAMIS_TRY(status);
     for (uint32_t l = 0; l < pass->n; l++) {
-        const tamis__factors *f = &pass->factors[l];
+        const tamis__kronecker *f = &pass->factors[l];
         for (uint64_t i = 0; i < tamis_layer_columns(&f->layer); i++)
             if (!isfinite(f->lambda[i]))
                 return tamis__fail(err, TAMIS_ERR_NUMERIC,

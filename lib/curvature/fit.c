@@ -21,14 +21,14 @@
 double *tamis__fit_array(const tamis__fit *fit, const tamis__curvature_place *place)
 {
     if (place->array == TAMIS__GRAM) return fit->gram;
-    return tamis__factors_array(&fit->factors[place->layer], place);
+    return tamis__kronecker_array(&fit->factors[place->layer], place);
 }
 
 tamis_status tamis__fit_open_group(tamis__fit *fit, uint32_t n, tamis_error *err)
 {
     for (uint32_t l = fit->first; l < fit->first + n; l++) {
-        TAMIS_TRY(tamis__factors_init(&fit->factors[l], &fit->info.layer[l], l, fit->sides,
-                                      fit->lambda, fit->info.max_block, err));
+        TAMIS_TRY(tamis__kronecker_init(&fit->factors[l], &fit->info.layer[l], l, fit->sides,
+                                        fit->lambda, fit->info.max_block, err));
         fit->n++;
     }
     return TAMIS_OK;
@@ -37,7 +37,7 @@ tamis_status tamis__fit_open_group(tamis__fit *fit, uint32_t n, tamis_error *err
 static void close_group(tamis__fit *fit)
 {
     for (uint32_t l = fit->first; l < fit->first + fit->n; l++)
-        tamis__factors_fini(&fit->factors[l]);
+        tamis__kronecker_fini(&fit->factors[l]);
     fit->first += fit->n;
     fit->n = 0;
     fit->next_row = 0;
@@ -57,8 +57,8 @@ static uint64_t room(const tamis__fit *fit)
 {
     uint64_t limit = tamis_context_memory(fit->context), taken = fit->fixed;
     for (uint32_t l = fit->first; l < fit->first + fit->n; l++)
-        taken += tamis__factors_bytes(&fit->info.layer[l], fit->sides, fit->lambda,
-                                      fit->info.max_block);
+        taken += tamis__kronecker_bytes(&fit->info.layer[l], fit->sides, fit->lambda,
+                                        fit->info.max_block);
     return taken < limit ? limit - taken : 0;
 }
 
@@ -123,7 +123,7 @@ static tamis_status finish_group(tamis__fit *fit, tamis_error *err)
     bool final = fit->info.stage == TAMIS_STAGE_FINAL;
     fit->whole = false;
     for (uint32_t l = fit->first; l < fit->first + fit->n; l++) {
-        tamis__factors *f = &fit->factors[l];
+        tamis__kronecker *f = &fit->factors[l];
         if (fit->info.stage == TAMIS_STAGE_COVARIANCE) {
             mirror_side(&f->output);
             mirror_side(&f->input);
@@ -162,8 +162,8 @@ static tamis_status find_vectors(tamis__fit *fit, tamis_error *err)
     if (fit->whole) TAMIS_TRY(tamis__fit_save(fit, false, err));
     fit->whole = false;
     if (!there)
-        TAMIS_TRY(tamis__factors_eigen(fit->context, fit->factors + fit->first, fit->n,
-                                       fit->info.tokens, room(fit), err));
+        TAMIS_TRY(tamis__kronecker_eigen(fit->context, fit->factors + fit->first, fit->n,
+                                         fit->info.tokens, room(fit), err));
     fit->at = TAMIS_STAGE_LAMBDA;
     fit->next_row = 0;
     if (!fit->second) return TAMIS_OK;

@@ -4,7 +4,7 @@
 #ifndef TAMIS_CURVATURE_FIT_H
 #define TAMIS_CURVATURE_FIT_H
 
-#include "curvature/factors.h"
+#include "curvature/kronecker.h"
 
 /* Layers are fitted in groups, as many together as fit memory; the groups change no bit. */
 typedef struct tamis__fit {
@@ -18,12 +18,12 @@ typedef struct tamis__fit {
     uint64_t capacity; /* tokens of the largest block of either store */
     uint64_t fixed;    /* bytes that are taken whatever the group */
 
-    tamis__factors *factors;  /* [layers]; those of the group are there */
-    uint32_t first, n;        /* the group */
-    double *gram;             /* [columns, columns]; kind gram */
-    tamis_curvature_stage at; /* what the sums in memory are */
-    uint64_t next_row;        /* the first that is not in them */
-    bool whole;               /* the sums are as these say: they can be saved */
+    tamis__kronecker *factors; /* [layers]; those of the group are there */
+    uint32_t first, n;         /* the group */
+    double *gram;              /* [columns, columns]; kind gram */
+    tamis_curvature_stage at;  /* what the sums in memory are */
+    uint64_t next_row;         /* the first that is not in them */
+    bool whole;                /* the sums are as these say: they can be saved */
 
     tamis__curvature_writer *writer;
     tamis__curvature_place place; /* of the array that was written last */

@@ -165,7 +165,7 @@ static uint64_t passing_bytes(const tamis__fit *fit, const tamis_layer *layer)
         return tamis__pass_diagonal_bytes(fit->context);
     uint64_t pass = tamis__pass_bytes(fit->context, layer, fit->capacity);
     if (!fit->sides || fit->info.stage == TAMIS_STAGE_COVARIANCE) return pass;
-    uint64_t eigen = tamis__factors_eigen_bytes(layer, fit->info.max_block);
+    uint64_t eigen = tamis__kronecker_eigen_bytes(layer, fit->info.max_block);
     return eigen > pass ? eigen : pass;
 }
 
@@ -175,7 +175,7 @@ uint64_t tamis__fit_bytes(const tamis__fit *fit, uint32_t first, uint32_t n)
     for (uint32_t l = first; l < first + n; l++) {
         const tamis_layer *layer = &fit->info.layer[l];
         uint64_t passing = passing_bytes(fit, layer);
-        bytes += tamis__factors_bytes(layer, fit->sides, fit->lambda, fit->info.max_block);
+        bytes += tamis__kronecker_bytes(layer, fit->sides, fit->lambda, fit->info.max_block);
         if (passing > most) most = passing;
     }
     return bytes + most;
@@ -218,7 +218,7 @@ tamis_status tamis__fit_refuse_zero(const tamis__fit *fit, tamis_error *err)
         if (zero) layer = fit->info.layer[0].name;
     }
     for (uint32_t l = fit->first; l < fit->first + fit->n && !layer && !fit->gram; l++) {
-        const tamis__factors *f = &fit->factors[l];
+        const tamis__kronecker *f = &fit->factors[l];
         bool zero = f->lambda ? all_zero(f->lambda, tamis_layer_columns(&f->layer))
                               : all_zero(f->output.values, f->output.n) ||
                                     all_zero(f->input.values, f->input.n);

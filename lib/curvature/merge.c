@@ -8,7 +8,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "curvature/factors.h"
+#include "curvature/kronecker.h"
 #include "curvature/match.h"
 
 typedef struct merger {
@@ -137,16 +137,16 @@ static tamis_status merge_arrays(const merger *m, tamis_error *err)
 
 /* --- kfac is finished with eigenvectors ------------------------------------------------------- */
 
-static tamis_status finish_layer(const merger *m, tamis__factors *f, tamis_error *err)
+static tamis_status finish_layer(const merger *m, tamis__kronecker *f, tamis_error *err)
 {
     tamis__curvature_place place;
     uint64_t limit = tamis_context_memory(m->context),
-             taken = tamis__factors_bytes(&f->layer, true, false, m->in.max_block);
+             taken = tamis__kronecker_bytes(&f->layer, true, false, m->in.max_block);
     for (bool started = false; tamis__curvature_next(&m->in, &place, &started);)
         if (place.layer == f->index)
-            TAMIS_TRY(add_up(m, &place, tamis__factors_array(f, &place), err));
-    TAMIS_TRY(tamis__factors_eigen(m->context, f, 1, m->out.tokens,
-                                   taken < limit ? limit - taken : 0, err));
+            TAMIS_TRY(add_up(m, &place, tamis__kronecker_array(f, &place), err));
+    TAMIS_TRY(tamis__kronecker_eigen(m->context, f, 1, m->out.tokens,
+                                     taken < limit ? limit - taken : 0, err));
     double out = 0, in = 0;
     for (uint64_t i = 0; i < f->output.n; i++)
         out = f->output.values[i] > out ? f->output.values[i] : out;
@@ -156,17 +156,18 @@ static tamis_status finish_layer(const merger *m, tamis__factors *f, tamis_error
     for (bool started = false; tamis__curvature_next(&m->out, &place, &started);)
         if (place.layer == f->index)
             TAMIS_TRY(
-                tamis__curvature_put(m->writer, &place, tamis__factors_array(f, &place), err));
+                tamis__curvature_put(m->writer, &place, tamis__kronecker_array(f, &place), err));
     return TAMIS_OK;
 }
 
 static tamis_status finish_kfac(const merger *m, tamis_error *err)
 {
     for (uint32_t l = 0; l < m->out.layers; l++) {
-        tamis__factors f;
-        TAMIS_TRY(tamis__factors_init(&f, &m->out.layer[l], l, true, false, m->in.max_block, err));
+        tamis__kronecker f;
+        TAMIS_TRY(
+            tamis__kronecker_init(&f, &m->out.layer[l], l, true, false, m->in.max_block, err));
         tamis_status status = finish_layer(m, &f, err);
-        tamis__factors_fini(&f);
+        tamis__kronecker_fini(&f);
         TAMIS_TRY(status);
     }
     return TAMIS_OK;
@@ -183,8 +184,8 @@ static tamis_status reserve(merger *m, bool vectors, tamis_error *err)
         if (n > most) most = n;
     }
     for (uint32_t l = 0; l < m->in.layers && vectors; l++) {
-        uint64_t bytes = tamis__factors_bytes(&m->in.layer[l], true, false, m->in.max_block) +
-                         tamis__factors_eigen_bytes(&m->in.layer[l], m->in.max_block);
+        uint64_t bytes = tamis__kronecker_bytes(&m->in.layer[l], true, false, m->in.max_block) +
+                         tamis__kronecker_eigen_bytes(&m->in.layer[l], m->in.max_block);
         if (bytes > layer) layer = bytes;
     }
     TAMIS_TRY(tamis__memory_check(m->context, 2 * most * sizeof(double) + layer,

@@ -11,7 +11,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "curvature/factors.h"
+#include "curvature/kronecker.h"
 #include "linalg/blas.h"
 
 /* TILE is the most columns of a tile: larger ones are faster, more of them keep more threads busy.
@@ -56,7 +56,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 
 static const tamis__basis *basis_of(const sums *s, uint32_t layer, enum side side)
 {
-    const tamis__factors *f = &s->pass->factors[layer];
+    const tamis__kronecker *f = &s->pass->factors[layer];
     return side == OUTPUT ? &f->output : &f->input;
 }
 
@@ -316,7 +316,7 @@ static tamis_status add_batch(sums *s, tamis_error *err)
 }
 
 /* Columns of a layer's values in a block. */
-static uint64_t width(const tamis__factors *f)
+static uint64_t width(const tamis__kronecker *f)
 {
     return f->output.n + f->input.n;
 }
@@ -417,7 +417,7 @@ static tamis_status run_pass(const tamis__pass *pass, bool lambda, tamis_error *
     return status;
 }
 
-static tamis_status refuse(const tamis__factors *f, const char *what, tamis_error *err)
+static tamis_status refuse(const tamis__kronecker *f, const char *what, tamis_error *err)
 {
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
                        "layer '%s': the sum of squares of its %s is not finite: values are too "
@@ -439,7 +439,7 @@ tamis_status tamis__pass_covariance(const tamis__pass *pass, tamis_error *err)
 {
     TAMIS_TRY(run_pass(pass, false, err));
     for (uint32_t l = 0; l < pass->n; l++) {
-        const tamis__factors *f = &pass->factors[l];
+        const tamis__kronecker *f = &pass->factors[l];
         if (!finite_trace(&f->output)) return refuse(f, "output gradients", err);
         if (!finite_trace(&f->input)) return refuse(f, "inputs", err);
     }
@@ -450,7 +450,7 @@ tamis_status tamis__pass_lambda(const tamis__pass *pass, tamis_error *err)
 {
     TAMIS_TRY(run_pass(pass, true, err));
     for (uint32_t l = 0; l < pass->n; l++) {
-        const tamis__factors *f = &pass->factors[l];
+        const tamis__kronecker *f = &pass->factors[l];
         double sum = 0;
         for (uint64_t i = 0; i < tamis_layer_columns(&f->layer); i++) sum += f->lambda[i];
         if (!isfinite(sum)) return refuse(f, "gradients", err);

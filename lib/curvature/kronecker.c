@@ -1,7 +1,7 @@
 /* Layers while they are fitted: memory, eigenvectors.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "curvature/factors.h"
+#include "curvature/kronecker.h"
 
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static tamis_status init_side(tamis__basis *basis, uint64_t n, uint64_t max_bloc
     return TAMIS_OK;
 }
 
-static tamis_status init(tamis__factors *f, bool sides, bool lambda, uint64_t max_block,
+static tamis_status init(tamis__kronecker *f, bool sides, bool lambda, uint64_t max_block,
                          tamis_error *err)
 {
     f->output.n = f->layer.out;
@@ -47,26 +47,26 @@ static tamis_status init(tamis__factors *f, bool sides, bool lambda, uint64_t ma
     return tamis__fail_memory(err, "Lambda", tamis_layer_columns(&f->layer) * sizeof *f->lambda);
 }
 
-tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis_layer *layer,
-                                 uint32_t index, bool sides, bool lambda, uint64_t max_block,
-                                 tamis_error *err)
+tamis_status tamis__kronecker_init(tamis__kronecker *ret_kronecker, const tamis_layer *layer,
+                                   uint32_t index, bool sides, bool lambda, uint64_t max_block,
+                                   tamis_error *err)
 {
-    tamis__factors f = {.index = index, .layer = *layer};
+    tamis__kronecker f = {.index = index, .layer = *layer};
     tamis_status status = init(&f, sides, lambda, max_block, err);
     if (status == TAMIS_OK) {
-        *ret_factors = f;
+        *ret_kronecker = f;
         return TAMIS_OK;
     }
-    tamis__factors_fini(&f);
+    tamis__kronecker_fini(&f);
     return tamis__prefix(err, status, "layer '%s'", layer->name);
 }
 
-void tamis__factors_fini(tamis__factors *factors)
+void tamis__kronecker_fini(tamis__kronecker *factors)
 {
     tamis__basis_fini(&factors->output);
     tamis__basis_fini(&factors->input);
     free(factors->lambda);
-    *factors = (tamis__factors){0};
+    *factors = (tamis__kronecker){0};
 }
 
 static uint64_t widest_block(uint64_t n, uint64_t max_block)
@@ -86,9 +86,10 @@ static uint64_t side_bytes(uint64_t n, uint64_t max_block)
     return bytes;
 }
 
-uint64_t tamis__factors_bytes(const tamis_layer *layer, bool sides, bool lambda, uint64_t max_block)
+uint64_t tamis__kronecker_bytes(const tamis_layer *layer, bool sides, bool lambda,
+                                uint64_t max_block)
 {
-    uint64_t bytes = sizeof(tamis__factors);
+    uint64_t bytes = sizeof(tamis__kronecker);
     if (sides)
         bytes += side_bytes(layer->out, max_block) + side_bytes(layer->in + layer->bias, max_block);
     return bytes + (lambda ? tamis_layer_columns(layer) * sizeof(double) : 0);
@@ -100,14 +101,14 @@ static uint64_t eigen_bytes(uint64_t w)
     return (2 * w * w + 6 * w + 1) * sizeof(double) + (5 * w + 3) * sizeof(int64_t);
 }
 
-uint64_t tamis__factors_eigen_bytes(const tamis_layer *layer, uint64_t max_block)
+uint64_t tamis__kronecker_eigen_bytes(const tamis_layer *layer, uint64_t max_block)
 {
     uint64_t out = widest_block(layer->out, max_block),
              in = widest_block(layer->in + layer->bias, max_block);
     return eigen_bytes(out > in ? out : in);
 }
 
-double *tamis__factors_array(const tamis__factors *factors, const tamis__curvature_place *place)
+double *tamis__kronecker_array(const tamis__kronecker *factors, const tamis__curvature_place *place)
 {
     switch (place->array) {
     case TAMIS__OUTPUT_COVARIANCE:
@@ -150,7 +151,7 @@ typedef struct solver {
     double tokens;
 } solver;
 
-static void add_problems(solver *s, const tamis__factors *f, const tamis__basis *basis,
+static void add_problems(solver *s, const tamis__kronecker *f, const tamis__basis *basis,
                          const char *side)
 {
     for (uint32_t b = 0; b < basis->blocks; b++)
@@ -194,8 +195,8 @@ static unsigned at_once(const solver *s, uint64_t memory)
     return fit < 1 ? 1 : (unsigned)(fit < threads ? fit : threads);
 }
 
-tamis_status tamis__factors_eigen(tamis_context *context, tamis__factors *factors, uint32_t n,
-                                  uint64_t tokens, uint64_t memory, tamis_error *err)
+tamis_status tamis__kronecker_eigen(tamis_context *context, tamis__kronecker *factors, uint32_t n,
+                                    uint64_t tokens, uint64_t memory, tamis_error *err)
 {
     solver s = {.context = context, .tokens = (double)tokens};
     size_t most = 0;
