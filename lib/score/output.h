@@ -59,8 +59,9 @@ tamis_status tamis__reduce_groups(tamis__query_groups *ret_groups, tamis_reduce 
                                   const tamis_store *query, tamis_error *err);
 
 /* Sums and means of scores are scores of sums and means of queries: those of `product`, with their
- * scales, put together by the output's groups. */
+ * scales, put together by the output's groups; so many checkpoints and columns of them. */
 tamis_status tamis__reduce_queries(const tamis__score_call *call, const tamis__product *product,
+                                   uint32_t checkpoints, uint64_t columns,
                                    tamis__held_queries *ret_queries, tamis_error *err);
 
 #endif

@@ -45,6 +45,8 @@ static tamis_status copy(tamis__store_origin *origin, const tamis_store_spec *sp
 {
     TAMIS_TRY(copy_text(&origin->function, spec->function, "function", spec->path, err));
     TAMIS_TRY(copy_text(&origin->direction, spec->direction, "direction", spec->path, err));
+    TAMIS_TRY(
+        tamis__store_whitening_copy(&origin->whitening, spec->whitening, spec->path, err));
     TAMIS_TRY(copy_text(&origin->labels, spec->labels, "kind of labels", spec->path, err));
     origin->label_seed = spec->label_seed;
     origin->rows_per_example = spec->rows_per_example ? spec->rows_per_example : 1;
@@ -76,6 +78,7 @@ tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const 
     if (origin->function) TAMIS_TRY(tamis__h5_put_text(h5, "/", "function", origin->function, err));
     if (origin->direction)
         TAMIS_TRY(tamis__h5_put_text(h5, "/", "direction", origin->direction, err));
+    TAMIS_TRY(tamis__store_whitening_write(&origin->whitening, h5, err));
     if (origin->labels) TAMIS_TRY(tamis__h5_put_text(h5, "/", "labels", origin->labels, err));
     if (origin->label_seed)
         TAMIS_TRY(tamis__h5_put_u64(h5, "/", "label_seed", origin->label_seed, err));
@@ -194,6 +197,7 @@ tamis_status tamis__store_origin_read(tamis__store_origin *ret_origin, const tam
     if (status == TAMIS_OK) status = read_text(&origin.direction, h5, "direction", err);
     if (status == TAMIS_OK) status = read_labels(&origin, h5, err);
     if (status == TAMIS_OK) status = read_projection(&origin, h5, err);
+    if (status == TAMIS_OK) status = tamis__store_whitening_read(&origin.whitening, h5, err);
     if (status != TAMIS_OK)
         tamis__store_origin_fini(&origin);
     else
@@ -215,6 +219,7 @@ const char *tamis__store_origin_difference(const tamis__store_origin *a,
     if (!same_text(a->kind, b->kind) || p->seed != q->seed || p->from != q->from ||
         p->to != q->to || p->nonzeros != q->nonzeros || p->layers != q->layers)
         return "another projection";
+    if (!tamis__store_whitening_same(&a->whitening, &b->whitening)) return "another whitening";
     if (!same_text(a->function, b->function)) return "another function";
     if (!same_text(a->direction, b->direction)) return "another direction";
     bool labels = same_text(a->labels, b->labels) && a->label_seed == b->label_seed &&
@@ -228,6 +233,7 @@ void tamis__store_origin_fini(tamis__store_origin *origin)
     free(origin->direction);
     free(origin->kind);
     free(origin->text);
+    tamis__store_whitening_fini(&origin->whitening);
     free(origin->labels);
     *origin = (tamis__store_origin){0};
 }
