@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "score/ekfac_factors_state.h"
 
-enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, BLOCK = TAMIS__TOKEN_BLOCK, LANES = 8 };
+enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, BLOCK = TAMIS__TOKEN_BLOCK };
 
 typedef struct segment {
     const tamis__factor_query *query;
@@ -77,34 +77,6 @@ static void multiply(const tamis__factor_run *run, const tile *t, bool of_y, con
                       tamis__least(STEP, columns - column));
 }
 
-/* Eight interleaved sums, added up pairwise. */
-static double end_sum(double part[LANES])
-{
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
-}
-
-static double dot_float(const double *restrict a, const float *restrict b, uint64_t n)
-{
-    double part[LANES] = {0};
-    uint64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) part[k] += a[i + k] * (double)b[i + k];
-    for (int k = 0; i < n; i++, k++) part[k] += a[i] * (double)b[i];
-    return end_sum(part);
-}
-
-static double dot_double(const double *restrict a, const double *restrict b, uint64_t n)
-{
-    double part[LANES] = {0};
-    uint64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) part[k] += a[i + k] * b[i + k];
-    for (int k = 0; i < n; i++, k++) part[k] += a[i] * b[i];
-    return end_sum(part);
-}
-
 /* From the sums of a block of tokens to scores. */
 static void add_scores(const tamis__factor_run *run, const tile *t, const float *y, uint64_t n,
                        const tamis__factor_worker *w, double *acc, size_t stride)
@@ -113,13 +85,12 @@ static void add_scores(const tamis__factor_run *run, const tile *t, const float 
     for (unsigned i = 0; i < t->parts; at += t->part[i++].n) {
         const segment *s = &t->part[i];
         double *to = acc + s->column * stride;
-        for (uint64_t r = 0; r < n; r++) {
-            const double *x = w->sum[0] + r * TILE + at;
-            double sum = s->query->kind == TAMIS__TERMS_EXACT
-                             ? dot_float(x, y + r * run->now->y + s->first, s->n)
-                             : dot_double(x, w->sum[1] + r * TILE + at, s->n);
-            to[r] += s->query->factor * sum;
-        }
+        if (s->query->kind == TAMIS__TERMS_EXACT)
+            run->dots.floats(to, s->query->factor, w->sum[0] + at, TILE, y + s->first, run->now->y,
+                             n, s->n);
+        else
+            run->dots.doubles(to, s->query->factor, w->sum[0] + at, TILE, w->sum[1] + at, TILE, n,
+                              s->n);
     }
 }
 

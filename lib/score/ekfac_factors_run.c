@@ -300,6 +300,7 @@ static tamis_status init(tamis__factor_run *run, const tamis__factor_product *pr
                                .mul = tamis__multiplier_choose(&wish),
                                .layers = info->layers,
                                .columns = job->by == TAMIS_BY_LAYER ? info->layers : 1};
+    tamis__row_dots_init(&run->dots, wish.cpu);
     run->workers = tamis_context_threads(run->context);
     run->layer = tamis__calloc(run->layers, sizeof *run->layer);
     if (!run->layer) return tamis__fail_memory(err, "layers", run->layers * sizeof *run->layer);

@@ -4,6 +4,7 @@
 #ifndef TAMIS_SCORE_EKFAC_FACTORS_STATE_H
 #define TAMIS_SCORE_EKFAC_FACTORS_STATE_H
 
+#include "kernels/row_dots.h"
 #include "score/ekfac_factors.h"
 
 /* Rows that the sink is given at once; tokens of a list of pairs that are copied together. */
@@ -29,6 +30,7 @@ typedef struct tamis__factor_run {
     const tamis__factor_product *p;
     const tamis_context *context;
     const tamis__multiplier *mul;
+    tamis__row_dots dots;
     tamis__factor_layer *layer; /* [layers] */
     uint32_t layers;
     uint64_t x, y;    /* the widest sides */

@@ -39,8 +39,8 @@ static tamis_status add_products(const tamis__engine *e, uint32_t k, uint64_t ti
         uint64_t columns = tamis__smaller(e->mul->step, e->columns - column);
         tamis__run run;
         for (uint64_t done = 0; done < rows; done += run.n) {
-            TAMIS_TRY(tamis__rows_run(e, k, first + done, rows - done, e->first_column + column, columns,
-                                      worker, &run, err));
+            TAMIS_TRY(tamis__rows_run(e, k, first + done, rows - done, e->first_column + column,
+                                      columns, worker, &run, err));
             e->mul->add(sum + done * e->stride, e->stride, run.rows, run.row_bytes, run.n,
                         tamis__panel_at(e, k, tile, s), width, columns);
         }

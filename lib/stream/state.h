@@ -18,7 +18,6 @@ typedef struct tamis__engine {
     const tamis__queries *queries;
     tamis__kernels kernels;
     const tamis__multiplier *mul;
-    tamis_dtype dtype; /* that rows are multiplied in: factors become rows of floats */
     uint64_t first_column, columns; /* that count */
     const float **scale; /* [checkpoints] of [rows]: what i8 rows are multiplied by; or NULL */
     tamis_dtype dtype;   /* of the rows as they are multiplied: f32 where the store has factors */
@@ -37,11 +36,11 @@ typedef struct tamis__engine {
     uint64_t first_block;               /* blocks before it are not done again */
     uint64_t rows_done, rows_total;     /* for progress, over all passes */
 
-    unsigned char *panel; /* [checkpoint, tile, step] of panel_bytes */
-    double *factor;       /* [checkpoint, capacity]: what a query's products are multiplied by */
-    float *scratch;       /* [worker, tile, step]: queries on their way into the panel */
-    double *sum, *total;  /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
-    float *out;           /* [slot, ROW_BLOCK, capacity] */
+    unsigned char *panel;  /* [checkpoint, tile, step] of panel_bytes */
+    double *factor;        /* [checkpoint, capacity]: what a query's products are multiplied by */
+    float *scratch;        /* [worker, tile, step]: queries on their way into the panel */
+    double *sum, *total;   /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
+    float *out;            /* [slot, ROW_BLOCK, capacity] */
     float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
     unsigned char *stored; /* the same in their type; NULL for f32 */
 } tamis__engine;

@@ -296,6 +296,7 @@ static inline tamis_status run_factors(tamis_context *context, factor_run *run)
     if (params->reduce) spec.queries = params->reduce == TAMIS_REDUCE_GROUP_MEAN ? 2 : 1;
     run->job.call = &call;
     if (status == TAMIS_OK) status = tamis__score_output_open(&output, context, &spec, &err);
+    if (status == TAMIS_OK) status = tamis__score_rows(&call, false, &err);
     if (status == TAMIS_OK) status = tamis__ekfac_factors(&run->job, &err);
     if (status == TAMIS_OK) status = tamis__score_output_commit(&output, &err);
     run->stages = output.stages;
