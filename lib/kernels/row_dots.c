@@ -6,7 +6,7 @@
 
 #include <tamis/context.h>
 
-enum { LANES = 8 };
+enum { LANES = 8, AHEAD = 8 };
 typedef double lanes __attribute__((vector_size(64), aligned(8)));
 typedef float halves __attribute__((vector_size(32), aligned(4)));
 
@@ -24,6 +24,9 @@ INLINE void rows_floats(double *out, double factor, const double *a, size_t a_st
     for (size_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
         size_t i = 0;
         lanes sum = {0};
+        /* Rows are far apart, and the processor sees no order in them. */
+        for (size_t line = 0; line < n; line += 16)
+            __builtin_prefetch(b + AHEAD * b_stride + line);
         for (; i + LANES <= n; i += LANES)
             sum += *(const lanes *)(const void *)(a + i) *
                    __builtin_convertvector(*(const halves *)(const void *)(b + i), lanes);

@@ -18,9 +18,14 @@
 #include "score/ekfac.h"
 #include "score/output.h"
 
-/* Tokens that are rotated together, which is part of the result's last bits; tokens that are multiplied
- * with a panel at once; terms of a panel. */
-enum { TAMIS__TOKEN_CHUNK = 128, TAMIS__TOKEN_BLOCK = 256, TAMIS__TERM_TILE = 64 };
+/* Tokens that are rotated together, and those of a query that are added up together, which are part of
+ * the result's last bits; tokens that are multiplied with a panel at once; terms of a panel. */
+enum {
+    TAMIS__TOKEN_CHUNK = 128,
+    TAMIS__TERM_SLICE = 128,
+    TAMIS__TOKEN_BLOCK = 64,
+    TAMIS__TERM_TILE = 64
+};
 
 /* --- tokens (ekfac_factors_tokens.c) ---------------------------------------------------------- */
 
@@ -133,8 +138,8 @@ void tamis__factor_query_init(tamis__factor_query *query, const tamis__factor_la
 /* What term rows are made with; one thread's. */
 typedef struct tamis__term_room {
     double *wide;   /* [TERM_TILE, MANY_STEP] */
-    double *wide_x; /* [TOKEN_BLOCK, MANY_STEP] */
-    double *wide_y; /* [TOKEN_BLOCK, TERM_TILE] */
+    double *wide_x; /* [TERM_SLICE, MANY_STEP] */
+    double *wide_y; /* [TERM_SLICE, TERM_TILE] */
 } tamis__term_room;
 
 /* Terms first .. first + n - 1, n <= TERM_TILE, at columns column .. column + columns - 1 of the

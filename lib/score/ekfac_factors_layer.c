@@ -16,7 +16,7 @@
 #include "score/ekfac_factors.h"
 
 /* Where all singular vectors are found: of an inverse spectrum, which is done once, and of queries. */
-enum { WHOLE_SPECTRUM = 1024, WHOLE_QUERY = 64 };
+enum { WHOLE_SPECTRUM = 1024, WHOLE_QUERY = 128 };
 /* Beyond the rank, and iterations, of the random search for the others. */
 enum { MORE_SPECTRUM = 16, POWER_SPECTRUM = 6, MORE_QUERY = 8 };
 static const double FLOOR = 1e-4;

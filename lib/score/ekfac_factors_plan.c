@@ -15,6 +15,7 @@ enum {
     STEP = TAMIS__MANY_STEP,
     TILE = TAMIS__TERM_TILE,
     BLOCK = TAMIS__TOKEN_BLOCK,
+    SLICE = TAMIS__TERM_SLICE,
     CHUNK = TAMIS__TOKEN_CHUNK,
     MOST_TOKENS = 8192, /* enough for the cost of terms not to be seen */
     MANY_QUERIES = 64   /* enough for the cost of rotations not to be */
@@ -60,7 +61,7 @@ static uint64_t scratch_size(const tamis__factor_run *run)
 
 static uint64_t worker_bytes(const tamis__factor_run *run)
 {
-    uint64_t doubles = TILE * STEP + BLOCK * STEP + 3 * BLOCK * TILE + scratch_size(run);
+    uint64_t doubles = TILE * STEP + SLICE * (STEP + TILE) + 2 * BLOCK * TILE + scratch_size(run);
     uint64_t floats = TILE * STEP + gather_rows(run) * (run->x + run->y), search = 0;
     for (uint32_t l = 0; l < run->layers; l++) {
         uint64_t bytes = tamis__factor_query_bytes(&run->layer[l], true);
@@ -74,8 +75,8 @@ static bool worker_init(const tamis__factor_run *run, tamis__factor_worker *w)
 {
     uint64_t weights = weights_size(run);
     w->room.wide = tamis__aligned(TILE * STEP, sizeof(double));
-    w->room.wide_x = tamis__aligned(BLOCK * STEP, sizeof(double));
-    w->room.wide_y = tamis__aligned(BLOCK * TILE, sizeof(double));
+    w->room.wide_x = tamis__aligned(SLICE * STEP, sizeof(double));
+    w->room.wide_y = tamis__aligned(SLICE * TILE, sizeof(double));
     w->narrow = tamis__aligned(TILE * STEP, sizeof(float));
     w->scratch = tamis__malloc(scratch_size(run), sizeof(double));
     w->weights = weights ? tamis__malloc(weights, sizeof(double)) : NULL;

@@ -12,7 +12,7 @@
 #include "linalg/blas.h"
 #include "score/ekfac_factors.h"
 
-enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, SLICE = TAMIS__TOKEN_BLOCK };
+enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, SLICE = TAMIS__TERM_SLICE };
 
 static int exponent_of(const float *values, uint64_t n)
 {

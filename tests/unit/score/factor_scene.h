@@ -92,6 +92,36 @@ static inline tamis_store *make_factors(tamis_context *context, const factor_pla
     return open_store(context, p->path);
 }
 
+/* One layer, wide on both sides; one token a row. */
+static const tamis_layer wide_layer = {.name = "wide", .out = 140, .in = 150, .bias = 0};
+
+static inline tamis_store *make_wide(tamis_context *context, const char *path, uint64_t rows,
+                                     uint64_t seed)
+{
+    tamis_store_spec spec = {.path = path,
+                             .rows = rows,
+                             .layer = &wide_layer,
+                             .layers = 1,
+                             .checkpoint = plan_checkpoints,
+                             .checkpoints = 1,
+                             .force = true,
+                             .form = TAMIS_FORM_FACTORS};
+    float *input = calloc(rows * wide_layer.in, sizeof *input);
+    float *output = calloc(rows * wide_layer.out, sizeof *output);
+    uint64_t *offset = calloc(rows + 1, sizeof *offset);
+    for (uint64_t i = 0; i <= rows; i++) offset[i] = i;
+    scene_numbers(input, rows * wide_layer.in, seed, 1);
+    scene_numbers(output, rows * wide_layer.out, seed, 2);
+    tamis_store_writer *writer = NULL;
+    const float *const inputs[1] = {input}, *const outputs[1] = {output};
+    ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_store_writer_append_factors(writer, rows, offset, inputs, outputs,
+                                            &(tamis_examples){0}, NULL, NULL, NULL, &err));
+    ck_ok(tamis_store_writer_commit(&writer, &err));
+    free(input), free(output), free(offset);
+    return open_store(context, path);
+}
+
 /* --- spectra ---------------------------------------------------------------------------------- */
 
 /* A random orthogonal basis in blocks; 0 = the identity. */
@@ -191,12 +221,13 @@ static inline turned turn_layer(tamis_store *store, uint32_t l, const tamis__spe
     return t;
 }
 
-/* What becomes of a query's weights [out, in] before they are used. */
-typedef void (*weight_change)(double *weights, const tamis__spectrum *s);
+/* What becomes of a query's weights [out, in], of so many tokens, before they are used. */
+typedef void (*weight_change)(double *weights, const tamis__spectrum *s, uint64_t tokens,
+                              uint64_t rank);
 
 static inline void add_query(const turned *train, const turned *query, uint64_t q,
-                             const tamis__spectrum *s, weight_change change, uint64_t tokens,
-                             double *out, uint64_t stride)
+                             const tamis__spectrum *s, weight_change change, uint64_t rank,
+                             uint64_t tokens, double *out, uint64_t stride)
 {
     double *w = calloc(s->out * s->in, sizeof *w);
     for (uint64_t t = query->offset[q]; t < query->offset[q + 1]; t++)
@@ -204,7 +235,7 @@ static inline void add_query(const turned *train, const turned *query, uint64_t 
             for (uint64_t j = 0; j < s->in; j++)
                 w[i * s->in + j] += query->g[t * s->out + i] * query->a[t * s->in + j];
     for (uint64_t i = 0; i < s->out * s->in; i++) w[i] *= s->inverse[i];
-    if (change) change(w, s);
+    if (change) change(w, s, query->offset[q + 1] - query->offset[q], rank);
     for (uint64_t t = 0; t < tokens; t++)
         for (uint64_t i = 0; i < s->out; i++) {
             double sum = 0;
@@ -217,7 +248,7 @@ static inline void add_query(const turned *train, const turned *query, uint64_t 
 /* [tokens, queries] or, by layer, [tokens, queries * layers]. */
 static inline double *token_scores(tamis_store *train, tamis_store *query,
                                    const tamis__spectrum *spectra, bool by_layer,
-                                   weight_change change)
+                                   weight_change change, uint64_t rank)
 {
     uint32_t layers = tamis_store_info_get(train)->layers;
     uint64_t queries = tamis_store_info_get(query)->rows, each = by_layer ? layers : 1;
@@ -227,11 +258,56 @@ static inline double *token_scores(tamis_store *train, tamis_store *query,
         uint64_t tokens = t.offset[tamis_store_info_get(train)->rows];
         if (!out) out = calloc(tokens * queries * each + 1, sizeof *out);
         for (uint64_t i = 0; i < queries; i++)
-            add_query(&t, &q, i, &spectra[l], change, tokens, out + i * each + (by_layer ? l : 0),
-                      queries * each);
+            add_query(&t, &q, i, &spectra[l], change, rank, tokens,
+                      out + i * each + (by_layer ? l : 0), queries * each);
         free(t.a), free(t.g), free(q.a), free(q.g);
     }
     return out;
+}
+
+/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958). */
+static inline void cut_rank(double *m, uint64_t rows, uint64_t columns, uint64_t rank)
+{
+    double *a = calloc(columns * rows, sizeof *a), *v = calloc(columns * columns, sizeof *v);
+    double *norm = calloc(columns, sizeof *norm);
+    for (uint64_t j = 0; j < columns; j++) {
+        v[j * columns + j] = 1.0;
+        for (uint64_t i = 0; i < rows; i++) a[j * rows + i] = m[i * columns + j];
+    }
+    for (int sweep = 0; sweep < 30; sweep++)
+        for (uint64_t p = 0; p < columns; p++)
+            for (uint64_t q = p + 1; q < columns; q++) {
+                double pp = 0, qq = 0, pq = 0;
+                for (uint64_t i = 0; i < rows; i++) {
+                    pp += a[p * rows + i] * a[p * rows + i];
+                    qq += a[q * rows + i] * a[q * rows + i];
+                    pq += a[p * rows + i] * a[q * rows + i];
+                }
+                if (fabs(pq) <= 1e-15 * sqrt(pp * qq)) continue;
+                double zeta = (qq - pp) / (2.0 * pq);
+                double t = (zeta < 0 ? -1.0 : 1.0) / (fabs(zeta) + sqrt(1.0 + zeta * zeta));
+                double c = 1.0 / sqrt(1.0 + t * t), sine = c * t;
+                for (uint64_t i = 0; i < rows + columns; i++) {
+                    double *x = i < rows ? a + p * rows + i : v + p * columns + i - rows;
+                    double *y = i < rows ? a + q * rows + i : v + q * columns + i - rows;
+                    double old = *x;
+                    *x = c * old - sine * *y;
+                    *y = sine * old + c * *y;
+                }
+            }
+    for (uint64_t j = 0; j < columns; j++)
+        for (uint64_t i = 0; i < rows; i++) norm[j] += a[j * rows + i] * a[j * rows + i];
+    memset(m, 0, rows * columns * sizeof *m);
+    for (uint64_t r = 0; r < rank && r < columns; r++) {
+        uint64_t best = 0;
+        for (uint64_t j = 0; j < columns; j++)
+            if (norm[j] > norm[best]) best = j;
+        for (uint64_t i = 0; i < rows; i++)
+            for (uint64_t j = 0; j < columns; j++)
+                m[i * columns + j] += a[best * rows + i] * v[best * columns + j];
+        norm[best] = -1;
+    }
+    free(a), free(v), free(norm);
 }
 
 /* Sums over the tokens of each row: [rows, columns]. */
