@@ -52,9 +52,10 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .at = AT(by),
      .choices = by_names,
-     .more = "layer gives a column for each query and layer, with the id QUERY:LAYER; token gives a "
-             "row for each token of the training examples, with the id EXAMPLE:TOKEN, and wants "
-             "stores in factor form. Either way the parts add up to the whole score.",
+     .more =
+         "layer gives a column for each query and layer, with the id QUERY:LAYER; token gives a "
+         "row for each token of the training examples, with the id EXAMPLE:TOKEN, and wants "
+         "stores in factor form. Either way the parts add up to the whole score.",
      .section = "Result"},
     {.name = "reduce",
      .value = "HOW",

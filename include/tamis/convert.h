@@ -28,21 +28,21 @@ typedef struct tamis_convert_params {
                                   left of each row to K columns at random; sparse when nothing is
                                   said, with S = 2 at most K. NULL = not */
     uint64_t seed;           /**< of the projection */
-    const tamis_curvature *whiten; /**< make rows whose dot products are influence under this
+    const tamis_curvature *whiten;    /**< make rows whose dot products are influence under this
                                   curvature (see tamis_whitening): its checkpoint, all layers, and
                                   not projected. NULL = not */
     tamis_curvature_kind whiten_kind; /**< what the curvature is seen as: ekfac, kfac or diagonal; a
                                   file of ekfac serves kfac too */
-    double damping;          /**< of the whitening, >= 0; 0.1, relative, is usual */
-    bool damping_absolute;   /**< `damping` is a number; false = in units of a layer's mean
+    double damping;                   /**< of the whitening, >= 0; 0.1, relative, is usual */
+    bool damping_absolute;            /**< `damping` is a number; false = in units of a layer's mean
                                   eigenvalue */
-    double keep;             /**< share of the whitened coordinates that stay, those with the largest
+    double keep;            /**< share of the whitened coordinates that stay, those with the largest
                                   lambda / (lambda + damping), in (0, 1]; 0 = 1 = all */
-    uint64_t shard_rows;     /**< rows of a shard, rounded up to whole blocks; 0 = one file */
-    bool force;              /**< replace an existing store */
-    bool resume;             /**< keep whole shards that are there and match */
-    uint64_t sample;         /**< rows to compare with the source; 0 = none. At most a million */
-    const char *provenance;  /**< JSON text; NULL = "{}" */
+    uint64_t shard_rows;    /**< rows of a shard, rounded up to whole blocks; 0 = one file */
+    bool force;             /**< replace an existing store */
+    bool resume;            /**< keep whole shards that are there and match */
+    uint64_t sample;        /**< rows to compare with the source; 0 = none. At most a million */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_convert_params;
 
 /** How well the dot products of two stores agree: those of sampled rows with the queries among

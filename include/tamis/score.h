@@ -12,8 +12,8 @@ TAMIS_BEGIN
 
 /** Properties of a scorer, for `flags`. */
 enum {
-    TAMIS_SCORER_NO_QUERY = 1u << 0, /**< one score per training example; takes no query store */
-    TAMIS_SCORER_CURVATURE = 1u << 1,     /**< needs a curvature file */
+    TAMIS_SCORER_NO_QUERY = 1u << 0,  /**< one score per training example; takes no query store */
+    TAMIS_SCORER_CURVATURE = 1u << 1, /**< needs a curvature file */
     TAMIS_SCORER_MAY_CURVATURE = 1u << 2, /**< takes a curvature file, and does without as well */
     TAMIS_SCORER_PARTS = 1u << 3          /**< scores can be split, see tamis_score_by */
 };
@@ -110,9 +110,9 @@ typedef struct tamis_score_report {
                                  score, on a sample of rows and queries; 0 with "f32" */
     double panel_rejected; /**< the same of a narrower type that was not taken for it; 0 = none */
     uint64_t spectral_rank, query_rank; /**< of the product of factors; 0 = exact */
-    uint64_t rescored;       /**< two stages: pairs of queries and rows that were scored exactly */
-    uint64_t list_sample;    /**< two stages: queries whose lists were compared with exact ones */
-    double list_recall;      /**< share of an exact list that was found, mean over these queries */
+    uint64_t rescored;        /**< two stages: pairs of queries and rows that were scored exactly */
+    uint64_t list_sample;     /**< two stages: queries whose lists were compared with exact ones */
+    double list_recall;       /**< share of an exact list that was found, mean over these queries */
     double list_recall_least; /**< and the worst query's */
 } tamis_score_report;
 

@@ -34,11 +34,13 @@ static tamis_status choose(tamis__convert_job *job, tamis_error *err)
 {
     const tamis_store_info *info = job->info;
     TAMIS_TRY(choose_parts(job, err));
+    TAMIS_TRY(tamis__convert_whitened_parts(job, err));
     job->whole = job->layers.items == info->layers;
-    if (info->projection && !job->whole)
+    if ((info->projection || info->whitening) && !job->whole)
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                           "'%s' is projected: layers cannot be taken out of its rows any more",
-                           tamis_store_path(job->store));
+                           "'%s' is %s: layers cannot be taken out of its rows any more",
+                           tamis_store_path(job->store),
+                           info->projection ? "projected" : "whitened");
     job->kept = tamis__calloc(job->layers.items, sizeof *job->kept);
     job->checkpoint = tamis__calloc(job->checkpoints.items, sizeof *job->checkpoint);
     if (!job->kept || !job->checkpoint)
@@ -99,7 +101,8 @@ static tamis_status prepare(tamis__convert_job *job, tamis_error *err)
     TAMIS_TRY(choose(job, err));
     job->columns = job->kept_columns;
     TAMIS_TRY(prepare_projection(job, err));
-    job->copy = job->whole && !job->projector && job->dtype == job->info->dtype &&
+    TAMIS_TRY(tamis__convert_whiten(job, err));
+    job->copy = job->whole && !job->projector && !job->whitener && job->dtype == job->info->dtype &&
                 job->info->form == TAMIS_FORM_FULL;
     return TAMIS_OK;
 }
@@ -133,6 +136,7 @@ tamis_status tamis_convert(tamis_context *context, const tamis_convert_params *p
     tamis_status status = convert(&job, &report, err);
     if (status == TAMIS_OK && ret_report) *ret_report = report;
     tamis__projector_destroy(&job.projector);
+    tamis__convert_whiten_fini(&job);
     tamis__choice_fini(&job.checkpoints);
     tamis__choice_fini(&job.layers);
     free(job.kept);

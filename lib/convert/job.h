@@ -6,6 +6,7 @@
 
 #include <tamis/convert.h>
 
+#include "curvature/whitener.h"
 #include "model/choice.h"
 #include "project/project.h"
 #include "store/store_writer.h"
@@ -24,6 +25,8 @@ typedef struct tamis__convert_job {
     tamis_dtype dtype;
     tamis__kernels kernels;
     tamis__projector *projector; /* NULL = rows are not projected */
+    tamis__whitener *whitener;   /* NULL = rows are not whitened */
+    tamis__eigen_rows eigen;     /* with a whitener: the source */
     bool whole;                  /* every layer stays */
     bool copy;                   /* rows go along bit for bit */
     tamis_form form;             /* of the output */
@@ -42,8 +45,9 @@ tamis_status tamis__convert_read(const tamis__convert_job *job, uint32_t checkpo
 /* What a thread needs to make rows: floats and the projection's scratch. */
 typedef struct tamis__convert_worker {
     float *rows;      /* [batch, tile] */
-    float *projected; /* [batch, columns] */
+    float *projected; /* [batch, columns]; whitened ones as well */
     void *scratch;
+    tamis__eigen_work eigen; /* with a whitener */
 } tamis__convert_worker;
 
 /* How rows go through a worker. */
@@ -58,6 +62,14 @@ tamis_status tamis__convert_worker_init(tamis__convert_worker *worker,
                                         const tamis__convert_job *job, tamis__convert_batch batch,
                                         tamis_error *err);
 void tamis__convert_worker_fini(tamis__convert_worker *worker);
+
+/* With a whitening: reduces what was chosen to the curvature's checkpoint. ARG when layers or other
+ * checkpoints were chosen. */
+tamis_status tamis__convert_whitened_parts(tamis__convert_job *job, tamis_error *err);
+/* And prepares it, after what is in the job but for the columns. Free with _fini(), also after a
+ * failure. */
+tamis_status tamis__convert_whiten(tamis__convert_job *job, tamis_error *err);
+void tamis__convert_whiten_fini(tamis__convert_job *job);
 
 /* Rows of checkpoint number `k` of the chosen ones in the output's type, with their norms. */
 tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_worker *worker,

@@ -43,11 +43,12 @@ static bool there(const tamis__convert_outputs *o, const tamis__convert_job *job
 
 uint64_t tamis__convert_outputs_bytes(const tamis__convert_job *job)
 {
-    uint64_t norms = job->whole && !job->projector ? 1 : 0;
+    uint64_t norms = job->whole && !job->projector && !job->whitener ? 1 : 0;
     uint64_t scales = job->copy && job->dtype == TAMIS_I8 ? 1 : 0;
     uint64_t offsets = job->info->form == TAMIS_FORM_FACTORS ? 2 : 0;
-    return job->info->rows * sizeof(float) * job->checkpoints.items *
-           (2 + job->info->classes + norms + scales + offsets);
+    uint64_t columns = 2 + job->info->classes + norms + scales + offsets;
+    return job->info->rows * sizeof(float) * job->checkpoints.items * columns +
+           (job->whitener ? job->whitener->bytes : 0);
 }
 
 static void forget(tamis__convert_outputs *o, const tamis__convert_job *job, int which)

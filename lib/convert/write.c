@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "convert/job.h"
+#include "linalg/blas.h"
 #include "store/layers_digest.h"
 #include "store/store_writer.h"
 
@@ -52,7 +53,8 @@ static tamis_status plan(writing *w, tamis_error *err)
     w->threads = tamis_context_threads(job->context);
     w->batch = tamis__convert_batch_of(job, w->chunk);
     uint64_t threads = w->threads, worker = tamis__convert_worker_bytes(job, w->batch);
-    while (w->batch.rows > 1 && loaded + block + worker * threads > limit / 2) {
+    /* Rows that are whitened together are part of the last bits. */
+    while (!job->whitener && w->batch.rows > 1 && loaded + block + worker * threads > limit / 2) {
         w->batch.rows /= 2;
         worker = tamis__convert_worker_bytes(job, w->batch);
     }
@@ -176,7 +178,10 @@ static tamis_status write_blocks(writing *w, tamis_error *err)
                               .slots = w->slots,
                               .work = make_block,
                               .consume = write_block};
-    TAMIS_TRY(tamis__pool_run(w->job->context->pool, &blocks, err));
+    tamis__blas_begin();
+    tamis_status status = tamis__pool_run(w->job->context->pool, &blocks, err);
+    tamis__blas_end();
+    TAMIS_TRY(status);
     return tamis_store_writer_commit(&w->writer, err);
 }
 
@@ -189,8 +194,12 @@ tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *er
         .path = params->path,
         .dtype = job->dtype,
         .rows = job->info->rows,
-        .layer = job->projector ? &job->projected : job->kept,
-        .layers = job->projector ? 1 : job->layers.items,
+        .layer = job->projector  ? &job->projected
+                 : job->whitener ? job->whitener->table
+                                 : job->kept,
+        .layers = job->projector  ? 1
+                  : job->whitener ? job->whitener->tables
+                                  : job->layers.items,
         .checkpoint = job->checkpoint,
         .checkpoints = job->checkpoints.items,
         .shard_rows = params->shard_rows,
@@ -198,6 +207,7 @@ tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *er
         .resume = params->resume,
         .provenance = params->provenance,
         .projection = job->info->projected_by,
+        .whitening = job->whitener ? &job->whitener->by : job->info->whitened_by,
         .function = job->info->function,
         .direction = job->info->direction,
         .form = job->form,

@@ -106,8 +106,8 @@ static tamis_status choose(tamis__whitener *w, const tamis_context *context, tam
     double threshold = 0, wanted = floor(w->by.keep * (double)all + 0.5);
     uint64_t ties = 0, keep = wanted < 1.0 ? 1 : (uint64_t)wanted;
     w->bytes += all * sizeof **w->kept;
-    TAMIS_TRY(tamis__memory_check(context, w->bytes + all * sizeof(double),
-                                  "choosing coordinates", err));
+    TAMIS_TRY(
+        tamis__memory_check(context, w->bytes + all * sizeof(double), "choosing coordinates", err));
     TAMIS_TRY(find_threshold(w, all, keep, &threshold, &ties, err));
     for (uint32_t l = 0; l < w->spectra.layers; l++)
         TAMIS_TRY(keep_layer(w, l, threshold, &ties, err));
@@ -208,8 +208,7 @@ static tamis_status whiten(void *arg, uint64_t row, double *z, tamis_error *err)
     float *restrict out = v->out + (row - v->first_row) * v->stride;
     const double *restrict root = v->s->inverse;
     if (v->kept)
-        for (uint64_t i = 0; i < v->count; i++)
-            out[i] = (float)(z[v->kept[i]] * root[v->kept[i]]);
+        for (uint64_t i = 0; i < v->count; i++) out[i] = (float)(z[v->kept[i]] * root[v->kept[i]]);
     else
         for (uint64_t i = 0; i < v->count; i++) out[i] = (float)(z[i] * root[i]);
     return TAMIS_OK;
@@ -234,7 +233,7 @@ tamis_status tamis__whitener_rows(const tamis__whitener *whitener, const tamis__
                                   float *out, size_t stride, tamis_error *err)
 {
     for (uint32_t l = 0; l < whitener->spectra.layers; l++)
-        TAMIS_TRY(tamis__whitener_layer(whitener, r, work, l, first, rows,
-                                        out + whitener->first[l], stride, err));
+        TAMIS_TRY(tamis__whitener_layer(whitener, r, work, l, first, rows, out + whitener->first[l],
+                                        stride, err));
     return TAMIS_OK;
 }

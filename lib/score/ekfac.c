@@ -33,7 +33,8 @@ static const tamis_param_desc params[] = {
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "rescore",
-     .help = "with a rank and lists: so many times K rows of each list are scored exactly; 0 = none",
+     .help =
+         "with a rank and lists: so many times K rows of each list are scored exactly; 0 = none",
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "sample",
@@ -140,8 +141,8 @@ static tamis_status run(const tamis__score_call *call, tamis_curvature_kind kind
     TAMIS_TRY(tamis__score_rows_at(call, checkpoint, err));
     call->weight[checkpoint] = 1.0;
     if (!tamis_store_info_get(call->train)->whitened_by)
-        TAMIS_TRY(tamis__spectra_load(&spectra, call->context, call->curvature, kind, job.damping,
-                                      err));
+        TAMIS_TRY(
+            tamis__spectra_load(&spectra, call->context, call->curvature, kind, job.damping, err));
     job.spectrum = spectra.layer;
     job.spectrum_bytes = spectra.bytes;
     job.checkpoint = checkpoint;
@@ -168,8 +169,9 @@ static tamis_status run_diagonal(const tamis__score_call *call, tamis_error *err
 const tamis__scorer_class tamis__scorer_ekfac = {
     .info = {.name = "ekfac",
              .summary = "influence: gradients under the inverse of a curvature in its eigenbasis",
-             .citation = "Grosse et al., Studying Large Language Model Generalization with Influence "
-                         "Functions, 2023, equations 16 to 21; George et al., NeurIPS 2018",
+             .citation =
+                 "Grosse et al., Studying Large Language Model Generalization with Influence "
+                 "Functions, 2023, equations 16 to 21; George et al., NeurIPS 2018",
              .flags = TAMIS_SCORER_CURVATURE | TAMIS_SCORER_PARTS,
              .params = params,
              .n_params = sizeof params / sizeof *params},

@@ -54,8 +54,8 @@ static tamis_status make_layers(const tamis__ekfac_queries *q, tamis__eigen_work
                                             row + (plan->whitener->first[l] - plan->first_column),
                                             plan->columns, err));
         else
-            TAMIS_TRY(tamis__eigen_rows_visit(&plan->rows, work, l, query, 1, precondition, &v,
-                                              err));
+            TAMIS_TRY(
+                tamis__eigen_rows_visit(&plan->rows, work, l, query, 1, precondition, &v, err));
     }
     return TAMIS_OK;
 }
@@ -89,8 +89,7 @@ static tamis_status make_room(tamis__ekfac_queries *q, uint64_t n, tamis_error *
     q->values = tamis__malloc(n, q->plan.columns * sizeof *q->values);
     q->query = tamis__malloc(n, sizeof *q->query);
     if (!q->values || !q->query)
-        return tamis__fail_memory(err, "prepared queries",
-                                  n * q->plan.columns * sizeof *q->values);
+        return tamis__fail_memory(err, "prepared queries", n * q->plan.columns * sizeof *q->values);
     q->room = n;
     return TAMIS_OK;
 }

@@ -44,8 +44,7 @@ static tamis_status find(const double *v, uint64_t narrow, uint64_t wide, uint64
                          uint64_t seed, uint64_t item, const room *r, tamis_error *err)
 {
     uint64_t width = rank + OVER;
-    if (whole(narrow, rank))
-        return tamis__low_rank(narrow, wide, v, rank, r->left, r->right, err);
+    if (whole(narrow, rank)) return tamis__low_rank(narrow, wide, v, rank, r->left, r->right, err);
     TAMIS_TRY(tamis__low_rank_start(seed, item, width, wide, r->start, err));
     return tamis__low_rank_sketch(narrow, wide, v, rank, POWER, width, r->start, r->left, r->right,
                                   err);
@@ -70,11 +69,11 @@ tamis_status tamis__ekfac_cut(double *v, uint64_t out, uint64_t in, uint64_t ran
 {
     uint64_t narrow = out < in ? out : in, wide = out < in ? in : out;
     if (rank >= narrow) return TAMIS_OK;
-    room r = {.turned = tamis__malloc(out > in ? out * in : 1, sizeof(double)),
-              .left = tamis__malloc(rank * narrow, sizeof(double)),
-              .right = tamis__malloc(rank * wide, sizeof(double)),
-              .start = tamis__malloc(whole(narrow, rank) ? 1 : (rank + OVER) * wide,
-                                     sizeof(double))};
+    room r = {
+        .turned = tamis__malloc(out > in ? out * in : 1, sizeof(double)),
+        .left = tamis__malloc(rank * narrow, sizeof(double)),
+        .right = tamis__malloc(rank * wide, sizeof(double)),
+        .start = tamis__malloc(whole(narrow, rank) ? 1 : (rank + OVER) * wide, sizeof(double))};
     tamis_status status = r.turned && r.left && r.right && r.start
                               ? cut(v, out, in, rank, seed, item, &r, err)
                               : tamis__fail_memory(err, "a query of low rank",

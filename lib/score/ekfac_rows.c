@@ -151,11 +151,12 @@ static tamis_status check_whitening(const tamis__ekfac_job *job, const tamis_whi
     uint64_t digest = tamis_curvature_info_get(call->curvature)->digest;
     char had[TAMIS__DAMPING_TEXT], wanted[TAMIS__DAMPING_TEXT];
     if (by->curvature != digest)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' was whitened with the curvature %016llx, and '%s' is %016llx: give "
-                           "that one, or whiten again",
-                           path, (unsigned long long)by->curvature,
-                           tamis_curvature_path(call->curvature), (unsigned long long)digest);
+        return tamis__fail(
+            err, TAMIS_ERR_SHAPE,
+            "'%s' was whitened with the curvature %016llx, and '%s' is %016llx: give "
+            "that one, or whiten again",
+            path, (unsigned long long)by->curvature, tamis_curvature_path(call->curvature),
+            (unsigned long long)digest);
     tamis__damping_text(by->damping, by->relative, had);
     tamis__damping_text(job->damping.value, job->damping.relative, wanted);
     if (strcmp(by->kind, kind) || by->damping != job->damping.value ||
@@ -194,7 +195,8 @@ static tamis_status score_alike(const tamis__score_call *call, tamis_error *err)
     tamis_status status = TAMIS_OK;
     TAMIS_TRY(tamis__queries_of_store(&query, call->query, false, err));
     tamis__product product = {.queries = &query.queries, .weight = call->weight};
-    for (uint32_t l = 0; call->by == TAMIS_BY_LAYER && l < info->layers && status == TAMIS_OK; l++) {
+    for (uint32_t l = 0; call->by == TAMIS_BY_LAYER && l < info->layers && status == TAMIS_OK;
+         l++) {
         product.first_column = info->layer[l].first_column;
         product.columns = tamis_layer_columns(&info->layer[l]);
         status = tamis__score_part(call, &product, l, info->layers, err);

@@ -88,9 +88,8 @@ static tamis_status compare_whitenings(const pair *p, bool curvature, tamis_erro
                            "--whiten')",
                            a ? p->train_path : p->query_path, a ? p->query_path : p->train_path);
     if (!b || tamis__whitened_alike(a, b)) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_SHAPE,
-                       "'%s' and '%s' are whitened differently: %s and %s", p->train_path,
-                       p->query_path, p->train->whitening, p->query->whitening);
+    return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s' and '%s' are whitened differently: %s and %s",
+                       p->train_path, p->query_path, p->train->whitening, p->query->whitening);
 }
 
 static void warn_of_steps(const pair *p, uint32_t k, uint32_t j, const tamis_context *context)
@@ -132,8 +131,8 @@ static tamis_status compare_stores(const tamis_score_params *params, tamis_conte
 /* --- curvature -------------------------------------------------------------------------------- */
 
 /* A curvature is of one checkpoint, and is what both stores are compared with. */
-static tamis_status compare_with_curvature(const tamis_score_params *params,
-                                           tamis_context *context, tamis_error *err)
+static tamis_status compare_with_curvature(const tamis_score_params *params, tamis_context *context,
+                                           tamis_error *err)
 {
     const tamis_curvature *curvature = params->curvature;
     uint32_t k = 0, j = 0;

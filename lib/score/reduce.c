@@ -116,8 +116,8 @@ tamis_status tamis__reduce_queries(const tamis__score_call *call, const tamis__p
                    .groups = &call->output->groups,
                    .held = ret_queries,
                    .steps = (columns + STEP - 1) / STEP};
-    TAMIS_TRY(tamis__held_queries_init(ret_queries, call->context, checkpoints, r.groups->n, columns,
-                                       err));
+    TAMIS_TRY(tamis__held_queries_init(ret_queries, call->context, checkpoints, r.groups->n,
+                                       columns, err));
     tamis_status status = reduce(call, &r, err);
     if (status != TAMIS_OK) tamis__held_queries_fini(ret_queries);
     return status;

@@ -104,8 +104,8 @@ static tamis_status by_layers(selves *s, uint32_t checkpoint, tamis_curvature_ki
 {
     tamis__spectra spectra = {0};
     unsigned threads = tamis_context_threads(s->call->context);
-    TAMIS_TRY(tamis__spectra_load(&spectra, s->call->context, s->call->curvature, kind, damping,
-                                  err));
+    TAMIS_TRY(
+        tamis__spectra_load(&spectra, s->call->context, s->call->curvature, kind, damping, err));
     tamis_status status = tamis__eigen_rows_of_store(&s->eigen, s->call->train, checkpoint,
                                                      spectra.layer, err);
     if (status == TAMIS_OK) status = run_blocks(s, spectra.bytes, err);

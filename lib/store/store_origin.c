@@ -45,8 +45,7 @@ static tamis_status copy(tamis__store_origin *origin, const tamis_store_spec *sp
 {
     TAMIS_TRY(copy_text(&origin->function, spec->function, "function", spec->path, err));
     TAMIS_TRY(copy_text(&origin->direction, spec->direction, "direction", spec->path, err));
-    TAMIS_TRY(
-        tamis__store_whitening_copy(&origin->whitening, spec->whitening, spec->path, err));
+    TAMIS_TRY(tamis__store_whitening_copy(&origin->whitening, spec->whitening, spec->path, err));
     TAMIS_TRY(copy_text(&origin->labels, spec->labels, "kind of labels", spec->path, err));
     origin->label_seed = spec->label_seed;
     origin->rows_per_example = spec->rows_per_example ? spec->rows_per_example : 1;
