@@ -70,7 +70,8 @@ static void fill(float *out, uint64_t n, uint64_t item, uint64_t like)
     tamis__rng_key(rng, 1, TAMIS__STREAM_TEST, item);
     tamis__rng_key(other, 1, TAMIS__STREAM_TEST, like);
     for (uint64_t i = 0; i < n; i++)
-        out[i] = (float)(falloff(i, n) * (gsl_rng_uniform(rng) + 0.5 * gsl_rng_uniform(other) - 0.75));
+        out[i] = (float)(falloff(i, n) *
+                         (gsl_rng_uniform(rng) + 0.5 * gsl_rng_uniform(other) - 0.75));
     gsl_rng_free(rng);
     gsl_rng_free(other);
 }
@@ -248,7 +249,8 @@ static void report(const stores *s, const char *name, uint64_t rank, double flop
            "\"cpu_ratio\":%.2f,\"of_exact\":%.3f}\n",
            name, (unsigned long long)rank, (unsigned long long)s->rows,
            (unsigned long long)s->queries, seconds, 1e-9 * all / seconds, all / peak,
-           seconds / (all / peak), s->cpu / (all / cpu_peak), s->exact > 0 ? seconds / s->exact : 1.0);
+           seconds / (all / peak), s->cpu / (all / cpu_peak),
+           s->exact > 0 ? seconds / s->exact : 1.0);
     fflush(stdout);
 }
 
@@ -287,7 +289,8 @@ static void measure_blas(stores *s, const tamis__ekfac_job *job)
     for (uint32_t l = 0; l < tamis_store_info_get(s->train)->layers; l++) {
         const tamis__spectrum *sp = &job->spectrum[l];
         size_t in = sp->in, out = sp->out, rows = s->rows;
-        float *a = need(tamis__aligned(rows * in, sizeof *a)), *w = need(tamis__aligned(in * out, 4));
+        float *a = need(tamis__aligned(rows * in, sizeof *a)),
+              *w = need(tamis__aligned(in * out, 4));
         float *g = need(tamis__aligned(rows * out, sizeof *g));
         float *c = need(tamis__aligned(rows * out, sizeof *c));
         check(tamis_store_read_factors(s->train, 0, l, 0, rows, a, in, g, out, &err));
@@ -323,7 +326,8 @@ static void measure_all(stores *s, tamis__ekfac_job *job)
     measure_rank(s, job, "query rank");
     job->query_rank = 0;
     for (uint64_t rank = 8; rank <= 32; rank *= 2)
-        for (uint64_t rescore = 2; rescore <= 8; rescore *= 2) measure_stages(s, job, rank, rescore);
+        for (uint64_t rescore = 2; rescore <= 8; rescore *= 2)
+            measure_stages(s, job, rank, rescore);
 }
 
 int main(int argc, char **argv)
@@ -351,7 +355,8 @@ int main(int argc, char **argv)
     measure_peak();
     printf("{\"bench\":\"ekfac\",\"threads\":%u,\"sgemm_gflops\":%.1f,\"register_gflops\":%.1f}\n",
            tamis_context_threads(context), 1e-9 * peak,
-           1e-9 * machine_rate(tamis_context_threads(context), tamis_context_cpu(context), NULL, 0));
+           1e-9 *
+               machine_rate(tamis_context_threads(context), tamis_context_cpu(context), NULL, 0));
     measure_all(&s, &job);
     for (uint32_t l = 0; l < n; l++) tamis__spectrum_fini(&job.spectrum[l]);
     free(job.spectrum);

@@ -25,8 +25,7 @@ INLINE void rows_floats(double *out, double factor, const double *a, size_t a_st
         size_t i = 0;
         lanes sum = {0};
         /* Rows are far apart, and the processor sees no order in them. */
-        for (size_t line = 0; line < n; line += 16)
-            __builtin_prefetch(b + AHEAD * b_stride + line);
+        for (size_t line = 0; line < n; line += 16) __builtin_prefetch(b + AHEAD * b_stride + line);
         for (; i + LANES <= n; i += LANES)
             sum += *(const lanes *)(const void *)(a + i) *
                    __builtin_convertvector(*(const halves *)(const void *)(b + i), lanes);

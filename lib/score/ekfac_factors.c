@@ -28,7 +28,7 @@ static tamis_status check(const tamis__ekfac_job *job, tamis_error *err)
     return why ? tamis__fail(err, TAMIS_ERR_ARG, "%s", why) : TAMIS_OK;
 }
 
-static uint64_t tokens_bytes(const tamis__tokens *t)
+static uint64_t tokens_bytes(const tamis__factor_tokens *t)
 {
     return t->runs * sizeof *t->run + (t->own ? 2 * t->items * sizeof *t->own : 0);
 }
@@ -36,15 +36,17 @@ static uint64_t tokens_bytes(const tamis__tokens *t)
 /* --- queries ---------------------------------------------------------------------------------- */
 
 /* Means and sums of scores are scores of means and sums of queries. */
-static tamis_status take_queries(const tamis__ekfac_job *job, tamis__tokens *ret_query,
+static tamis_status take_queries(const tamis__ekfac_job *job, tamis__factor_tokens *ret_query,
                                  tamis_error *err)
 {
     const tamis__score_output *output = job->call->output;
     tamis_reduce reduce = output->params->reduce;
     if (reduce == TAMIS_REDUCE_NONE || reduce == TAMIS_REDUCE_MAX)
-        return tamis__tokens_of_store(ret_query, job->call->query, job->checkpoint, false, err);
-    return tamis__tokens_gather(ret_query, job->call->query, job->checkpoint, output->groups.n,
-                                output->groups.member, output->groups.size, err);
+        return tamis__factor_tokens_of_store(ret_query, job->call->query, job->checkpoint, false,
+                                             err);
+    return tamis__factor_tokens_gather(ret_query, job->call->query, job->checkpoint,
+                                       output->groups.n, output->groups.member, output->groups.size,
+                                       err);
 }
 
 /* One product, its scores into the output. */
@@ -67,8 +69,8 @@ static tamis_status run_once(tamis__factor_product *product, const tamis__score_
     return status;
 }
 
-static tamis_status run(const tamis__ekfac_job *job, const tamis__tokens *train,
-                        const tamis__tokens *query, tamis_error *err)
+static tamis_status run(const tamis__ekfac_job *job, const tamis__factor_tokens *train,
+                        const tamis__factor_tokens *query, tamis_error *err)
 {
     tamis__score_output *output = job->call->output;
     tamis__factor_product product = {
@@ -87,15 +89,15 @@ static tamis_status run(const tamis__ekfac_job *job, const tamis__tokens *train,
 tamis_status tamis__ekfac_factors(const tamis__ekfac_job *job, tamis_error *err)
 {
     const tamis__score_call *call = job->call;
-    tamis__tokens train = {0}, query = {0};
+    tamis__factor_tokens train = {0}, query = {0};
     const float *norms;
     TAMIS_TRY(check(job, err));
     TAMIS_TRY(tamis__finite_norms(call->query, job->checkpoint, false, &norms, err));
-    TAMIS_TRY(tamis__tokens_of_store(&train, call->train, job->checkpoint,
-                                     job->by == TAMIS_BY_TOKEN, err));
+    TAMIS_TRY(tamis__factor_tokens_of_store(&train, call->train, job->checkpoint,
+                                            job->by == TAMIS_BY_TOKEN, err));
     tamis_status status = take_queries(job, &query, err);
     if (status == TAMIS_OK) status = run(job, &train, &query, err);
-    tamis__tokens_fini(&train);
-    tamis__tokens_fini(&query);
+    tamis__factor_tokens_fini(&train);
+    tamis__factor_tokens_fini(&query);
     return status;
 }

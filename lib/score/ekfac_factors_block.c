@@ -30,13 +30,13 @@ static size_t panel_step(const tamis__factor_run *run, size_t width)
 
 tamis__factor_query tamis__factor_query_at(const tamis__factor_run *run, uint64_t query)
 {
-    const tamis__tokens *t = run->p->query;
-    uint64_t base = tamis__tokens_first(t, run->first_query);
-    uint64_t first = tamis__tokens_first(t, run->first_query + query);
+    const tamis__factor_tokens *t = run->p->query;
+    uint64_t base = tamis__factor_tokens_first(t, run->first_query);
+    uint64_t first = tamis__factor_tokens_first(t, run->first_query + query);
     tamis__factor_query q = {
         .x = run->query_x + (first - base) * run->now->x,
         .y = run->query_y + (first - base) * run->now->y,
-        .tokens = tamis__tokens_first(t, run->first_query + query + 1) - first,
+        .tokens = tamis__factor_tokens_first(t, run->first_query + query + 1) - first,
         .index = query,
         .weight = t->weight ? t->weight[run->first_query + query] : 1.0,
     };
@@ -55,8 +55,8 @@ static tamis_status fill(const tamis__factor_run *run, const tile *t, bool of_y,
         uint64_t n = tamis__least(STEP, columns - column), at = 0;
         for (unsigned i = 0; i < t->parts; at += t->part[i++].n)
             TAMIS_TRY(tamis__factor_terms(run->now, t->part[i].query, of_y, t->part[i].first,
-                                          t->part[i].n, column, n, &w->room,
-                                          w->narrow + at * STEP, STEP, err));
+                                          t->part[i].n, column, n, &w->room, w->narrow + at * STEP,
+                                          STEP, err));
         run->mul->pack(w->panel[of_y] + column / STEP * panel_step(run, width), w->narrow, STEP,
                        t->terms, width, n);
     }
@@ -94,9 +94,9 @@ static void add_scores(const tamis__factor_run *run, const tile *t, const float 
     }
 }
 
-static tamis_status score_tile(const tamis__factor_run *run, const tile *t,
-                               tamis__factor_worker *w, const float *x, const float *y,
-                               uint64_t tokens, double *acc, size_t stride, tamis_error *err)
+static tamis_status score_tile(const tamis__factor_run *run, const tile *t, tamis__factor_worker *w,
+                               const float *x, const float *y, uint64_t tokens, double *acc,
+                               size_t stride, tamis_error *err)
 {
     bool exact = t->part[0].query->kind == TAMIS__TERMS_EXACT;
     TAMIS_TRY(fill(run, t, false, w, err));
@@ -113,8 +113,8 @@ static tamis_status score_tile(const tamis__factor_run *run, const tile *t,
 tamis_status tamis__factor_bundle_score(const tamis__factor_run *run,
                                         const tamis__factor_bundle *bundle,
                                         tamis__factor_worker *worker, const float *x,
-                                        const float *y, uint64_t tokens, double *acc,
-                                        size_t stride, tamis_error *err)
+                                        const float *y, uint64_t tokens, double *acc, size_t stride,
+                                        tamis_error *err)
 {
     tamis__factor_query query[TILE];
     tile t = {0};

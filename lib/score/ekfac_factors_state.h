@@ -13,12 +13,12 @@ enum { TAMIS__GIVE_ROWS = 256, TAMIS__GATHER = 1024 };
 /* One thread's. */
 typedef struct tamis__factor_worker {
     tamis__term_room room;
-    float *narrow;              /* [TERM_TILE, MANY_STEP] terms on their way into a panel */
-    unsigned char *panel[2];    /* of the x side and of the y side */
-    double *sum[2];             /* [TOKEN_BLOCK, TERM_TILE] */
-    float *gather[2];           /* [GATHER, x], [GATHER, y] of pairs; a chunk of queries on its way */
-    double *scratch;            /* of rotations */
-    double *weights;            /* [y, x], and beside it [rank, y] and [rank, x]: queries by low rank */
+    float *narrow;           /* [TERM_TILE, MANY_STEP] terms on their way into a panel */
+    unsigned char *panel[2]; /* of the x side and of the y side */
+    double *sum[2];          /* [TOKEN_BLOCK, TERM_TILE] */
+    float *gather[2];        /* [GATHER, x], [GATHER, y] of pairs; a chunk of queries on its way */
+    double *scratch;         /* of rotations */
+    double *weights; /* [y, x], and beside it [rank, y] and [rank, x]: queries by low rank */
 } tamis__factor_worker;
 
 /* Queries that are done together: one, or several whose terms fit one panel. */
@@ -60,8 +60,8 @@ typedef struct tamis__factor_run {
 
     /* Of the layer that is worked on. */
     const tamis__factor_layer *now;
-    bool with_train; /* loading: training tokens, or only queries */
-    tamis__factor_bundle *bundle; /* [capacity] */
+    bool with_train;               /* loading: training tokens, or only queries */
+    tamis__factor_bundle *bundle;  /* [capacity] */
     uint64_t bundles, parts, part; /* a bundle's tokens are split into parts of so many */
 } tamis__factor_run;
 
@@ -91,8 +91,8 @@ tamis__factor_query tamis__factor_query_at(const tamis__factor_run *run, uint64_
 tamis_status tamis__factor_bundle_score(const tamis__factor_run *run,
                                         const tamis__factor_bundle *bundle,
                                         tamis__factor_worker *worker, const float *x,
-                                        const float *y, uint64_t tokens, double *acc,
-                                        size_t stride, tamis_error *err);
+                                        const float *y, uint64_t tokens, double *acc, size_t stride,
+                                        tamis_error *err);
 
 /* --- ekfac_factors_give.c --------------------------------------------------------------------- */
 

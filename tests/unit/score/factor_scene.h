@@ -72,8 +72,7 @@ static inline void write_factors(tamis_context *context, const factor_plan *p)
         }
     }
     tamis_store_writer *writer = NULL;
-    tamis_examples examples = {
-        .id_number = id, .group = group, .group_name = names, .groups = 2};
+    tamis_examples examples = {.id_number = id, .group = group, .group_name = names, .groups = 2};
     const float *const inputs[1] = {input}, *const outputs[1] = {output};
     ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
     ck_ok(tamis_store_writer_append_factors(writer, p->rows, offset, inputs, outputs, &examples,
@@ -151,8 +150,7 @@ static inline tamis__basis scene_basis(uint64_t n, uint32_t blocks, uint64_t ite
 static inline void scene_spectrum(tamis__spectrum *s, const tamis_layer *layer, uint64_t item,
                                   double decades, tamis__damping damping)
 {
-    *s = (tamis__spectrum){
-        .layer = *layer, .out = layer->out, .in = layer->in + layer->bias};
+    *s = (tamis__spectrum){.layer = *layer, .out = layer->out, .in = layer->in + layer->bias};
     s->output = scene_basis(s->out, (uint32_t)(item % 3), item * 2);
     s->input = scene_basis(s->in, (uint32_t)(item % 3), item * 2 + 1);
     s->lambda = calloc(s->out * s->in, sizeof *s->lambda);
@@ -160,9 +158,9 @@ static inline void scene_spectrum(tamis__spectrum *s, const tamis_layer *layer, 
     scene_numbers(random, s->out * s->in, 6, item);
     for (uint64_t i = 0; i < s->out; i++)
         for (uint64_t j = 0; j < s->in; j++)
-            s->lambda[i * s->in + j] =
-                pow(10.0, -decades * (double)i / (double)s->out - decades * (double)j / (double)s->in +
-                              0.5 * (double)random[i * s->in + j]);
+            s->lambda[i * s->in + j] = pow(10.0, -decades * (double)i / (double)s->out -
+                                                     decades * (double)j / (double)s->in +
+                                                     0.5 * (double)random[i * s->in + j]);
     ck_ok(tamis__spectrum_damp(s, damping, &err));
     free(random);
 }
@@ -195,8 +193,8 @@ static inline double *turn(const tamis__basis *b, const float *x, uint64_t rows)
         for (uint64_t r = 0; r < rows; r++)
             for (uint64_t e = 0; e < size; e++)
                 for (uint64_t c = 0; c < size; c++)
-                    out[r * b->n + first + e] +=
-                        b->vectors[k][e * size + c] * (double)x[r * b->n + first + c];
+                    out[r * b->n + first + e] += b->vectors[k][e * size + c] *
+                                                 (double)x[r * b->n + first + c];
     }
     return out;
 }

@@ -157,7 +157,8 @@ START_TEST(test_refusals)
     ck_fails(run_on(context, "t.h5", &run, "s.h5", NULL), TAMIS_ERR_ARG, "add top");
     run.params.top = 5;
     run.job.by = TAMIS_BY_LAYER;
-    ck_fails(run_on(context, "t.h5", &run, "s.h5", NULL), TAMIS_ERR_ARG, "leave out rescore, or by");
+    ck_fails(run_on(context, "t.h5", &run, "s.h5", NULL), TAMIS_ERR_ARG,
+             "leave out rescore, or by");
     run.job.by = TAMIS_BY_EXAMPLE;
     run.params.reduce = TAMIS_REDUCE_MAX;
     ck_fails(run_on(context, "t.h5", &run, "s.h5", NULL), TAMIS_ERR_ARG, "largest score");
@@ -205,8 +206,9 @@ START_TEST(test_same_bits)
     const struct {
         unsigned threads;
         uint64_t memory;
-    } other[] = {{1, 0}, {3, 0}, {7, 0}, {2, least}, {2, least + (40 << 10)},
-                 {2, least + (200 << 10)}, {1, least}};
+    } other[] = {
+        {1, 0},    {3, 0}, {7, 0}, {2, least}, {2, least + (40 << 10)}, {2, least + (200 << 10)},
+        {1, least}};
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
         tamis_context *c = make_context(other[i].threads, other[i].memory);
         ck_ok(run_on(c, i % 2 ? "shards" : "t.h5", &cases[_i], "o.h5", NULL));
