@@ -26,6 +26,12 @@ typedef struct tamis__gradient_job {
     tamis__kernels kernels;
     tamis_function function;
     tamis_direction direction;
+    tamis_labels labels;
+    const int32_t *given_labels; /* [data->rows], or NULL */
+    uint64_t label_seed;
+    uint32_t per_example;        /* rows of the store that are made of one of the data */
+    uint64_t rows;               /* of the store */
+    uint64_t group;              /* of them, that go through the network together */
     tamis__moments moments;      /* of directions that need them */
     tamis__projector *projector; /* NULL = rows are not projected */
 } tamis__gradient_job;
@@ -68,8 +74,7 @@ tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis__gradi
 void tamis__factors_fini(tamis__factors *factors);
 
 /* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows
- * are written so far. `first` is a multiple of TAMIS__GROUP_ROWS, `end` is too or is the last row's
- * end. `batches` has one for each thread. */
+ * are written so far. `first` is a multiple of job->group, `end` is too or is the last row's end. `batches` has one for each thread. */
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
                                     uint64_t end, tamis__batch *batches, uint64_t written,
                                     tamis_error *err);

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "linalg/blas.h"
-#include "model/factors.h"
+#include "model/labels.h"
 #include "model/object.h"
 #include "store/layers_digest.h"
 #include "store/store_writer.h"
@@ -68,16 +68,23 @@ static uint64_t wave_unit(uint64_t chunk)
     return round_up(chunk, TAMIS__GROUP_ROWS);
 }
 
+/* Waves of whole blocks need not be whole groups where groups are not a power of two: what is left
+ * of a group at either end is computed all the same. */
+static uint64_t wave_margin(const tamis__gradient_job *job)
+{
+    return job->per_example > 1 ? 2 * job->group : 0;
+}
+
 /* As many blocks in flight and as long a wave as keep the threads busy and the memory allows. */
 static tamis_status plan(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
     tamis__network network = tamis__model_network(job->model, 0);
-    uint64_t rows = round_up(job->data->rows, TAMIS__GROUP_ROWS),
-             row_bytes = tamis__factors_row_bytes(job);
+    uint64_t rows = round_up(job->rows, job->group), row_bytes = tamis__factors_row_bytes(job);
     uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
     uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads +
-                     tamis__whole_scratch(job) * run->threads + job->moments.bytes;
+                     tamis__whole_scratch(job) * run->threads + job->moments.bytes +
+                     wave_margin(job) * row_bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
                                   "writing gradients", err));
     uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
@@ -85,7 +92,7 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
     run->slots = (unsigned)(1 + more);
     left -= more * block;
     /* Eight groups for each thread: the last ones of a wave are then a small part of it. */
-    uint64_t enough = round_up(8 * (uint64_t)run->threads * TAMIS__GROUP_ROWS, unit) / unit;
+    uint64_t enough = round_up(8 * (uint64_t)run->threads * job->group, unit) / unit;
     uint64_t units = 1 + lowest(left / (unit * row_bytes), enough - 1);
     run->wave = lowest(units * unit, rows);
     return TAMIS_OK;
@@ -144,7 +151,7 @@ static tamis_status run_init(gradient_run *run, tamis_error *err)
     tamis__network network = tamis__model_network(job->model, 0);
     TAMIS_TRY(
         tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
-    return tamis__factors_init(&run->factors, job, run->wave, err);
+    return tamis__factors_init(&run->factors, job, run->wave + wave_margin(job), err);
 }
 
 static void run_fini(gradient_run *run)
@@ -198,22 +205,6 @@ static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsign
     return TAMIS_OK;
 }
 
-/* The data's columns from a row on. */
-static tamis_examples examples_from(const tamis_data *data, uint64_t row)
-{
-    return (tamis_examples){
-        .id_number = data->id_number ? data->id_number + row : NULL,
-        .id_text = data->id_text ? (const char *const *)data->id_text + row : NULL,
-        .digest = data->digest ? data->digest + row : NULL,
-        .label = data->label ? data->label + row : NULL,
-        .group = data->group ? data->group + row : NULL,
-        .group_name = (const char *const *)data->group_name,
-        .groups = data->groups,
-        .class_name = (const char *const *)data->class_name,
-        .classes = data->class_name ? data->classes : 0,
-    };
-}
-
 static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     gradient_run *run = arg;
@@ -231,14 +222,17 @@ static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_e
         .norm = buffer->norm,
         .scale = buffer->scale,
         .digest = buffer->digest,
-        .examples = examples_from(job->data, first),
         .loss = run->loss,
         .margin = run->margin,
         .probability = run->probability,
     };
-    TAMIS_TRY(tamis__store_writer_put_block(run->writer, &block, err));
-    return tamis__progress(job->context, "writing gradients", first + rows, job->data->rows, "rows",
-                           NULL, err);
+    void *memory = NULL;
+    TAMIS_TRY(tamis__labels_examples(job, first, rows, &block.examples, &memory, err));
+    tamis_status status = tamis__store_writer_put_block(run->writer, &block, err);
+    free(memory);
+    if (status != TAMIS_OK) return status;
+    return tamis__progress(job->context, "writing gradients", first + rows, job->rows, "rows", NULL,
+                           err);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */
@@ -246,16 +240,16 @@ static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_e
 static tamis_status write_waves(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
-    uint64_t rows = job->data->rows;
+    uint64_t rows = job->rows;
     tamis__pipeline blocks = {
         .arg = run, .slots = run->slots, .work = expand_block, .consume = write_block};
     run->first = tamis_store_writer_next(run->writer);
     while (run->first < rows) {
         /* A resumed run may start inside a group: the group is computed whole all the same. */
-        run->factors.first = run->first / TAMIS__GROUP_ROWS * TAMIS__GROUP_ROWS;
-        run->end = lowest(run->factors.first + run->wave, rows);
-        TAMIS_TRY(
-            tamis__factors_compute(&run->factors, job, run->end, run->batches, run->first, err));
+        run->factors.first = run->first / job->group * job->group;
+        run->end = lowest((wave_margin(job) ? run->first : run->factors.first) + run->wave, rows);
+        uint64_t end = lowest(round_up(run->end, job->group), rows);
+        TAMIS_TRY(tamis__factors_compute(&run->factors, job, end, run->batches, run->first, err));
         blocks.items = (run->end - run->first + run->chunk - 1) / run->chunk;
         TAMIS_TRY(tamis__pool_run(job->context->pool, &blocks, err));
         run->first = run->end;
@@ -282,7 +276,7 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     tamis_store_spec spec = {
         .path = params->path,
         .dtype = job->dtype,
-        .rows = job->data->rows,
+        .rows = job->rows,
         .layer = job->layer,
         .layers = job->layers.items,
         .checkpoint = job->checkpoint,
@@ -295,6 +289,9 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
         .provenance = params->provenance,
         .function = tamis__function_name(job->function),
         .direction = tamis__direction_name(job->direction),
+        .labels = tamis__labels_name(job->labels),
+        .label_seed = job->label_seed,
+        .rows_per_example = job->per_example,
     };
     tamis_layer projected = {.name = "projected", .out = 1, .in = job->stored};
     tamis_projection projection = {0};

@@ -8,7 +8,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "model/factors.h"
+#include "model/labels.h"
 #include "model/object.h"
 
 /* The chosen layers side by side, and the chosen checkpoints. */
@@ -102,11 +102,18 @@ tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *mo
         .classes = model->info.classes,
         .function = params->function,
         .direction = params->direction,
+        .labels = params->labels,
+        .given_labels = params->given_labels,
+        .label_seed = params->labels == TAMIS_LABELS_SAMPLED ? params->label_seed : 0,
+        .per_example = params->labels == TAMIS_LABELS_EXPECTED ? model->info.classes : 1,
     };
+    job.rows = data->rows * job.per_example;
+    job.group = tamis__labels_group(job.per_example) * job.per_example;
     if ((unsigned)params->function > TAMIS_FUNCTION_MARGIN)
         return tamis__fail(err, TAMIS_ERR_ARG, "no such function to differentiate");
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
-    TAMIS_TRY(tamis__model_data_check(model, data, err));
+    TAMIS_TRY(tamis__model_data_check(model, data, params->labels == TAMIS_LABELS_TRUE, err));
+    TAMIS_TRY(tamis__labels_check(params, data->rows, job.classes, err));
     tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
     tamis_status status = fill(&job, params, err);
     if (status == TAMIS_OK)

@@ -339,7 +339,7 @@ tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "the labels have %" PRIu32 " classes: at least two are needed",
                            data->classes);
-    TAMIS_TRY(tamis__data_check(data, data->columns, data->classes, err));
+    TAMIS_TRY(tamis__data_check(data, data->columns, data->classes, true, err));
     training t = {.context = context, .params = params, .data = data};
     tamis_model *model = NULL;
     tamis_fit fit = {0};
