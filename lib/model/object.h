@@ -10,6 +10,7 @@
 struct tamis_model {
     tamis_model_info info; /* points into `file` */
     tamis__model_file file;
+    double *wide; /* [parameters] as a safetensors file of doubles has them; NULL = no such file */
 };
 
 /* Check the arrays (layers chain, at least two classes) and make a model of them; on success `file`
