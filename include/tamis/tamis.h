@@ -26,6 +26,7 @@
 #include <tamis/model.h>
 #include <tamis/param.h>
 #include <tamis/provenance.h>
+#include <tamis/retrain.h>
 #include <tamis/score.h>
 #include <tamis/scores.h>
 #include <tamis/select.h>
