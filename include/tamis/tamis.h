@@ -27,6 +27,7 @@
 #include <tamis/param.h>
 #include <tamis/pbrf.h>
 #include <tamis/provenance.h>
+#include <tamis/retrain.h>
 #include <tamis/score.h>
 #include <tamis/scores.h>
 #include <tamis/select.h>

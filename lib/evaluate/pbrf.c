@@ -50,7 +50,7 @@ static tamis_status check_data(const tamis_model *model, const tamis_data *data,
                                tamis_error *err)
 {
     if (!data) return tamis__fail(err, TAMIS_ERR_ARG, "there are no %s", what);
-    tamis_status status = tamis__model_data_check(model, data, true, err);
+    tamis_status status = tamis__model_data_check(model, data, err);
     return status == TAMIS_OK ? status : tamis__prefix(err, status, "the %s", what);
 }
 

@@ -92,7 +92,7 @@ tamis_status tamis_model_evaluate(const tamis_model *model, tamis_context *conte
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "no checkpoint %u: the model has %u, numbered from 0", checkpoint,
                            model->info.checkpoints);
-    TAMIS_TRY(tamis__model_data_check(model, data, true, err));
+    TAMIS_TRY(tamis__model_data_check(model, data, err));
     evaluation e = {
         .context = context, .data = data, .network = tamis__model_network(model, checkpoint)};
     e.predicted = tamis__malloc(data->rows, sizeof *e.predicted);

@@ -112,7 +112,10 @@ tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *mo
     if ((unsigned)params->function > TAMIS_FUNCTION_MARGIN)
         return tamis__fail(err, TAMIS_ERR_ARG, "no such function to differentiate");
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
-    TAMIS_TRY(tamis__model_data_check(model, data, params->labels == TAMIS_LABELS_TRUE, err));
+    if (params->labels == TAMIS_LABELS_TRUE)
+        TAMIS_TRY(tamis__model_data_check(model, data, err));
+    else
+        TAMIS_TRY(tamis__model_rows_check(model, data, err));
     TAMIS_TRY(tamis__labels_check(params, data->rows, job.classes, err));
     tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
     tamis_status status = fill(&job, params, err);

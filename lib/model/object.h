@@ -30,13 +30,15 @@ tamis_status tamis__activation_find(tamis_activation *ret_activation, const char
 void tamis__layer_init(tamis_layer *ret_layer, uint32_t i, uint64_t out, uint64_t in, bool bias,
                        uint64_t first_column);
 
-/* Columns equal `inputs`, there are rows, labels are below `classes` and, when `labelled`, there.
- * FORMAT, SHAPE. */
+/* Labels are there and below `classes`, columns equal `inputs`, there are rows. FORMAT, SHAPE. */
 tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t classes,
-                               bool labelled, tamis_error *err);
+                               tamis_error *err);
 /* The same for a model's data; class names must agree where both have them. */
 tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
-                                     bool labelled, tamis_error *err);
+                                     tamis_error *err);
+/* The same of data that need no labels. */
+tamis_status tamis__model_rows_check(const tamis_model *model, const tamis_data *data,
+                                     tamis_error *err);
 
 /* Weights from a safetensors file. */
 tamis_status tamis__load_safetensors(tamis_model **ret_model, tamis_context *context,
