@@ -159,11 +159,14 @@ static const opt options[] = {
      .fallback = "the model's, or 1e-8"},
     {.name = "form",
      .value = "FORM",
-     .help = "rows as they are: full; or projected:K, to K columns at random",
+     .help = "rows in full; as their factors; or projected:K, to K columns at random",
      .type = OPT_STRING,
      .at = AT(form),
      .more =
-         "projected:K[,kind=sparse|rademacher][,nonzeros=S]: dot products are kept in the mean. "
+         "factors: for each layer its input and the gradient of its output, whose outer product is "
+         "the layer's part of the row. Nothing is lost, and they take a fraction of the space; "
+         "curvature is fitted on them. projected:K[,kind=sparse|rademacher][,nonzeros=S]: dot "
+         "products are kept in the mean. "
          "sparse, the usual kind, has S entries in each column of its matrix, 2 when nothing is "
          "said; rademacher none that is zero. The matrix comes from --seed. Stores that are to "
          "meet must be projected alike.",
@@ -289,7 +292,8 @@ static tamis_status make(session *s, const grad_args *args, made *m, tamis_error
     TRY(labels_choose(s, args->labels, args->label_seed, &from, &labels, err));
     bool projected = false;
     tamis_projection projection;
-    TRY(form_parse(args->form, args->common.seed, &projected, &projection, err));
+    tamis_form form = TAMIS_FORM_FULL;
+    TRY(form_parse(args->form, args->common.seed, &form, &projected, &projection, err));
     TRY(session_add_input(s, "model", args->model, err));
     TRY(data_add_inputs(s, &from, err));
     TRY(session_add_input(s, "given labels", labels.path, err));
@@ -303,6 +307,7 @@ static tamis_status make(session *s, const grad_args *args, made *m, tamis_error
         .shard_rows = args->store.shard_rows,
         .force = args->common.force,
         .resume = args->store.resume,
+        .form = form,
         .labels = labels.labels,
         .label_seed = labels.seed,
     };
@@ -356,6 +361,9 @@ const command cmd_grad = {
         "# for many or wide rows: 4,096 columns of a byte each\n"
         "tamis grad --model model.h5 --data train.csv --label class --form projected:4096 "
         "--dtype i8 -o train.h5\n"
+        "# rows as their factors\n"
+        "tamis grad --model model.h5 --data train.csv --label class --form factors --dtype bf16 "
+        "-o train.h5\n"
         "# weights made elsewhere\n"
         "tamis grad --model w.safetensors --activation tanh --data x.npy --labels y.npy -o "
         "train.h5\n"

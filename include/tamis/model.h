@@ -200,6 +200,8 @@ typedef struct tamis_gradient_params {
      *  be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most `to`. The
      *  store then has one layer, "projected". NULL = rows are stored whole */
     const tamis_projection *projection;
+    tamis_form form;     /**< default: full. Factors, one token a row, are of the gradient
+                                      itself, and not projected */
     tamis_labels labels; /**< default those of the data; sampled and expected ones go with the
                                       loss only, expected ones with the gradient itself only. Data
                                       need labels for the true ones only */

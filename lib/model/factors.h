@@ -26,6 +26,7 @@ typedef struct tamis__gradient_job {
     tamis__kernels kernels;
     tamis_function function;
     tamis_direction direction;
+    tamis_form form;
     tamis_labels labels;
     const int32_t *given_labels; /* [data->rows], or NULL */
     uint64_t label_seed;
@@ -46,7 +47,8 @@ void tamis__job_fini(tamis__gradient_job *job);
  * a float type. */
 static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)
 {
-    return job->direction != TAMIS_DIRECTION_GRADIENT || job->projector || job->dtype == TAMIS_I8;
+    return job->form == TAMIS_FORM_FULL &&
+           (job->direction != TAMIS_DIRECTION_GRADIENT || job->projector || job->dtype == TAMIS_I8);
 }
 
 /* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays

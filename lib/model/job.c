@@ -82,6 +82,23 @@ static tamis_status get_moments(tamis__gradient_job *job, const tamis_gradient_p
     return tamis__moments_init(&job->moments, &plan, job->context, err);
 }
 
+/* The factors of a gradient make no direction and no projected row. */
+static tamis_status check_form(const tamis_gradient_params *params, tamis_error *err)
+{
+    if ((unsigned)params->form > TAMIS_FORM_FACTORS)
+        return tamis__fail(err, TAMIS_ERR_ARG, "no such form of rows");
+    if (params->form == TAMIS_FORM_FULL) return TAMIS_OK;
+    if (params->direction != TAMIS_DIRECTION_GRADIENT)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "the direction %s is no outer product of an input and an output "
+                           "gradient: store it in full",
+                           tamis__direction_name(params->direction));
+    if (params->projection)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "rows are either projected or kept as their factors: choose one");
+    return TAMIS_OK;
+}
+
 static tamis_status fill(tamis__gradient_job *job, const tamis_gradient_params *params,
                          tamis_error *err)
 {
@@ -102,6 +119,7 @@ tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *mo
         .classes = model->info.classes,
         .function = params->function,
         .direction = params->direction,
+        .form = params->form,
         .labels = params->labels,
         .given_labels = params->given_labels,
         .label_seed = params->labels == TAMIS_LABELS_SAMPLED ? params->label_seed : 0,
@@ -116,6 +134,7 @@ tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *mo
         TAMIS_TRY(tamis__model_data_check(model, data, err));
     else
         TAMIS_TRY(tamis__model_rows_check(model, data, err));
+    TAMIS_TRY(check_form(params, err));
     TAMIS_TRY(tamis__labels_check(params, data->rows, job.classes, err));
     tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
     tamis_status status = fill(&job, params, err);
