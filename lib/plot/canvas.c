@@ -196,8 +196,14 @@ static tamis_status draw_page(page *p, FILE *file, tamis__canvas_kind kind, tami
         }
         p->guarded = false;
     } else {
-        status = tamis__fail(err, TAMIS_ERR_IO, "PLplot cannot draw with its driver '%s': %s",
-                             driver, p->message);
+        /* Before a page is begun only the drivers themselves have been looked for. */
+        status = started
+                     ? tamis__fail(err, TAMIS_ERR_IO, "PLplot cannot draw with its driver '%s': %s",
+                                   driver, p->message)
+                     : tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                                   "PLplot has no driver '%s' (%s): install the Debian package "
+                                   "%s",
+                                   driver, p->message, package);
     }
     if (started) {
         finish_page(p, file);
