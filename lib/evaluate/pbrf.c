@@ -10,10 +10,13 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "evaluate/journal.h"
 #include "linalg/blas.h"
 #include "model/object.h"
+#include "store/layers_digest.h"
 
 /* --- what is asked ---------------------------------------------------------------------------- */
 
@@ -135,15 +138,50 @@ static tamis_status problem_init(tamis__pbrf_problem *p, tamis_context *context,
     return TAMIS_OK;
 }
 
+/* --- the file of runs ------------------------------------------------------------------------- */
+
+static uint64_t floats_digest(const float *value, uint64_t n, uint64_t key)
+{
+    return value ? tamis__digest_seeded(value, (size_t)n * sizeof *value, key) : key;
+}
+
+/* Of everything that a response depends on but its row. */
+static uint64_t problem_key(const tamis__pbrf_problem *p, const tamis_pbrf_params *params,
+                            double relative)
+{
+    const tamis__wide *network = &p->network;
+    const tamis_data *data[2] = {p->train, p->query};
+    double number[4] = {params->layer_damping ? 0.0 : relative, p->epsilon, p->tolerance,
+                        (double)p->most_steps};
+    uint64_t key = tamis__layers_digest(network->layer, network->layers) + network->activation;
+    key = tamis__digest_seeded(p->start, (size_t)network->parameters * sizeof *p->start, key);
+    key = floats_digest(network->mean, network->inputs, key);
+    key = floats_digest(network->scale, network->inputs, key);
+    key = tamis__digest_seeded(number, sizeof number, key);
+    if (params->layer_damping)
+        key = tamis__digest_seeded(params->layer_damping,
+                                   network->layers * sizeof *params->layer_damping, key);
+    for (int i = 0; i < 2; i++) {
+        key = floats_digest(data[i]->x, data[i]->rows * data[i]->columns, key);
+        key = tamis__digest_seeded(data[i]->label, (size_t)data[i]->rows * sizeof(int32_t), key);
+    }
+    return key;
+}
+
 /* --- solving ---------------------------------------------------------------------------------- */
 
 typedef struct solving {
     const tamis__pbrf_problem *problem;
     tamis_pbrf *pbrf;
+    tamis__journal journal;
+    uint8_t *done;              /* [rows] by their place in the list */
+    uint64_t *missing;          /* [rows] places that are not done */
+    uint64_t missings;          /* entries of it */
     tamis__pbrf_solver *solver; /* [threads] */
     unsigned threads, slots;
-    double *loss;    /* [slots, 2, queries] */
+    double *loss;    /* [slots, 2, queries] with the row up-weighted, and down-weighted */
     uint32_t *steps; /* [slots] */
+    uint8_t *unused; /* [queries] a record's flags */
 } solving;
 
 static tamis_status solve_row(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -151,28 +189,68 @@ static tamis_status solve_row(void *arg, uint64_t item, unsigned slot, unsigned 
 {
     const solving *s = arg;
     double *above = s->loss + (size_t)slot * 2 * s->pbrf->queries;
-    return tamis__pbrf_solve(s->problem, &s->solver[worker], s->pbrf->row[item], above,
+    return tamis__pbrf_solve(s->problem, &s->solver[worker], s->pbrf->row[s->missing[item]], above,
                              above + s->pbrf->queries, &s->steps[slot], err);
 }
 
+static void set_response(solving *s, uint64_t place, const double *above, const double *below)
+{
+    uint64_t queries = s->pbrf->queries;
+    double *response = s->pbrf->response + place * queries;
+    for (uint64_t q = 0; q < queries; q++)
+        response[q] = (above[q] - below[q]) / (2.0 * s->problem->epsilon);
+    s->done[place] = 1;
+}
+
+/* A record has two numbers for each query: here the losses of either weighting. */
 static tamis_status take_row(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     solving *s = arg;
-    uint64_t queries = s->pbrf->queries;
-    const double *above = s->loss + (size_t)slot * 2 * queries, *below = above + queries;
-    double *response = s->pbrf->response + item * queries;
-    for (uint64_t q = 0; q < queries; q++)
-        response[q] = (above[q] - below[q]) / (2.0 * s->problem->epsilon);
+    uint64_t queries = s->pbrf->queries, place = s->missing[item];
+    double *above = s->loss + (size_t)slot * 2 * queries, *below = above + queries;
+    const tamis__run_values values = {above, below, s->unused};
+    set_response(s, place, above, below);
     s->pbrf->steps += s->steps[slot];
-    return tamis__progress(s->problem->context, "responses", item + 1, s->pbrf->rows, "rows", NULL,
-                           err);
+    if (s->journal.path)
+        TAMIS_TRY(tamis__journal_add(&s->journal, s->pbrf->row[place], &values, err));
+    return tamis__progress(s->problem->context, "responses", s->pbrf->reused + item + 1,
+                           s->pbrf->rows, "rows", NULL, err);
 }
 
-static tamis_status run(solving *s, tamis_error *err)
+static void recover_row(void *arg, uint64_t run, const tamis__run_values *values)
+{
+    solving *s = arg;
+    for (uint64_t i = 0; i < s->pbrf->rows; i++) {
+        if (s->pbrf->row[i] != run || s->done[i]) continue;
+        set_response(s, i, values->loss, values->margin);
+        s->pbrf->reused++;
+    }
+}
+
+static tamis_status recover(solving *s, const tamis_pbrf_params *params, double relative,
+                            tamis_error *err)
+{
+    s->done = tamis__calloc((size_t)s->pbrf->rows, 1);
+    s->missing = tamis__malloc((size_t)s->pbrf->rows, sizeof *s->missing);
+    s->unused = tamis__calloc((size_t)s->pbrf->queries, 1);
+    if (!s->done || !s->missing || !s->unused)
+        return tamis__fail_memory(err, "a list of rows", s->pbrf->rows * sizeof *s->missing);
+    if (params->runs) {
+        TAMIS_TRY(tamis__journal_open(&s->journal, s->problem->context, params->runs,
+                                      problem_key(s->problem, params, relative), s->pbrf->queries,
+                                      err));
+        TAMIS_TRY(tamis__journal_recover(&s->journal, recover_row, s, err));
+    }
+    for (uint64_t i = 0; i < s->pbrf->rows; i++)
+        if (!s->done[i]) s->missing[s->missings++] = i;
+    return TAMIS_OK;
+}
+
+static tamis_status solve_missing(solving *s, tamis_error *err)
 {
     tamis_context *context = s->problem->context;
     tamis__pipeline pipeline = {
-        .arg = s, .items = s->pbrf->rows, .work = solve_row, .consume = take_row};
+        .arg = s, .items = s->missings, .work = solve_row, .consume = take_row};
     s->threads = tamis_context_threads(context);
     s->slots = tamis__pool_slots(context->pool, &pipeline);
     size_t values = (size_t)s->slots * 2 * s->pbrf->queries;
@@ -189,15 +267,16 @@ static tamis_status run(solving *s, tamis_error *err)
     return status;
 }
 
-static tamis_status solve(const tamis__pbrf_problem *problem, tamis_pbrf *pbrf, tamis_error *err)
+static void solving_fini(solving *s)
 {
-    solving s = {.problem = problem, .pbrf = pbrf};
-    tamis_status status = run(&s, err);
-    for (unsigned i = 0; s.solver && i < s.threads; i++) tamis__pbrf_solver_fini(&s.solver[i]);
-    free(s.solver);
-    free(s.loss);
-    free(s.steps);
-    return status;
+    for (unsigned i = 0; s->solver && i < s->threads; i++) tamis__pbrf_solver_fini(&s->solver[i]);
+    tamis__journal_close(&s->journal);
+    free(s->done);
+    free(s->missing);
+    free(s->unused);
+    free(s->solver);
+    free(s->loss);
+    free(s->steps);
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -206,6 +285,7 @@ static tamis_status result_init(tamis_pbrf *pbrf, const tamis_pbrf_params *param
                                 const tamis__pbrf_problem *p, tamis_error *err)
 {
     pbrf->rows = params->rows;
+    pbrf->train_rows = params->train->rows;
     pbrf->queries = params->query->rows;
     pbrf->layers = p->network.layers;
     pbrf->epsilon = p->epsilon;
@@ -220,15 +300,17 @@ static tamis_status result_init(tamis_pbrf *pbrf, const tamis_pbrf_params *param
     return TAMIS_OK;
 }
 
-static tamis_status compute(tamis_pbrf *pbrf, tamis__pbrf_problem *p, tamis_context *context,
-                            const tamis_pbrf_params *params, tamis_error *err)
+/* What is there already is looked up first: a file of something else is told at once. */
+static tamis_status compute(solving *s, tamis__pbrf_problem *p, const tamis_pbrf_params *params,
+                            tamis_error *err)
 {
+    tamis_pbrf *pbrf = s->pbrf;
     double relative = params->damping > 0.0 ? params->damping : 0.1;
-    TAMIS_TRY(problem_init(p, context, params, err));
     TAMIS_TRY(result_init(pbrf, params, p, err));
+    TAMIS_TRY(recover(s, params, relative, err));
     TAMIS_TRY(tamis__pbrf_matrix(p, relative, params->layer_damping, err));
     memcpy(pbrf->damping, p->damping, pbrf->layers * sizeof *pbrf->damping);
-    return solve(p, pbrf, err);
+    return solve_missing(s, err);
 }
 
 tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf, tamis_context *context,
@@ -236,8 +318,11 @@ tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf, tamis_context *context,
 {
     tamis_pbrf pbrf = {0};
     tamis__pbrf_problem problem = {0};
+    solving s = {.problem = &problem, .pbrf = &pbrf};
     TAMIS_TRY(check(params, err));
-    tamis_status status = compute(&pbrf, &problem, context, params, err);
+    tamis_status status = problem_init(&problem, context, params, err);
+    if (status == TAMIS_OK) status = compute(&s, &problem, params, err);
+    solving_fini(&s);
     problem_fini(&problem);
     if (status == TAMIS_OK)
         *ret_pbrf = pbrf;
