@@ -65,7 +65,8 @@ static tamis_status list_rows(measured *m, const uint8_t *marked, tamis_error *e
     if (!m->row) return fail_memory(err);
     for (uint64_t i = 0; i < m->of.data->rows; i++)
         if (marked[i]) m->row[m->rows++] = i;
-    return TAMIS_OK;
+    if (m->rows > 1) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_ARG, "a correlation needs at least two rows: name more with --rows");
 }
 
 static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m,

@@ -308,9 +308,11 @@ static tamis_status compute(solving *s, tamis__pbrf_problem *p, const tamis_pbrf
     double relative = params->damping > 0.0 ? params->damping : 0.1;
     TAMIS_TRY(result_init(pbrf, params, p, err));
     TAMIS_TRY(recover(s, params, relative, err));
-    TAMIS_TRY(tamis__pbrf_matrix(p, relative, params->layer_damping, err));
-    memcpy(pbrf->damping, p->damping, pbrf->layers * sizeof *pbrf->damping);
-    return solve_missing(s, err);
+    const double *absolute = params->layer_damping;
+    bool idle = s->missings == 0 && absolute; /* the matrix would tell nothing that is not known */
+    if (!idle) TAMIS_TRY(tamis__pbrf_matrix(p, relative, absolute, err));
+    memcpy(pbrf->damping, idle ? absolute : p->damping, pbrf->layers * sizeof *pbrf->damping);
+    return idle ? TAMIS_OK : solve_missing(s, err);
 }
 
 tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf, tamis_context *context,
