@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "model/grad_block.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -83,8 +84,12 @@ tamis_status tamis__grad_block_init(tamis__grad_block *block, const tamis__gradi
     }
     block->norms = tamis__calloc(checkpoints, (size_t)capacity * sizeof *block->norms);
     block->norm = tamis__calloc(checkpoints, sizeof *block->norm);
-    if (in_factors(job)) block->offset = tamis__calloc((size_t)capacity + 1, sizeof *block->offset);
-    if (!done || !block->norms || !block->norm || (in_factors(job) && !block->offset))
+    if (in_factors(job)) {
+        block->offset = tamis__calloc((size_t)capacity + 1, sizeof *block->offset);
+        block->squares = tamis__calloc(job->layers.items, 2 * sizeof *block->squares);
+        done &= block->offset && block->squares;
+    }
+    if (!done || !block->norms || !block->norm)
         return tamis__fail_memory(err, "a block of gradients",
                                   tamis__grad_block_bytes(job, capacity));
     for (uint32_t k = 0; k < checkpoints; k++) block->norm[k] = block->norms + k * capacity;
@@ -103,24 +108,34 @@ void tamis__grad_block_fini(tamis__grad_block *block)
     free(block->norms);
     free(block->norm);
     free(block->offset);
+    free(block->squares);
     *block = (tamis__grad_block){0};
 }
 
 /* --- filling in ------------------------------------------------------------------------------- */
 
-/* One side of a row, layer by layer: what lies apart in the factors lies side by side in the store.
- * For i8 each layer has its scale. */
-static tamis_status narrow_side(const tamis__gradient_job *job, float *const *from, uint64_t at,
-                                bool input, uint32_t k, uint64_t row, char *stored, float *scale,
-                                tamis_error *err)
+/* Where a side of a row is in the factors: layers lie apart there. */
+static const float *side_at(const tamis__gradient_job *job, const tamis__factors *factors, int side,
+                            uint32_t k, uint32_t i, uint64_t at, size_t *ret_width)
 {
-    size_t size = tamis_dtype_size(job->dtype);
+    size_t block = (size_t)k * job->layers.items + i;
+    const tamis_layer *layer = &job->layer[i];
+    *ret_width = side == 0 ? tamis__input_stride(layer) : (size_t)layer->out;
+    return (side == 0 ? factors->input : factors->delta)[block] + at * *ret_width;
+}
+
+/* A side of a row, layer by layer, with the layers' squared norms; for i8 each layer has its scale. */
+static tamis_status narrow_side(const tamis__gradient_job *job, const tamis__factors *factors,
+                                int side, uint32_t k, uint64_t row, const double *squares,
+                                char *stored, float *scale, tamis_error *err)
+{
+    size_t size = tamis_dtype_size(job->dtype), width = 0;
     for (uint32_t i = 0; i < job->layers.items; i++) {
-        const tamis_layer *layer = &job->layer[i];
-        size_t width = input ? tamis__input_stride(layer) : (size_t)layer->out;
-        const float *value = from[(size_t)k * job->layers.items + i] + at * width;
-        if (tamis__row_overflows(job->dtype, value, width))
-            return tamis__row_refused(job, input ? "input" : "output gradient", k, row, true, err);
+        const float *value = side_at(job, factors, side, k, i, row - factors->first, &width);
+        /* Values whose squares add up to so little fit every type. */
+        if (squares[i] > 1e9 && tamis__row_overflows(job->dtype, value, width))
+            return tamis__row_refused(job, side == 0 ? "input" : "output gradient", k, row, true,
+                                      err);
         float step = tamis__narrow(&job->kernels, job->dtype, stored, value, width);
         if (scale) scale[i] = step;
         stored += width * size;
@@ -128,22 +143,31 @@ static tamis_status narrow_side(const tamis__gradient_job *job, float *const *fr
     return TAMIS_OK;
 }
 
-/* Rows of one checkpoint as their factors. */
-static tamis_status fill_factors(tamis__grad_block *block, const tamis__gradient_job *job,
-                                 const tamis__factors *factors, uint32_t k, uint64_t first,
-                                 uint64_t rows, tamis_error *err)
+/* Row `row` to place `to`. */
+static tamis_status fill_row(tamis__grad_block *block, const tamis__gradient_job *job,
+                             const tamis__factors *factors, uint32_t k, uint64_t row, uint64_t to,
+                             tamis_error *err)
 {
-    const tamis__block_side *side = block->side;
-    size_t size = tamis_dtype_size(job->dtype);
-    for (uint64_t i = 0; i < rows; i++) {
-        uint64_t row = first + i, at = row - factors->first, to = k * block->capacity + i;
-        /* A finite norm leaves nothing infinite on either side: 0 times infinity is not finite. */
-        TAMIS_TRY(tamis__gradient_norm(factors, job, k, row, &block->norms[to], err));
-        for (int s = 0; s < TAMIS__BLOCK_SIDES; s++)
-            TAMIS_TRY(narrow_side(
-                job, s == 0 ? factors->input : factors->delta, at, s == 0, k, row,
-                (char *)side[s].memory + to * side[s].columns * size,
-                side[s].scales ? side[s].scale_memory + to * side[s].scales : NULL, err));
+    size_t size = tamis_dtype_size(job->dtype), width = 0;
+    double *squares[TAMIS__BLOCK_SIDES] = {block->squares};
+    double sum = 0.0;
+    squares[1] = squares[0] + job->layers.items;
+    for (uint32_t i = 0; i < job->layers.items; i++) {
+        for (int s = 0; s < TAMIS__BLOCK_SIDES; s++) {
+            const float *value = side_at(job, factors, s, k, i, row - factors->first, &width);
+            squares[s][i] = job->kernels.sum_squares(value, width);
+        }
+        sum += squares[1][i] * squares[0][i];
+    }
+    float norm = (float)sqrt(sum);
+    /* A finite norm leaves nothing infinite on either side: 0 times infinity is not finite. */
+    if (!isfinite(norm)) return tamis__row_refused(job, "gradient", k, row, false, err);
+    block->norms[to] = norm;
+    for (int s = 0; s < TAMIS__BLOCK_SIDES; s++) {
+        const tamis__block_side *side = &block->side[s];
+        TAMIS_TRY(narrow_side(job, factors, s, k, row, squares[s],
+                              (char *)side->memory + to * side->columns * size,
+                              side->scales ? side->scale_memory + to * side->scales : NULL, err));
     }
     return TAMIS_OK;
 }
@@ -190,7 +214,9 @@ tamis_status tamis__grad_block_fill(tamis__grad_block *block, const tamis__gradi
     block->digest = 0;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
         if (in_factors(job)) {
-            TAMIS_TRY(fill_factors(block, job, factors, k, first, rows, err));
+            for (uint64_t i = 0; i < rows; i++)
+                TAMIS_TRY(
+                    fill_row(block, job, factors, k, first + i, k * block->capacity + i, err));
             block->digest += factors_digest(block, job, k, first, rows);
             continue;
         }

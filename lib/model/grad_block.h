@@ -26,6 +26,7 @@ typedef struct tamis__grad_block {
     float *norms;       /* [checkpoints, capacity] */
     const float **norm; /* [checkpoints] into norms */
     uint64_t *offset;   /* factor form: [capacity + 1], one token a row; else NULL */
+    double *squares;    /* factor form: [sides, layers] of the row at hand; else NULL */
     uint64_t digest;    /* of what was filled in */
 } tamis__grad_block;
 
