@@ -207,6 +207,8 @@ static tamis_status append_row(tamis__shard *shard, const tamis__kernels *kernel
     const tamis__factor_rows stored = {space->input, space->output_gradient, space->input_scale,
                                        space->output_gradient_scale};
     for (uint32_t k = 0; k < shard->plan->checkpoints; k++) {
+        TAMIS_TRY(tamis__store_factors_ones(&shape, input[k] + at * shape.input_columns,
+                                            offset[1] - offset[0], row, k, err));
         TAMIS_TRY(tamis__store_factors_narrow(
             kernels, &shape, 1, offset, input[k] + at * shape.input_columns,
             output[k] + at * shape.output_columns, row, k, space, shard->norm[k] + shard->filled,

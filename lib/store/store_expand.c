@@ -181,7 +181,6 @@ static tamis_status expand_tile(const expansion *e, const block_part *part, uint
                                        .first_column = store->input_at[part->layer] + from,
                                        .columns = n};
     TAMIS_TRY(read_range(store, e->checkpoint, &range, e->input, n, err));
-    touched(store, part->tokens, n, TAMIS__INPUT);
     for (uint64_t i = 0; i < outputs; i++) {
         uint64_t first = highest((o + i) * width + from, part->first),
                  end = lowest((o + i) * width + to, part->end);
@@ -209,7 +208,6 @@ static tamis_status expand_block(const expansion *e, const block_part *part, tam
                                      .first_column = store->output_at[part->layer] + at,
                                      .columns = lowest(outputs, o_end - at)};
         TAMIS_TRY(read_range(store, e->checkpoint, &range, e->output, range.columns, err));
-        touched(store, part->tokens, range.columns, TAMIS__OUTPUT_GRADIENT);
         for (uint64_t column = from; column < to; column += inputs)
             TAMIS_TRY(expand_tile(e, part, at, at + range.columns, column,
                                   lowest(column + inputs, to), err));
@@ -257,6 +255,20 @@ static tamis_status expand_one(const expansion *e, const uint64_t *offset, uint6
     return TAMIS_OK;
 }
 
+/* Tokens of this many bytes are told of at once: rows lie together. */
+#define TOLD (UINT64_C(4) << 20)
+
+/* Tell of the tokens that were read for some columns: those of their layers. */
+static void tell(const tamis_store *store, uint64_t tokens, uint64_t first_column, uint64_t columns)
+{
+    const tamis_store_info *info = &store->info;
+    if (tokens == 0 || columns == 0) return;
+    uint32_t first = layer_of(info, first_column), last = layer_of(info, first_column + columns - 1);
+    touched(store, tokens, store->input_at[last + 1] - store->input_at[first], TAMIS__INPUT);
+    touched(store, tokens, store->output_at[last + 1] - store->output_at[first],
+            TAMIS__OUTPUT_GRADIENT);
+}
+
 /* Room for tiles that fit all rows asked for. */
 static tamis_status make_room(expansion *e, const uint64_t *offset, uint64_t rows, tamis_error *err)
 {
@@ -286,9 +298,16 @@ tamis_status tamis__store_expand(const tamis_store *store, uint32_t checkpoint, 
     TAMIS_TRY(tamis__store_tokens(store, checkpoint, &offset, err));
     offset += first_row;
     TAMIS_TRY(make_room(&e, offset, rows, err));
+    uint64_t at_once = TOLD / tamis_dtype_size(store->info.dtype) /
+                       (store->info.input_columns + store->info.output_columns);
+    uint64_t told = offset[0];
     tamis_status status = TAMIS_OK;
-    for (uint64_t i = 0; i < rows && status == TAMIS_OK; i++)
+    for (uint64_t i = 0; i < rows && status == TAMIS_OK; i++) {
         status = expand_one(&e, offset + i, first_column, columns, out + i * stride, err);
+        if (offset[i + 1] - told < at_once && i + 1 < rows) continue;
+        tell(store, offset[i + 1] - told, first_column, columns);
+        told = offset[i + 1];
+    }
     free(e.input);
     return status;
 }

@@ -82,14 +82,19 @@ typedef struct tamis__factor_space {
 
 /* As tamis__store_rows_narrow(), of factors: `input` [tokens, input_columns] and `output_gradient`
  * [tokens, output_columns] of rows whose tokens are offset[i] .. offset[i + 1] - 1; all arrays start
- * at token offset[0]. Norms are those of the full gradient. Errors also: ARG (an input of a layer with
- * a bias does not end with 1). Thread-safe. */
+ * at token offset[0]. Norms are those of the full gradient; NULL = not wanted. That inputs end with the
+ * 1 of a bias is not checked. Thread-safe. */
 tamis_status tamis__store_factors_narrow(const tamis__kernels *kernels,
                                          const tamis__factor_shape *shape, uint64_t rows,
                                          const uint64_t *offset, const float *input,
                                          const float *output_gradient, uint64_t first_row,
                                          uint32_t checkpoint, const tamis__factor_space *stored,
                                          float *norm, tamis_error *err);
+
+/* ARG when an input [tokens, input_columns] of a layer with a bias does not end with 1. */
+tamis_status tamis__store_factors_ones(const tamis__factor_shape *shape, const float *input,
+                                       uint64_t tokens, uint64_t row, uint32_t checkpoint,
+                                       tamis_error *err);
 
 /* L2 norm of the full gradient of one row: from sum_{t,u} <a_t,a_u><g_t,g_u> in double.
  * Complexity: O(tokens^2 * columns of the factors). */
