@@ -405,9 +405,10 @@ const command cmd_evaluate = {
         "removal trains without the first 5%, 10% ... of the rows by score, and for comparison "
         "without as many at random, and gives loss and accuracy on the query rows.\n\n"
         "overlap compares the first k rows of each query, and the ranks of all, in two files.\n\n"
-        "Intervals are percentiles of resamples: of the rows for noise, the subsets for lds, the "
-        "rows left out for loo, the queries for overlap; for removal they are Student's over the "
-        "seeds. Differences to the first file are paired. Scores made with --top can be "
+        "Intervals come from resamples: of the rows for noise and of the queries for overlap, as "
+        "percentiles; of the subsets for lds and of the rows left out for loo, as normal intervals "
+        "with their standard deviation. For removal they are Student's over the seeds. "
+        "Differences to the first file are paired. Scores made with --top can be "
         "measured by overlap only: they do not say how other examples stand. "
         "The same options and seed give the same numbers at any number of threads.",
     .examples =

@@ -40,7 +40,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
                                  .budget = args->budget,
                                  .at = m->at,
                                  .points = m->points,
-                                 .bootstrap = evaluate_bootstrap(args)};
+                                 .bootstrap = evaluate_bootstrap(args, false)};
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
     tamis_status status = tamis_noise_read(s->context, args->bad,
                                            tamis_scores_info_get(scores)->rows, &bad, err);
@@ -56,7 +56,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 
 static const table_column summary_columns[] = {
     {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},    {"rows", COLUMN_COUNT, 0},
-    {"without_score", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("auc", 4), {"found", COLUMN_COUNT, 0},
+    {"without_score", COLUMN_COUNT, RARE}, ESTIMATE_COLUMNS("auc", 4), {"found", COLUMN_COUNT, 0},
     {"precision", COLUMN_SHARE, 2}, {"recall", COLUMN_SHARE, 2},   ESTIMATE_COLUMNS("difference", 4),
 };
 
@@ -69,7 +69,7 @@ static const table_column point_columns[] = {
 static tamis_status add_difference(const evaluate_args *args, const measured *m, size_t i,
                                    cell *cells, tamis_error *err)
 {
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, false);
     tamis_estimate difference = {(double)NAN, (double)NAN, (double)NAN, (double)NAN};
     /* Draws are of the rows with a score: with other rows they are not paired. */
     if (i > 0 && m->curve[i].noise.rows == m->curve[0].noise.rows)

@@ -112,9 +112,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     report_count(&r, "rows", m->again.data->rows);
     report_count(&r, "queries", m->again.query->rows);
     retraining_report(&r, &m->again, (m->n + 1) * m->points * args->seeds, m->reused);
-    report_table(&r, "curve", &m->table);
-    report_line(&r, "%s", "");
     report_seconds(&r, seconds() - s->started);
+    report_table(&r, "curve", &m->table);
     report_end(&r);
 }
 

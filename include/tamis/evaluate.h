@@ -19,13 +19,17 @@ typedef struct tamis_bootstrap {
     uint64_t draws; /**< 0 = no intervals */
     uint64_t seed;
     double level; /**< share of draws inside, in (0, 1); 0 = 0.95 */
+    bool normal;  /**< false: percentiles of the draws; true: the value and so many of their standard
+                       deviations to both sides as a normal distribution has at this level. For
+                       correlations: a resample repeats items, which lowers them, and the percentiles
+                       with them */
 } tamis_bootstrap;
 
 /** A number and how sure it is. */
 typedef struct tamis_estimate {
     double value;
     double error;     /**< standard deviation of the draws; NaN without draws */
-    double low, high; /**< percentile interval of the draws; NaN without draws */
+    double low, high; /**< interval made of the draws; NaN without draws */
 } tamis_estimate;
 
 /** a - b with the interval of the differences of the draws, [draws] each, made by one bootstrap.
