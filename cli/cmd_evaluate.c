@@ -8,7 +8,6 @@
 
 static const evaluate_args defaults = {
     .budget = "10%",
-    .at = "1%,2%,5%,10%,20%,50%",
     .worst = WORST_LOW,
     .draws = 1000,
     .level = 0.95,
@@ -122,7 +121,8 @@ static const opt options[] = {
      .value = "LIST",
      .help = "budgets of the curve, separated by commas, ascending",
      .type = OPT_STRING,
-     .at = AT(at)},
+     .at = AT(at),
+     .fallback = "1%,2%,5%,10%,20%,50%, as far as there are rows"},
     {.name = "subsets",
      .value = "FILE.npy",
      .help = "subsets of the training rows: row numbers [subsets, rows in each] or booleans "

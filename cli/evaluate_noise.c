@@ -16,6 +16,27 @@ typedef struct measured {
     table summary, points_table;
 } measured;
 
+/* Without --at: the usual shares, as far as each is more rows than the one before in every file. */
+static tamis_status usual_at(session *s, const evaluate_args *args, measured *m, tamis_error *err)
+{
+    static const char *const usual[] = {"1%", "2%", "5%", "10%", "20%", "50%"};
+    uint64_t fewest = UINT64_MAX, last = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        tamis_scores *scores = NULL;
+        TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
+        const tamis_scores_info *info = tamis_scores_info_get(scores);
+        if (info->rows - info->skipped < fewest) fewest = info->rows - info->skipped;
+        tamis_scores_close(&scores);
+    }
+    for (size_t i = 0; i < LEN(usual); i++) {
+        uint64_t k = 0;
+        if (tamis_budget_parse(usual[i], fewest, &k, NULL) != TAMIS_OK || k <= last) continue;
+        last = k;
+        m->at[m->points++] = usual[i];
+    }
+    return TAMIS_OK;
+}
+
 /* --at to its parts. */
 static tamis_status split_at(const evaluate_args *args, measured *m, tamis_error *err)
 {
@@ -133,6 +154,8 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
         .log_x = true,
         .level = true,
         .level_at = (double)m->curve[0].noise.bad / (double)m->curve[0].noise.rows};
+    if (m->points == 0 && args->figure.n > 0)
+        return fail(err, TAMIS_ERR_ARG, "too few rows for a curve: name budgets with --at");
     return evaluate_write(s, args, &m->points_table, &figure, err);
 }
 
@@ -174,10 +197,10 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
 static tamis_status measure(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
     if (!args->bad) return fail(err, TAMIS_ERR_ARG, "--bad FILE is missing: the rows known to be bad");
-    TRY(split_at(args, m, err));
     TRY(session_add_input(s, "bad", args->bad, err));
     TRY(evaluate_add_outputs(s, args, err));
     TRY(evaluate_names(s, args, &m->names, err));
+    TRY(args->at ? split_at(args, m, err) : usual_at(s, args, m, err));
     for (size_t i = 0; i < m->n; i++) TRY(measure_one(s, args, m, i, err));
     TRY(fill_tables(args, m, err));
     return write_outputs(s, args, m, err);

@@ -238,20 +238,26 @@ START_TEST(certain_curves)
 {
     tamis_error err = {0};
     tamis_noise_curve curve = {0};
-    const float value[] = {NAN, 9, 8, 7, 1, 0, -1, -2, -3, -4, -5};
-    const uint8_t bad[] = {1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0};
-    small_scores(context, "s.h5", 11, 1, value, NULL, NULL);
+    float value[41] = {NAN};
+    uint8_t bad[41] = {1};
+    for (size_t i = 1; i < 41; i++) {
+        value[i] = -(float)i;
+        bad[i] = i <= 15;
+    }
+    small_scores(context, "s.h5", 41, 1, value, NULL, NULL);
+    static const char *const up[] = {"1", "50%"}, *const back[] = {"2", "1"};
     params.bad = bad;
+    params.at = up;
+    params.points = 2;
     ck_ok(curve_of(context, "s.h5", &curve, &err));
-    ck_assert_uint_eq(curve.noise.rows, 10);
-    ck_assert_uint_eq(curve.noise.bad, 3);
+    ck_assert_double_eq_tol(curve.point[1].recall.value, 1, 1e-15);
+    ck_assert_uint_eq(curve.noise.rows, 40);
+    ck_assert_uint_eq(curve.noise.bad, 15);
     ck_assert_double_eq(curve.auc.value, 1);
     ck_assert_double_eq(curve.auc.low, 1);
     ck_assert_double_eq(curve.auc.high, 1);
     tamis_noise_curve_free(&curve);
-    static const char *const back[] = {"2", "1"};
     params.at = back;
-    params.points = 2;
     ck_fails(curve_of(context, "s.h5", &curve, &err), TAMIS_ERR_ARG, "budgets must ascend");
     params.points = 1;
     params.bootstrap.draws = 2;
