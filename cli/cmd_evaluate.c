@@ -29,14 +29,15 @@ static const evaluate_args defaults = {
 static const yardstick yardsticks[] = {
     {"noise", "how well the scores find examples that are known to be bad",
      "by bad worst budget at", evaluate_noise},
-    {"lds", "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
+    {"lds",
+     "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
      "subsets outputs outputs-are subsets-number fraction" RETRAIN_OPTIONS, evaluate_lds},
     {"loo", "how well the scores foretell leaving single examples out",
      "rows rows-number" RETRAIN_OPTIONS, evaluate_loo},
     {"removal", "what training without (or on) the first examples by score does",
      "by fractions drop keep show" RETRAIN_OPTIONS, evaluate_removal},
-    {"overlap", "how far two files of scores agree on the first examples of each query",
-     "top end", evaluate_overlap},
+    {"overlap", "how far two files of scores agree on the first examples of each query", "top end",
+     evaluate_overlap},
 };
 
 #define AT(field) offsetof(evaluate_args, field)

@@ -34,9 +34,10 @@ static tamis_status check_given(const evaluate_args *args, bool *ret_retrains, t
                     "--outputs does not go with --model: outputs are given, or made by retraining");
     if (args->model) return TAMIS_OK;
     if (!args->subsets || !args->outputs)
-        return fail(err, TAMIS_ERR_ARG,
-                    "give --subsets FILE and --outputs FILE, or --model, --data and --query-data to "
-                    "retrain");
+        return fail(
+            err, TAMIS_ERR_ARG,
+            "give --subsets FILE and --outputs FILE, or --model, --data and --query-data to "
+            "retrain");
     if (args->data.path || args->query_data || args->runs)
         return fail(err, TAMIS_ERR_ARG, "--data, --query-data and --runs go with --model only");
     return TAMIS_OK;
@@ -45,8 +46,7 @@ static tamis_status check_given(const evaluate_args *args, bool *ret_retrains, t
 static tamis_status make_subsets(session *s, const evaluate_args *args, measured *m, uint64_t rows,
                                  tamis_error *err)
 {
-    if (args->subsets)
-        return tamis_subsets_read(&m->subsets, s->context, args->subsets, rows, err);
+    if (args->subsets) return tamis_subsets_read(&m->subsets, s->context, args->subsets, rows, err);
     return tamis_subsets_draw(&m->subsets, rows, args->subsets_number, args->fraction,
                               args->common.seed, err);
 }
@@ -141,8 +141,12 @@ static void choose_points(measured *m)
 }
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 0},  ESTIMATE_COLUMNS("lds", 4),
-    {"error", COLUMN_REAL, 4},  {"without_score", COLUMN_COUNT, RARE}, {"constant", COLUMN_COUNT, RARE},
+    {"scores", COLUMN_TEXT, 0},
+    {"scorer", COLUMN_TEXT, 0},
+    ESTIMATE_COLUMNS("lds", 4),
+    {"error", COLUMN_REAL, 4},
+    {"without_score", COLUMN_COUNT, RARE},
+    {"constant", COLUMN_COUNT, RARE},
     ESTIMATE_COLUMNS("difference", 4),
 };
 
@@ -194,8 +198,13 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
         if (bars) category[i] = m->names.name[i];
         if (!bars) x[i] = (double)m->at[i];
     }
-    tamis_curve curve = {m->n > 1 ? NULL : m->names.name[0], points,   bars ? NULL : x, value[0],
-                         value[1],         value[2], false};
+    tamis_curve curve = {m->n > 1 ? NULL : m->names.name[0],
+                         points,
+                         bars ? NULL : x,
+                         value[0],
+                         value[1],
+                         value[2],
+                         false};
     if (args->draws == 0) curve.low = curve.high = NULL;
     const tamis_figure figure = {.title = "Linear datamodelling score",
                                  .x_label = bars ? NULL : "subsets",

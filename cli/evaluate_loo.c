@@ -29,7 +29,8 @@ static tamis_status list_rows(measured *m, const uint8_t *marked, uint64_t rows,
     return TAMIS_OK;
 }
 
-static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m, tamis_error *err)
+static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m,
+                                tamis_error *err)
 {
     uint64_t all = m->again.data->rows;
     if (args->rows) {
@@ -90,8 +91,9 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},      {"scorer", COLUMN_TEXT, 0},     ESTIMATE_COLUMNS("pearson", 4),
-    ESTIMATE_COLUMNS("spearman", 4), {"constant", COLUMN_COUNT, RARE}, ESTIMATE_COLUMNS("difference", 4),
+    {"scores", COLUMN_TEXT, 0},       {"scorer", COLUMN_TEXT, 0},
+    ESTIMATE_COLUMNS("pearson", 4),   ESTIMATE_COLUMNS("spearman", 4),
+    {"constant", COLUMN_COUNT, RARE}, ESTIMATE_COLUMNS("difference", 4),
 };
 
 static tamis_status fill_table(const evaluate_args *args, measured *m, tamis_error *err)
@@ -215,7 +217,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     report_text(&r, "yardstick", args->yardstick);
     report_count(&r, "rows_left_out", m->rows);
     report_count(&r, "queries", first->queries);
-    retraining_report(&r, &m->again, m->retrained.subsets * m->retrained.seeds, m->retrained.reused);
+    retraining_report(&r, &m->again, m->retrained.subsets * m->retrained.seeds,
+                      m->retrained.reused);
     report_text_of(&r, "effect_spread", first->spread);
     if (!isnan(first->noise)) {
         report_text_of(&r, "effect_error", first->noise);

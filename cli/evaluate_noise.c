@@ -76,13 +76,15 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},    {"rows", COLUMN_COUNT, 0},
-    {"without_score", COLUMN_COUNT, RARE}, ESTIMATE_COLUMNS("auc", 4), {"found", COLUMN_COUNT, 0},
-    {"precision", COLUMN_SHARE, 2}, {"recall", COLUMN_SHARE, 2},   ESTIMATE_COLUMNS("difference", 4),
+    {"scores", COLUMN_TEXT, 0},        {"scorer", COLUMN_TEXT, 0},
+    {"rows", COLUMN_COUNT, 0},         {"without_score", COLUMN_COUNT, RARE},
+    ESTIMATE_COLUMNS("auc", 4),        {"found", COLUMN_COUNT, 0},
+    {"precision", COLUMN_SHARE, 2},    {"recall", COLUMN_SHARE, 2},
+    ESTIMATE_COLUMNS("difference", 4),
 };
 
 static const table_column point_columns[] = {
-    {"scores", COLUMN_TEXT, 0},  {"scorer", COLUMN_TEXT, 0},       {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 0},       {"k", COLUMN_COUNT, 0},
     {"found", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("precision", 4), ESTIMATE_COLUMNS("recall", 4),
 };
 
@@ -145,15 +147,15 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
                                  value[i][2],      value[i][3], false};
         if (args->draws == 0) curve[i].low = curve[i].high = NULL;
     }
-    const tamis_figure figure = {
-        .title = "Known bad examples among the worst",
-        .x_label = "examples looked at",
-        .y_label = "share that is bad (precision)",
-        .curve = curve,
-        .curves = (uint32_t)m->n,
-        .log_x = true,
-        .level = true,
-        .level_at = (double)m->curve[0].noise.bad / (double)m->curve[0].noise.rows};
+    const tamis_figure figure = {.title = "Known bad examples among the worst",
+                                 .x_label = "examples looked at",
+                                 .y_label = "share that is bad (precision)",
+                                 .curve = curve,
+                                 .curves = (uint32_t)m->n,
+                                 .log_x = true,
+                                 .level = true,
+                                 .level_at = (double)m->curve[0].noise.bad /
+                                             (double)m->curve[0].noise.rows};
     if (m->points == 0 && args->figure.n > 0)
         return fail(err, TAMIS_ERR_ARG, "too few rows for a curve: name budgets with --at");
     return evaluate_write(s, args, &m->points_table, &figure, err);
@@ -196,7 +198,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
 
 static tamis_status measure(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
-    if (!args->bad) return fail(err, TAMIS_ERR_ARG, "--bad FILE is missing: the rows known to be bad");
+    if (!args->bad)
+        return fail(err, TAMIS_ERR_ARG, "--bad FILE is missing: the rows known to be bad");
     TRY(session_add_input(s, "bad", args->bad, err));
     TRY(evaluate_add_outputs(s, args, err));
     TRY(evaluate_names(s, args, &m->names, err));

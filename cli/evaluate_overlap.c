@@ -39,7 +39,7 @@ static const table_column summary_columns[] = {
 };
 
 static const table_column curve_columns[] = {
-    {"scores", COLUMN_TEXT, 0},      {"scorer", COLUMN_TEXT, 0},      {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},     {"k", COLUMN_COUNT, 0},
     ESTIMATE_COLUMNS("overlap", 4), ESTIMATE_COLUMNS("jaccard", 4),
 };
 

@@ -44,10 +44,8 @@ tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *
 
 tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal)
 {
-    return (tamis_bootstrap){.draws = args->draws,
-                             .seed = args->common.seed,
-                             .level = args->level,
-                             .normal = normal};
+    return (tamis_bootstrap){
+        .draws = args->draws, .seed = args->common.seed, .level = args->level, .normal = normal};
 }
 
 /* --- lists of numbers ----------------------------------------------------------------------------- */

@@ -76,7 +76,7 @@ static bool is_shown(const table *t, size_t column)
     if (ends_in(c->name, "_high")) return false;
     for (size_t i = 0; i < t->rows; i++) {
         const cell *one = cell_at(t, i, column);
-        if (c->type == COLUMN_TEXT ? one->text != NULL
+        if (c->type == COLUMN_TEXT    ? one->text != NULL
             : c->type == COLUMN_COUNT ? one->count > 0 || c->decimals != RARE
                                       : !isnan(one->real))
             return true;
@@ -122,7 +122,8 @@ static void print_row(const table *t, size_t row, const int *width, size_t last)
         bool left = t->column[j].type == COLUMN_TEXT;
         shown_text(t, row, j, text, sizeof text);
         /* Texts to the left, numbers to the right; no spaces at the end of a line. */
-        printf("%*s%s", left ? (j == last ? 0 : -width[j]) : width[j], text, j < last ? "  " : "\n");
+        printf("%*s%s", left ? (j == last ? 0 : -width[j]) : width[j], text,
+               j < last ? "  " : "\n");
     }
 }
 
@@ -198,8 +199,7 @@ static void csv_cell(FILE *file, column_type type, const cell *c)
 
 static void csv_table(FILE *file, const table *t)
 {
-    for (size_t j = 0; j < t->columns; j++)
-        fprintf(file, "%s%s", j ? "," : "", t->column[j].name);
+    for (size_t j = 0; j < t->columns; j++) fprintf(file, "%s%s", j ? "," : "", t->column[j].name);
     putc('\n', file);
     for (size_t i = 0; i < t->rows; i++)
         for (size_t j = 0; j < t->columns; j++) {

@@ -110,16 +110,16 @@ tamis_status tamis__bootstrap_check(const tamis_bootstrap *bootstrap, tamis_erro
 {
     double level = bootstrap->level;
     if (level == 0 || (level > 0 && level < 1)) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_ARG, "level %g is out of range: it must be above 0 and below 1",
-                       level);
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "level %g is out of range: it must be above 0 and below 1", level);
 }
 
 typedef struct draws {
     const tamis__resampling *resampling;
-    gsl_rng **rng;         /* [threads] */
-    double *weight;        /* [threads, items] */
+    gsl_rng **rng;          /* [threads] */
+    double *weight;         /* [threads, items] */
     unsigned char *scratch; /* [threads, scratch] */
-    double *draw;          /* [draws, values] */
+    double *draw;           /* [draws, values] */
     tamis_context *context;
 } draws;
 
@@ -159,10 +159,8 @@ tamis_status tamis__resample(tamis_context *context, const tamis__resampling *re
 {
     unsigned threads = tamis_context_threads(context);
     draws d = {.resampling = resampling, .draw = ret_draw, .context = context};
-    tamis__pipeline pipeline = {.arg = &d,
-                                .items = resampling->bootstrap->draws,
-                                .work = draw_one,
-                                .consume = tell_draw};
+    tamis__pipeline pipeline = {
+        .arg = &d, .items = resampling->bootstrap->draws, .work = draw_one, .consume = tell_draw};
     if (pipeline.items == 0) return TAMIS_OK;
     d.rng = tamis__calloc(threads, sizeof(gsl_rng *));
     d.weight = tamis__calloc((size_t)(threads * resampling->items), sizeof *d.weight);

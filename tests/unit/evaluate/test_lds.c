@@ -142,8 +142,7 @@ START_TEST(threads_change_no_bit)
     tamis_subsets many = {0};
     float *wide = calloc((size_t)MANY * WIDE, sizeof *wide);
     double *out = calloc((size_t)5 * WIDE, sizeof *out), sum[5];
-    for (size_t i = 0; i < (size_t)MANY * WIDE; i++)
-        wide[i] = (float)sin((double)(i * i % 100003));
+    for (size_t i = 0; i < (size_t)MANY * WIDE; i++) wide[i] = (float)sin((double)(i * i % 100003));
     for (size_t i = 0; i < 5 * WIDE; i++) out[i] = cos((double)i);
     small_scores(context, "w.h5", MANY, WIDE, wide, NULL, NULL);
     ck_ok(tamis_subsets_draw(&many, MANY, 5, 0.3, 1, &err));
@@ -219,8 +218,8 @@ START_TEST(agrees_with_the_reference)
                                  margin ? TAMIS_OUTPUT_MARGIN : TAMIS_OUTPUT_LOSS, 100, 50, &err));
         params.outputs = out;
         ck_ok(evaluate("r.h5", &lds, &err));
-        ck_assert_double_eq_tol(lds.lds.value,
-                                margin ? published[_i].margin : published[_i].loss, 1e-3);
+        ck_assert_double_eq_tol(lds.lds.value, margin ? published[_i].margin : published[_i].loss,
+                                1e-3);
         /* "Bootstrap standard error over subsets 0.013-0.022", rounded. */
         ck_assert(lds.lds.error > 0.012 && lds.lds.error < 0.026);
         tamis_lds_free(&lds);

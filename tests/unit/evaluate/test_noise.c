@@ -174,10 +174,8 @@ END_TEST
 /* --- curves and intervals --------------------------------------------------------------------- */
 
 static const char *const budgets[] = {"1", "10%", "50%"};
-static tamis_noise_params params = {.budget = "10%",
-                                    .at = budgets,
-                                    .points = 3,
-                                    .bootstrap = {.draws = 2000, .seed = 1}};
+static tamis_noise_params params = {
+    .budget = "10%", .at = budgets, .points = 3, .bootstrap = {.draws = 2000, .seed = 1}};
 
 static tamis_status curve_of(tamis_context *with, const char *path, tamis_noise_curve *curve,
                              tamis_error *err)
@@ -220,7 +218,8 @@ START_TEST(interval_of_the_auc)
     ck_assert_double_eq(curve.point[1].precision.value, curve.noise.precision);
     ck_assert_double_eq(curve.point[1].recall.value, curve.noise.recall);
     double share = curve.noise.precision;
-    ck_assert_double_eq_tol(curve.point[1].precision.error / sqrt(share * (1 - share) / 40), 1, 0.4);
+    ck_assert_double_eq_tol(curve.point[1].precision.error / sqrt(share * (1 - share) / 40), 1,
+                            0.4);
     for (unsigned threads = 1; threads < 4; threads++) {
         tamis_context *more = small_context(threads);
         ck_ok(curve_of(more, "s.h5", &again, &err));

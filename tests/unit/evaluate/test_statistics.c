@@ -14,8 +14,7 @@ static void draw_values(uint64_t key, unsigned distinct, double *value)
 {
     gsl_rng *rng = tamis__rng_create();
     tamis__rng_key(rng, 7, TAMIS__STREAM_TEST, key);
-    for (size_t i = 0; i < N; i++)
-        value[i] = (double)gsl_rng_uniform_int(rng, distinct) / 4 - 1;
+    for (size_t i = 0; i < N; i++) value[i] = (double)gsl_rng_uniform_int(rng, distinct) / 4 - 1;
     gsl_rng_free(rng);
 }
 
