@@ -270,8 +270,9 @@ typedef struct tamis_overlap {
 /** Compare the first rows and the ranks of two files, query by query; each may hold a matrix or
  *  lists long enough. Ties go to the lower row. The caller frees *ret_overlap with
  *  tamis_overlap_free(). Errors: ARG (k out of range, not ascending or longer than a list), SHAPE
- *  (other rows or queries, k larger than the rows with a score), NUMERIC (not a number), FORMAT, IO,
- *  NOMEM, CANCELLED. Complexity: a sort of the rows for each query and file. */
+ *  (other rows or queries, k larger than the rows with a score), NUMERIC (not a number),
+ *  UNSUPPORTED (2^32 rows), FORMAT, IO, NOMEM, CANCELLED. Complexity: a sort of the rows for each
+ *  query and file. */
 TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_evaluate_overlap(tamis_overlap *ret_overlap, tamis_context *context, const tamis_scores *a,
                        const tamis_scores *b, const tamis_overlap_params *params, tamis_error *err);

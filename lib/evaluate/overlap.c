@@ -330,6 +330,10 @@ tamis_status tamis_evaluate_overlap(tamis_overlap *ret_overlap, tamis_context *c
                    .out = &o};
     TAMIS_TRY(tamis__bootstrap_check(&params->bootstrap, err));
     TAMIS_TRY(tamis__need_shape(b, info->rows, info->queries, "other scores", err));
+    if (c.rows >= NOWHERE)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' has %" PRIu64 " rows: fewer than 2^32 can be compared",
+                           tamis_scores_path(a), c.rows);
     TAMIS_TRY(check_k(params, c.rows, err));
     for (int i = 0; i < 2; i++) TAMIS_TRY(check_side(&c.side[i], params, err));
     c.most_k = params->k[params->points - 1];
