@@ -8,7 +8,6 @@
 
 static const evaluate_args defaults = {
     .budget = "10%",
-    .at = "1%,2%,5%,10%,20%,50%",
     .worst = WORST_LOW,
     .draws = 1000,
     .level = 0.95,
@@ -32,7 +31,8 @@ static const evaluate_args defaults = {
 static const yardstick yardsticks[] = {
     {"noise", "how well the scores find examples that are known to be bad",
      "by bad worst budget at", evaluate_noise},
-    {"lds", "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
+    {"lds",
+     "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
      "subsets outputs outputs-are subsets-number fraction" RETRAIN_OPTIONS, evaluate_lds},
     {"loo", "how well the scores foretell leaving single examples out",
      "rows rows-number" RETRAIN_OPTIONS, evaluate_loo},
@@ -43,8 +43,8 @@ static const yardstick yardsticks[] = {
      evaluate_pbrf},
     {"removal", "what training without (or on) the first examples by score does",
      "by fractions drop keep show" RETRAIN_OPTIONS, evaluate_removal},
-    {"overlap", "how far two files of scores agree on the first examples of each query",
-     "top end", evaluate_overlap},
+    {"overlap", "how far two files of scores agree on the first examples of each query", "top end",
+     evaluate_overlap},
 };
 
 #define AT(field) offsetof(evaluate_args, field)
@@ -129,7 +129,8 @@ static const opt options[] = {
      .value = "LIST",
      .help = "budgets of the curve, separated by commas, ascending",
      .type = OPT_STRING,
-     .at = AT(at)},
+     .at = AT(at),
+     .fallback = "1%,2%,5%,10%,20%,50%, as far as there are rows"},
     {.name = "subsets",
      .value = "FILE.npy",
      .help = "subsets of the training rows: row numbers [subsets, rows in each] or booleans "
@@ -447,9 +448,11 @@ const command cmd_evaluate = {
         "removal trains without the first 5%, 10% ... of the rows by score, and for comparison "
         "without as many at random, and gives loss and accuracy on the query rows.\n\n"
         "overlap compares the first k rows of each query, and the ranks of all, in two files.\n\n"
-        "Intervals are percentiles of resamples: of the rows for noise, the subsets for lds, the "
-        "rows left out or up-weighted for loo and pbrf, the queries for overlap; for removal they are Student's over the "
-        "seeds. Differences to the first file are paired. Scores made with --top can be "
+        "Intervals come from resamples: of the rows for noise and of the queries for overlap, as "
+        "percentiles; of the subsets for lds and of the rows left out or up-weighted for loo and pbrf, "
+        "as normal intervals with their standard deviation. For removal they are Student's over the "
+        "seeds. "
+        "Differences to the first file are paired. Scores made with --top can be "
         "measured by overlap only: they do not say how other examples stand. "
         "The same options and seed give the same numbers at any number of threads.",
     .examples =
