@@ -54,6 +54,19 @@ typedef struct tamis_projection {
                              (docs/formats.md); default 0 = not known, which is taken to fit any */
 } tamis_projection;
 
+/** How the rows of a whitened store were made; written as /whitening. Layer by layer a row is
+ *  (Q_S^T G Q_A) / sqrt(lambda + damping), entry by entry, so that the dot product of two rows is
+ *  the influence of one on the other. */
+typedef struct tamis_whitening {
+    uint64_t curvature; /**< digest of the curvature, as in tamis_curvature_info */
+    const char *kind;   /**< "ekfac", "kfac" or "diagonal": what lambda is; required in a spec */
+    double damping;     /**< as it was given, >= 0 */
+    bool relative;      /**< `damping` is in units of each layer's mean lambda; false = absolute */
+    double keep;        /**< share of the coordinates that stayed, those with the largest
+                             lambda / (lambda + damping) over all layers, in (0, 1]; 1 = all. With
+                             less, a layer is [1, coordinates], in the order of its block */
+} tamis_whitening;
+
 /** What every store says of itself. Strings and arrays belong to the store. */
 typedef struct tamis_store_info {
     uint64_t rows, columns;               /**< examples, and values of a row; both > 0 */
@@ -65,6 +78,8 @@ typedef struct tamis_store_info {
     const char *provenance;               /**< JSON text; "{}" when absent */
     const char *projection;               /**< JSON text of /projection; NULL = not projected */
     const tamis_projection *projected_by; /**< the same as a struct; NULL = not projected */
+    const char *whitening;                /**< JSON text of /whitening; NULL = not whitened */
+    const tamis_whitening *whitened_by;   /**< the same as a struct; NULL = not whitened */
     const char *function;                 /**< what the rows are gradients of: "loss", "margin";
                                              NULL = not said */
     const char *direction;                /**< what was made of the gradients: "gradient" itself,
@@ -211,6 +226,7 @@ typedef struct tamis_store_spec {
     bool resume;            /**< keep whole shards that are there and match this spec */
     const char *provenance; /**< JSON text; NULL = "{}" */
     const tamis_projection *projection; /**< how the rows were projected; NULL = they were not */
+    const tamis_whitening *whitening;   /**< how the rows were whitened; NULL = they were not */
     const char *function;  /**< what the rows are gradients of, "loss" or "margin"; NULL = not
                               said */
     const char *direction; /**< what was made of the gradients, "gradient" (nothing), "adam" ...;

@@ -295,6 +295,8 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_store *st
         TAMIS_TRY(tamis__fact_text(inspection, "direction", err, "%s", info->direction));
     TAMIS_TRY(tamis__fact_text(inspection, "projection", err, "%s",
                                info->projection ? info->projection : "none"));
+    if (info->whitening)
+        TAMIS_TRY(tamis__fact_text(inspection, "whitening", err, "%s", info->whitening));
     TAMIS_TRY(
         tamis__fact_text(inspection, "digest", err, "rows-xxh3-64:%016" PRIx64, info->digest));
     TAMIS_TRY(describe_examples(inspection, tamis_store_examples(store), info->rows, err));

@@ -73,6 +73,8 @@ static void describe(tamis_store *store)
     info->provenance = header->provenance;
     info->projection = header->origin.text;
     info->projected_by = header->origin.text ? &header->origin.projection : NULL;
+    info->whitening = header->origin.whitening.text;
+    info->whitened_by = header->origin.whitening.text ? &header->origin.whitening.by : NULL;
     info->function = header->origin.function;
     info->direction = header->origin.direction;
     bool known = true;

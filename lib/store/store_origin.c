@@ -45,6 +45,8 @@ static tamis_status copy(tamis__store_origin *origin, const tamis_store_spec *sp
 {
     TAMIS_TRY(copy_text(&origin->function, spec->function, "function", spec->path, err));
     TAMIS_TRY(copy_text(&origin->direction, spec->direction, "direction", spec->path, err));
+    TAMIS_TRY(
+        tamis__store_whitening_copy(&origin->whitening, spec->whitening, spec->path, err));
     if (!spec->projection) return TAMIS_OK;
     const char *kind = spec->projection->kind ? spec->projection->kind : "";
     TAMIS_TRY(copy_text(&origin->kind, kind, "kind of projection", spec->path, err));
@@ -73,6 +75,7 @@ tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const 
     if (origin->function) TAMIS_TRY(tamis__h5_put_text(h5, "/", "function", origin->function, err));
     if (origin->direction)
         TAMIS_TRY(tamis__h5_put_text(h5, "/", "direction", origin->direction, err));
+    TAMIS_TRY(tamis__store_whitening_write(&origin->whitening, h5, err));
     if (!origin->kind) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_group(h5, group, err));
     TAMIS_TRY(tamis__h5_put_text(h5, group, "kind", p->kind, err));
@@ -169,6 +172,7 @@ tamis_status tamis__store_origin_read(tamis__store_origin *ret_origin, const tam
     tamis_status status = read_text(&origin.function, h5, "function", err);
     if (status == TAMIS_OK) status = read_text(&origin.direction, h5, "direction", err);
     if (status == TAMIS_OK) status = read_projection(&origin, h5, err);
+    if (status == TAMIS_OK) status = tamis__store_whitening_read(&origin.whitening, h5, err);
     if (status != TAMIS_OK)
         tamis__store_origin_fini(&origin);
     else
@@ -190,6 +194,7 @@ const char *tamis__store_origin_difference(const tamis__store_origin *a,
     if (!same_text(a->kind, b->kind) || p->seed != q->seed || p->from != q->from ||
         p->to != q->to || p->nonzeros != q->nonzeros || p->layers != q->layers)
         return "another projection";
+    if (!tamis__store_whitening_same(&a->whitening, &b->whitening)) return "another whitening";
     if (!same_text(a->function, b->function)) return "another function";
     return same_text(a->direction, b->direction) ? NULL : "another direction";
 }
@@ -200,5 +205,6 @@ void tamis__store_origin_fini(tamis__store_origin *origin)
     free(origin->direction);
     free(origin->kind);
     free(origin->text);
+    tamis__store_whitening_fini(&origin->whitening);
     *origin = (tamis__store_origin){0};
 }

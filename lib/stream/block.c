@@ -36,11 +36,11 @@ static tamis_status add_products(const tamis__engine *e, uint32_t k, uint64_t ti
     memset(sum, 0, rows * e->stride * sizeof *sum);
     for (uint64_t s = 0; s < e->steps; s++) {
         uint64_t column = s * e->mul->step;
-        uint64_t columns = tamis__smaller(e->mul->step, e->train->columns - column);
+        uint64_t columns = tamis__smaller(e->mul->step, e->columns - column);
         tamis__run run;
         for (uint64_t done = 0; done < rows; done += run.n) {
-            TAMIS_TRY(tamis__rows_run(e, k, first + done, rows - done, column, columns, worker,
-                                      &run, err));
+            TAMIS_TRY(tamis__rows_run(e, k, first + done, rows - done, e->first_column + column, columns,
+                                      worker, &run, err));
             e->mul->add(sum + done * e->stride, e->stride, run.rows, run.row_bytes, run.n,
                         tamis__panel_at(e, k, tile, s), width, columns);
         }
@@ -129,6 +129,7 @@ static tamis_status score_tile(const tamis__engine *e, uint64_t tile, uint64_t f
     uint64_t queries = tamis__smaller(e->mul->tile, e->width - tile * e->mul->tile);
     memset(total, 0, rows * e->stride * sizeof *total);
     for (uint32_t k = 0; k < e->train->checkpoints; k++) {
+        if (e->product->weight[k] == 0.0) continue;
         row_factors(e, k, first, rows, row_factor);
         TAMIS_TRY(add_products(e, k, tile, first, rows, worker, sum, err));
         add_total(e, sum, row_factor, e->factor + k * e->capacity + tile * e->mul->tile, rows,

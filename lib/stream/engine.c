@@ -34,7 +34,7 @@ static uint64_t fixed_bytes(const tamis__engine *e)
                       (uint64_t)e->mul->tile * e->mul->step * sizeof(float);
     if (!e->mapped)
         worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP *
-                  (sizeof(float) + tamis_dtype_size(e->train->dtype));
+                  (sizeof(float) + tamis_dtype_size(e->dtype));
     return e->workers * worker;
 }
 
@@ -44,7 +44,7 @@ static tamis_status plan(tamis__engine *e, tamis_error *err)
     const tamis__product *p = e->product;
     uint64_t tile = e->mul->tile, tiles = tamis__blocks_of(e->queries->rows, tile);
     uint64_t each = panel_bytes(e, 1) + e->slots * TAMIS__ROW_BLOCK * tile * sizeof(float) +
-                    e->train->checkpoints * tile * sizeof(double);
+                    e->train->checkpoints * tile * sizeof(double) + tile * e->queries->each;
     uint64_t fixed = fixed_bytes(e) + p->reserved + e->queries->bytes;
     uint64_t least = p->pass ? tamis__blocks_of(p->pass, tile) : 1;
     TAMIS_TRY(tamis__memory_check(p->context, fixed + least * each,
@@ -78,14 +78,14 @@ static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
     e->mapped = tamis__rows_mapped(e->product->train);
     if (e->mapped) return TAMIS_OK;
     e->wide = tamis__aligned(block, sizeof *e->wide);
-    e->stored = tamis__aligned(block, tamis_dtype_size(e->train->dtype));
+    e->stored = tamis__aligned(block, tamis_dtype_size(e->dtype));
     if (e->wide && e->stored) return TAMIS_OK;
     return tamis__fail_memory(err, "rows", block * sizeof *e->wide);
 }
 
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
 {
-    if (e->train->dtype != TAMIS_I8) return TAMIS_OK;
+    if (e->dtype != TAMIS_I8) return TAMIS_OK;
     e->scale = tamis__calloc(e->train->checkpoints, sizeof *e->scale);
     if (!e->scale) return tamis__fail_memory(err, "scales", e->train->checkpoints * sizeof(void *));
     for (uint32_t k = 0; k < e->train->checkpoints; k++)
@@ -111,17 +111,21 @@ static tamis_status init(tamis__engine *e, const tamis__product *product,
 {
     *e = (tamis__engine){.product = product,
                          .train = tamis_store_info_get(product->train),
-                         .queries = product->queries};
+                         .queries = product->queries,
+                         .first_column = product->first_column,
+                         .columns = product->columns};
+    e->dtype = e->train->form == TAMIS_FORM_FACTORS ? TAMIS_F32 : e->train->dtype;
+    if (!e->columns) e->columns = e->train->columns - e->first_column;
     tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
     e->workers = tamis_context_threads(product->context);
     e->slots = 2 * e->workers;
     TAMIS_TRY(load_scales(e, err));
     TAMIS_TRY(allocate_unmapped(e, err));
     TAMIS_TRY(tamis__panel_choose(e, report, err));
-    e->steps = tamis__blocks_of(e->train->columns, e->mul->step);
+    e->steps = tamis__blocks_of(e->columns, e->mul->step);
     e->stride = e->mul->tile;
     size_t width = e->mul->width(tamis__smaller(e->mul->tile, e->queries->rows));
-    size_t bytes = e->mul->size(width, tamis__smaller(e->mul->step, e->train->columns));
+    size_t bytes = e->mul->size(width, tamis__smaller(e->mul->step, e->columns));
     e->panel_bytes = (bytes + 63) / 64 * 64;
     TAMIS_TRY(plan(e, err));
     return allocate(e, err);

@@ -13,9 +13,14 @@ typedef struct tamis__queries {
     void *arg;
     uint64_t rows;  /* queries, > 0 */
     uint64_t bytes; /* of the memory limit that they take themselves */
+    uint64_t each;  /* and that each query takes while it is prepared */
     /* [checkpoints] of [rows]: L2 norms, all finite. Only a hint of size: queries are scaled by a
      * power of two near it, so that products neither overflow nor vanish. */
     const float *const *norm;
+    /* Optional, for queries that are made when they are wanted: the `n` queries, ascending, are going
+     * to be read, and no other before the next call. Their norms must be there then. Called outside the
+     * pool, so it may use it. */
+    tamis_status (*prepare)(void *arg, const uint64_t *query, uint64_t n, tamis_error *err);
     /* Rows first .. first + rows - 1, columns first_column .. of a checkpoint into `out` with
      * `stride` floats from row to row. Called from several threads at once. */
     tamis_status (*read)(void *arg, uint32_t checkpoint, uint64_t first, uint64_t rows,
@@ -99,7 +104,7 @@ typedef struct tamis__product {
     tamis_context *context;
     tamis_store *train;
     const tamis__queries *queries;
-    const double *weight;             /* [checkpoints] */
+    const double *weight;             /* [checkpoints], 0 = is not read */
     const double *const *query_scale; /* [checkpoints] of [queries]; NULL = 1 */
     const float *const *row_divisor;  /* [checkpoints] of [rows]; NULL = 1 */
     const float *row_multiplier;      /* [rows]; NULL = 1 */

@@ -35,13 +35,27 @@ static double query_factor(const tamis__engine *e, uint32_t k, uint64_t query)
 static tamis_status read_queries(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t n,
                                  uint64_t column, uint64_t columns, float *out, tamis_error *err)
 {
-    TAMIS_TRY(e->queries->read(e->queries->arg, k, first, n, column, columns, out, columns, err));
+    TAMIS_TRY(e->queries->read(e->queries->arg, k, first, n, e->first_column + column, columns, out,
+                               columns, err));
     for (uint64_t j = 0; j < n; j++) {
         int exponent = query_exponent(e->queries->norm[k][first + j]);
         float *row = out + j * columns;
         e->kernels.scale_f32(row, row, ldexpf(1.0f, -exponent), columns);
     }
     return TAMIS_OK;
+}
+
+/* `n` queries evenly spaced from `first` on, of a range, if they are not there by themselves. */
+static tamis_status prepare(const tamis__engine *e, uint64_t first, uint64_t n, uint64_t range,
+                            tamis_error *err)
+{
+    if (!e->queries->prepare) return TAMIS_OK;
+    uint64_t *query = tamis__malloc(n, sizeof *query);
+    if (!query) return tamis__fail_memory(err, "a list of queries", n * sizeof *query);
+    for (uint64_t j = 0; j < n; j++) query[j] = first + j * range / n;
+    tamis_status status = e->queries->prepare(e->queries->arg, query, n, err);
+    free(query);
+    return status;
 }
 
 /* One step of one tile of one checkpoint. */
@@ -53,8 +67,9 @@ static tamis_status fill_item(void *arg, uint64_t item, unsigned slot, unsigned 
     uint64_t step = item % e->steps, tile = item / e->steps % e->tiles;
     uint32_t k = (uint32_t)(item / e->steps / e->tiles);
     uint64_t first = tile * e->mul->tile, column = step * e->mul->step;
+    if (e->product->weight[k] == 0.0) return TAMIS_OK;
     uint64_t n = tamis__smaller(e->mul->tile, e->width - first);
-    uint64_t columns = tamis__smaller(e->mul->step, e->train->columns - column);
+    uint64_t columns = tamis__smaller(e->mul->step, e->columns - column);
     float *wide = e->scratch + (size_t)worker * e->mul->tile * e->mul->step;
     TAMIS_TRY(read_queries(e, k, e->first_query + first, n, column, columns, wide, err));
     unsigned char *panel = e->panel + ((k * e->tiles + tile) * e->steps + step) * e->panel_bytes;
@@ -67,6 +82,7 @@ static tamis_status fill_item(void *arg, uint64_t item, unsigned slot, unsigned 
 tamis_status tamis__panel_fill(tamis__engine *e, tamis_error *err)
 {
     memset(e->factor, 0, e->train->checkpoints * e->capacity * sizeof *e->factor);
+    TAMIS_TRY(prepare(e, e->first_query, e->width, e->width, err));
     tamis__pipeline fill = {.arg = e,
                             .items = e->train->checkpoints * e->tiles * e->steps,
                             .slots = e->slots,
@@ -102,7 +118,7 @@ static tamis_status sample_init(sample *s, const tamis__engine *e, const tamis__
     s->queries = tamis__smaller(e->queries->rows, mul->tile);
     s->rows = tamis__smaller(SAMPLE_PAIRS / s->queries, SAMPLE_ROWS);
     s->rows = tamis__smaller(s->rows, e->train->rows);
-    uint64_t values = e->train->columns * e->train->checkpoints;
+    uint64_t values = e->columns * e->train->checkpoints;
     while (s->rows * s->queries * values > SAMPLE_WORK) {
         if (s->rows <= SAMPLE_LEAST && s->queries <= SAMPLE_LEAST) break;
         *(s->rows > s->queries ? &s->rows : &s->queries) /= 2;
@@ -148,8 +164,9 @@ static tamis_status add_row(const tamis__engine *e, sample *s, uint32_t k, uint6
     tamis__run run;
     if (weight == 0.0) return TAMIS_OK;
     TAMIS_TRY(
-        tamis_store_read(e->product->train, k, row, 1, column, columns, s->row, columns, err));
-    TAMIS_TRY(tamis__rows_run(e, k, row, 1, column, columns, 0, &run, err));
+        tamis_store_read(e->product->train, k, row, 1, e->first_column + column, columns,
+                               s->row, columns, err));
+    TAMIS_TRY(tamis__rows_run(e, k, row, 1, e->first_column + column, columns, 0, &run, err));
     memset(s->sum, 0, s->mul->tile * sizeof *s->sum);
     s->mul->add(s->sum, s->mul->tile, run.rows, run.row_bytes, 1, s->packed,
                 s->mul->width(s->queries), columns);
@@ -191,11 +208,12 @@ static tamis_status measure(tamis__engine *e, const tamis__multiplier *mul, doub
 {
     sample s = {0};
     tamis_status status = sample_init(&s, e, mul, err);
-    for (uint32_t k = 0; k < e->train->checkpoints; k++)
-        for (uint64_t column = 0; column < e->train->columns && status == TAMIS_OK;
-             column += mul->step)
-            status = add_step(e, &s, k, column,
-                              tamis__smaller(mul->step, e->train->columns - column), err);
+    if (status == TAMIS_OK) status = prepare(e, 0, s.queries, e->queries->rows, err);
+    for (uint32_t k = 0; k < e->train->checkpoints; k++) {
+        if (e->product->weight[k] == 0.0) continue;
+        for (uint64_t c = 0; c < e->columns && status == TAMIS_OK; c += mul->step)
+            status = add_step(e, &s, k, c, tamis__smaller(mul->step, e->columns - c), err);
+    }
     if (status == TAMIS_OK) *ret_error = worst(&s);
     sample_fini(&s);
     return status;
@@ -206,7 +224,7 @@ static tamis_status measure(tamis__engine *e, const tamis__multiplier *mul, doub
 tamis_status tamis__panel_choose(tamis__engine *e, tamis__product_report *report, tamis_error *err)
 {
     const tamis__product *p = e->product;
-    tamis__product_wish wish = {.dtype = e->train->dtype,
+    tamis__product_wish wish = {.dtype = e->dtype,
                                 .cpu = tamis_context_cpu(p->context),
                                 .exact = p->panel == TAMIS__PANEL_EXACT,
                                 .queries = e->queries->rows};

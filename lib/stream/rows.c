@@ -15,7 +15,7 @@
 
 static uint64_t row_bytes(const tamis__engine *e)
 {
-    return e->train->columns * tamis_dtype_size(e->train->dtype);
+    return e->train->columns * tamis_dtype_size(e->dtype);
 }
 
 /* Of a row, at all checkpoints. */
@@ -40,10 +40,10 @@ bool tamis__rows_mapped(const tamis_store *store)
 static void narrow_back(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
                         uint64_t columns, const float *wide, unsigned char *stored)
 {
-    size_t size = tamis_dtype_size(e->train->dtype);
+    size_t size = tamis_dtype_size(e->dtype);
     for (uint64_t r = 0; r < rows; r++, wide += columns, stored += columns * size) {
-        if (e->train->dtype != TAMIS_I8) {
-            tamis__narrow(&e->kernels, e->train->dtype, stored, wide, columns);
+        if (e->dtype != TAMIS_I8) {
+            tamis__narrow(&e->kernels, e->dtype, stored, wide, columns);
             continue;
         }
         float scale = e->scale[k][first + r];
@@ -58,7 +58,7 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err)
 {
-    size_t size = tamis_dtype_size(e->train->dtype),
+    size_t size = tamis_dtype_size(e->dtype),
            block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
     if (e->mapped) {
         uint64_t run = 0;
@@ -111,7 +111,8 @@ void tamis__rows_read_ahead(tamis__engine *e, uint64_t first)
     if (!e->mapped || (end < e->train->rows && end < e->read_ahead + window / 4)) return;
     if (e->read_ahead < end) {
         for (uint32_t k = 0; k < e->train->checkpoints; k++)
-            if (!resident(e, k, e->read_ahead) || !resident(e, k, end - 1))
+            if (e->product->weight[k] != 0.0 &&
+                (!resident(e, k, e->read_ahead) || !resident(e, k, end - 1)))
                 advise(e, k, e->read_ahead, end, MADV_WILLNEED);
         e->read_ahead = end;
     }

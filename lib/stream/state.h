@@ -18,6 +18,8 @@ typedef struct tamis__engine {
     const tamis__queries *queries;
     tamis__kernels kernels;
     const tamis__multiplier *mul;
+    tamis_dtype dtype; /* that rows are multiplied in: factors become rows of floats */
+    uint64_t first_column, columns; /* that count */
     const float **scale; /* [checkpoints] of [rows]: what i8 rows are multiplied by; or NULL */
     bool mapped;         /* every row is mapped */
     unsigned workers, slots;
