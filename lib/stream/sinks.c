@@ -130,7 +130,9 @@ static tamis_status put_max(void *arg, uint64_t first_row, uint64_t rows, uint64
     for (uint64_t r = 0; r < rows; r++) {
         const float *row = values + r * stride;
         float most = first ? row[0] : max->most[first_row + r];
-        for (uint64_t q = 0; q < queries; q++) most = row[q] > most ? row[q] : most;
+        /* NaN only where there is nothing else. */
+        for (uint64_t q = 0; q < queries; q++)
+            most = row[q] > most || isnan(most) ? row[q] : most;
         if (!last) max->most[first_row + r] = most;
         max->column[r] = most;
     }
