@@ -118,8 +118,14 @@ static void list_train_options(report *r, const char *model)
 /* What the entry needs, for machines. */
 static void list_flags(report *r, const catalogue *c, size_t i)
 {
-    if (!strcmp(c->name, "scorers"))
-        json_put_bool(&r->j, "needs_query", !(tamis_scorer_at(i)->flags & TAMIS_SCORER_NO_QUERY));
+    if (!strcmp(c->name, "scorers")) {
+        unsigned flags = tamis_scorer_at(i)->flags;
+        json_put_bool(&r->j, "needs_query", !(flags & TAMIS_SCORER_NO_QUERY));
+        json_put_bool(&r->j, "needs_curvature", flags & TAMIS_SCORER_CURVATURE);
+        json_put_bool(&r->j, "takes_curvature",
+                      flags & (TAMIS_SCORER_CURVATURE | TAMIS_SCORER_MAY_CURVATURE));
+        json_put_bool(&r->j, "has_parts", flags & TAMIS_SCORER_PARTS);
+    }
     if (!strcmp(c->name, "selectors")) {
         unsigned flags = tamis_selector_at(i)->flags;
         json_put_bool(&r->j, "needs_budget", !(flags & TAMIS_SELECTOR_NO_BUDGET));

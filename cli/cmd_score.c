@@ -9,10 +9,10 @@
 
 typedef struct score_args {
     common_args common;
-    const char *scorer, *train, *query;
+    const char *scorer, *train, *query, *curvature;
     uint64_t top, bottom;
     double panel_error;
-    int reduce, panel, bad_rows;
+    int reduce, panel, bad_rows, by;
     bool resume;
 } score_args;
 
@@ -20,10 +20,11 @@ static const score_args defaults = {.panel_error = 1e-3};
 
 #define AT(field) offsetof(score_args, field)
 
-/* By tamis_reduce and tamis_panel. */
+/* By tamis_reduce, tamis_panel and tamis_score_by. */
 static const char *const reduce_names[] = {"none",       "mean",      "sum", "max",
                                            "group-mean", "group-max", NULL};
 static const char *const panel_names[] = {"auto", "exact", "fast", NULL};
+static const char *const by_names[] = {"example", "layer", "token", NULL};
 static const char *const bad_rows_names[] = {"error", "skip", NULL};
 
 static const opt options[] = {
@@ -39,6 +40,23 @@ static const opt options[] = {
      .type = OPT_STRING,
      .at = AT(query),
      .flags = OPT_FILE},
+    {.name = "curvature",
+     .value = "FILE.h5",
+     .help = "what 'tamis fit' made: for scorers like ekfac",
+     .type = OPT_STRING,
+     .at = AT(curvature),
+     .flags = OPT_FILE},
+    {.name = "by",
+     .value = "PART",
+     .help = "what a score is split into, for scorers like ekfac",
+     .type = OPT_CHOICE,
+     .at = AT(by),
+     .choices = by_names,
+     .more =
+         "layer gives a column for each query and layer, with the id QUERY:LAYER; token gives a "
+         "row for each token of the training examples, with the id EXAMPLE:TOKEN, and wants "
+         "stores in factor form. Either way the parts add up to the whole score.",
+     .section = "Result"},
     {.name = "reduce",
      .value = "HOW",
      .help = "what is made of a row's scores for several queries",
@@ -48,8 +66,7 @@ static const opt options[] = {
      .more = "With none there is a column for each query. mean, sum and max give one column. "
              "group-mean gives a column for each group of queries, the mean within it; group-max "
              "gives one column, the largest of these. Groups are those of the query store "
-             "('tamis grad --group', 'tamis import --groups').",
-     .section = "Result"},
+             "('tamis grad --group', 'tamis import --groups')."},
     {.name = "top",
      .value = "K",
      .help = "keep only the K best rows of each column; 0 = all scores",
@@ -112,6 +129,7 @@ static const operand operands[] = {
 
 typedef struct stores {
     tamis_store *train, *query;
+    tamis_curvature *curvature;
 } stores;
 
 static tamis_status score(session *s, const score_args *args, stores *st,
@@ -123,13 +141,18 @@ static tamis_status score(session *s, const score_args *args, stores *st,
         return fail(err, TAMIS_ERR_ARG, "--bottom comes with --top only: ask for both");
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));
+    TRY(session_add_input(s, "curvature", args->curvature, err));
     TRY(session_add_output(s, args->common.output, 0, err));
     TRY(tamis_store_open(&st->train, s->context, args->train, err));
     if (args->query) TRY(tamis_store_open(&st->query, s->context, args->query, err));
+    if (args->curvature)
+        TRY(tamis_curvature_open(&st->curvature, s->context, args->curvature, err));
     tamis_score_params params = {
         .scorer = args->scorer,
         .train = st->train,
         .query = st->query,
+        .curvature = st->curvature,
+        .by = (tamis_score_by)args->by,
         .path = args->common.output,
         .seed = args->common.seed,
         .reduce = (tamis_reduce)args->reduce,
@@ -163,6 +186,18 @@ static void report_panel(report *r, const tamis_score_report *done)
     if (done->panel_rejected > 0) report_error(r, "rejected_error", done->panel_rejected);
 }
 
+/* What a low rank cost. */
+static void report_ranks(report *r, const tamis_score_report *done)
+{
+    if (done->spectral_rank) report_count(r, "spectral_rank", done->spectral_rank);
+    if (done->query_rank) report_count(r, "query_rank", done->query_rank);
+    if (done->rescored) report_count(r, "rescored_pairs", done->rescored);
+    if (!done->list_sample) return;
+    report_count(r, "compared_lists", done->list_sample);
+    report_share(r, "found_of_exact_lists", done->list_recall);
+    report_share(r, "found_of_worst_list", done->list_recall_least);
+}
+
 static void report_score(const session *s, const score_args *args, const stores *st,
                          const tamis_score_report *done)
 {
@@ -181,6 +216,7 @@ static void report_score(const session *s, const score_args *args, const stores 
     if (done->skipped) report_count(&r, "skipped", done->skipped);
     if (done->resumed) report_count(&r, "resumed_blocks", done->resumed);
     report_panel(&r, done);
+    report_ranks(&r, done);
     report_text(&r, "orientation", TAMIS_ORIENTATION);
     report_seconds(&r, elapsed);
     double read = (double)train->rows * (double)train->checkpoints;
@@ -197,6 +233,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     if (status == TAMIS_OK) report_score(s, cookie, &st, &done);
     tamis_store_close(&st.query);
     tamis_store_close(&st.train);
+    tamis_curvature_close(&st.curvature);
     return status;
 }
 
@@ -218,6 +255,11 @@ const command cmd_score = {
                 "# the 100 most helpful and the 100 most harmful examples of each query\n"
                 "tamis score cosine --train train.h5 --query validation.h5 --top 100 --bottom 100 "
                 "-o top.h5\n"
+                "# influence under the curvature that 'tamis fit' made, and what each layer adds\n"
+                "tamis score ekfac --train train.h5 --query validation.h5 --curvature ekfac.h5 -o "
+                "influence.h5\n"
+                "tamis score ekfac --train train.h5 --query validation.h5 --curvature ekfac.h5 "
+                "--by layer -o layers.h5\n"
                 "# queries come in groups: the score for the group that an example serves best\n"
                 "tamis score less --train train.h5 --query tasks.h5 -o less.h5\n"
                 "# a column for each group\n"

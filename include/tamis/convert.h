@@ -1,12 +1,12 @@
-/* tamis - gradient stores made from others: another type, fewer checkpoints or layers, projected
- * rows, shards cut anew.
+/* tamis - gradient stores made from others: another type, fewer checkpoints or layers, projected or
+ * whitened rows, shards cut anew.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_CONVERT_H
 #define TAMIS_CONVERT_H
 
 #include <stdbool.h>
-#include <tamis/store.h>
+#include <tamis/curvature.h>
 
 TAMIS_BEGIN
 
@@ -17,6 +17,10 @@ typedef struct tamis_convert_params {
                                   source's */
     bool retype;             /**< store as `dtype`; false = in the source's type */
     tamis_dtype dtype;       /**< default f32; only read with `retype` */
+    bool reform;             /**< store in `form`; false = in the source's, or full when rows are
+                                  projected */
+    tamis_form form;         /**< only read with `reform`. Factors can be made full, not full rows
+                                  factors */
     const char *checkpoints; /**< "0,3-5", "last", "all"; NULL = all */
     const char *layers;      /**< names, numbers or ranges of numbers separated by commas; NULL =
                                   all */
@@ -24,11 +28,21 @@ typedef struct tamis_convert_params {
                                   left of each row to K columns at random; sparse when nothing is
                                   said, with S = 2 at most K. NULL = not */
     uint64_t seed;           /**< of the projection */
-    uint64_t shard_rows;     /**< rows of a shard, rounded up to whole blocks; 0 = one file */
-    bool force;              /**< replace an existing store */
-    bool resume;             /**< keep whole shards that are there and match */
-    uint64_t sample;         /**< rows to compare with the source; 0 = none. At most a million */
-    const char *provenance;  /**< JSON text; NULL = "{}" */
+    const tamis_curvature *whiten;    /**< make rows whose dot products are influence under this
+                                  curvature (see tamis_whitening): its checkpoint, all layers, and
+                                  not projected. NULL = not */
+    tamis_curvature_kind whiten_kind; /**< what the curvature is seen as: ekfac, kfac or diagonal; a
+                                  file of ekfac serves kfac too */
+    double damping;                   /**< of the whitening, >= 0; 0.1, relative, is usual */
+    bool damping_absolute;            /**< `damping` is a number; false = in units of a layer's mean
+                                  eigenvalue */
+    double keep;            /**< share of the whitened coordinates that stay, those with the largest
+                                  lambda / (lambda + damping), in (0, 1]; 0 = 1 = all */
+    uint64_t shard_rows;    /**< rows of a shard, rounded up to whole blocks; 0 = one file */
+    bool force;             /**< replace an existing store */
+    bool resume;            /**< keep whole shards that are there and match */
+    uint64_t sample;        /**< rows to compare with the source; 0 = none. At most a million */
+    const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_convert_params;
 
 /** How well the dot products of two stores agree: those of sampled rows with the queries among
@@ -55,12 +69,18 @@ typedef struct tamis_convert_report {
 
 /** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
  *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
- *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`.
+ *  type and columns stay are copied bit for bit; factors stay factors unless `form` or a projection
+ *  says otherwise. A projected row becomes one layer `projected`. A
+ *  whitened store has the layers of the source, or with `keep` below 1 a row of coordinates for each,
+ *  and the curvature's checkpoint alone; it is compared with the plain dot products of the source, of
+ *  which influence is not an approximation.
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
- *  projection), UNSUPPORTED (projecting or taking layers
- *  out of a store that is projected already), NUMERIC (a row is not finite or too large for the
+ *  projection, a whitening with parts left out or a projection), UNSUPPORTED
+ *  (projecting or taking layers out of a store that is projected or whitened already, factors of full rows, factors of checkpoints whose
+ *  examples have other numbers of tokens), SHAPE (a
+ *  curvature of other layers), NUMERIC (a row is not finite or too large for the
  *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
  *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.

@@ -12,8 +12,10 @@ TAMIS_BEGIN
 
 /** Properties of a scorer, for `flags`. */
 enum {
-    TAMIS_SCORER_NO_QUERY = 1u << 0, /**< one score per training example; takes no query store */
-    TAMIS_SCORER_CURVATURE = 1u << 1 /**< needs a curvature file */
+    TAMIS_SCORER_NO_QUERY = 1u << 0,  /**< one score per training example; takes no query store */
+    TAMIS_SCORER_CURVATURE = 1u << 1, /**< needs a curvature file */
+    TAMIS_SCORER_MAY_CURVATURE = 1u << 2, /**< takes a curvature file, and does without as well */
+    TAMIS_SCORER_PARTS = 1u << 3          /**< scores can be split, see tamis_score_by */
 };
 
 /** What a scorer says of itself; const and static. The formulas are in docs/scorers.md. */
@@ -54,7 +56,7 @@ typedef enum tamis_panel {
     TAMIS_PANEL_FAST = 2   /**< rounded to a narrower type where that is faster */
 } tamis_panel;
 
-/** What a score is split into, by scorers that can (TAMIS_SCORER_CURVATURE). */
+/** What a score is split into, by scorers that can (TAMIS_SCORER_PARTS). */
 typedef enum tamis_score_by {
     TAMIS_BY_EXAMPLE = 0, /**< not at all */
     TAMIS_BY_LAYER = 1,   /**< a column for each query and layer, id "QUERY:LAYER"; they add up to
@@ -76,7 +78,8 @@ typedef struct tamis_score_params {
     const char *scorer;                 /**< "name[:param=value,...]"; required */
     tamis_store *train;                 /**< required; not closed */
     tamis_store *query;                 /**< NULL for scorers with TAMIS_SCORER_NO_QUERY */
-    const tamis_curvature *curvature;   /**< for scorers with TAMIS_SCORER_CURVATURE, else NULL */
+    const tamis_curvature *curvature;   /**< for scorers with TAMIS_SCORER_CURVATURE; those with
+                                             _MAY_CURVATURE do without as well; else NULL */
     tamis_score_by by;                  /**< default: whole scores */
     const tamis_candidates *candidates; /**< NULL = every row is scored; read during the call */
     const char *path;                   /**< scores file to write; required */
@@ -106,6 +109,11 @@ typedef struct tamis_score_report {
     double panel_error;    /**< largest difference of a score from that in double, over the largest
                                  score, on a sample of rows and queries; 0 with "f32" */
     double panel_rejected; /**< the same of a narrower type that was not taken for it; 0 = none */
+    uint64_t spectral_rank, query_rank; /**< of the product of factors; 0 = exact */
+    uint64_t rescored;        /**< two stages: pairs of queries and rows that were scored exactly */
+    uint64_t list_sample;     /**< two stages: queries whose lists were compared with exact ones */
+    double list_recall;       /**< share of an exact list that was found, mean over these queries */
+    double list_recall_least; /**< and the worst query's */
 } tamis_score_report;
 
 /** Score every training row against every query and write the scores file. Bit-identical for any

@@ -15,6 +15,7 @@ enum {
     TAMIS__STREAM_SHUFFLE = 2, /* order of rows: item = epoch */
     TAMIS__STREAM_SELECT = 3,  /* random selection: item = row */
     TAMIS__STREAM_SCORE = 5,   /* random scores: item = row */
+    TAMIS__STREAM_SKETCH = 12, /* random start of singular vectors: item = layer */
     TAMIS__STREAM_TEST = 100   /* tests */
 };
 

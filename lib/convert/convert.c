@@ -34,11 +34,13 @@ static tamis_status choose(tamis__convert_job *job, tamis_error *err)
 {
     const tamis_store_info *info = job->info;
     TAMIS_TRY(choose_parts(job, err));
+    TAMIS_TRY(tamis__convert_whitened_parts(job, err));
     job->whole = job->layers.items == info->layers;
-    if (info->projection && !job->whole)
+    if ((info->projection || info->whitening) && !job->whole)
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                           "'%s' is projected: layers cannot be taken out of its rows any more",
-                           tamis_store_path(job->store));
+                           "'%s' is %s: layers cannot be taken out of its rows any more",
+                           tamis_store_path(job->store),
+                           info->projection ? "projected" : "whitened");
     job->kept = tamis__calloc(job->layers.items, sizeof *job->kept);
     job->checkpoint = tamis__calloc(job->checkpoints.items, sizeof *job->checkpoint);
     if (!job->kept || !job->checkpoint)
@@ -69,16 +71,39 @@ static tamis_status prepare_projection(tamis__convert_job *job, tamis_error *err
     return TAMIS_OK;
 }
 
+static tamis_status choose_form(tamis__convert_job *job, tamis_error *err)
+{
+    const tamis_convert_params *params = job->params;
+    bool factors = job->info->form == TAMIS_FORM_FACTORS;
+    if (params->reform && params->form == TAMIS_FORM_FACTORS && !factors)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' has whole gradients, and which inputs and output gradients they "
+                           "are made of cannot be told from them: make the store anew in factor "
+                           "form (tamis grad --form factors)",
+                           tamis_store_path(job->store));
+    if (params->reform && params->form == TAMIS_FORM_FACTORS && params->project)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "projected rows are no factors: leave out either the projection or the "
+                           "form");
+    job->form = params->project  ? TAMIS_FORM_FULL
+                : params->reform ? params->form
+                                 : job->info->form;
+    return TAMIS_OK;
+}
+
 static tamis_status prepare(tamis__convert_job *job, tamis_error *err)
 {
     const tamis_convert_params *params = job->params;
     job->info = tamis_store_info_get(job->store);
     job->dtype = params->retype ? params->dtype : job->info->dtype;
     tamis__kernels_init(&job->kernels, tamis_context_cpu(job->context));
+    TAMIS_TRY(choose_form(job, err));
     TAMIS_TRY(choose(job, err));
     job->columns = job->kept_columns;
     TAMIS_TRY(prepare_projection(job, err));
-    job->copy = job->whole && !job->projector && job->dtype == job->info->dtype;
+    TAMIS_TRY(tamis__convert_whiten(job, err));
+    job->copy = job->whole && !job->projector && !job->whitener && job->dtype == job->info->dtype &&
+                job->info->form == TAMIS_FORM_FULL;
     return TAMIS_OK;
 }
 
@@ -111,6 +136,7 @@ tamis_status tamis_convert(tamis_context *context, const tamis_convert_params *p
     tamis_status status = convert(&job, &report, err);
     if (status == TAMIS_OK && ret_report) *ret_report = report;
     tamis__projector_destroy(&job.projector);
+    tamis__convert_whiten_fini(&job);
     tamis__choice_fini(&job.checkpoints);
     tamis__choice_fini(&job.layers);
     free(job.kept);

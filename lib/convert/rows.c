@@ -46,7 +46,10 @@ tamis_status tamis__convert_read(const tamis__convert_job *job, uint32_t checkpo
 tamis__convert_batch tamis__convert_batch_of(const tamis__convert_job *job, uint64_t rows)
 {
     tamis__convert_batch batch = {.tile = job->kept_columns};
-    if (job->projector) {
+    if (job->whitener) {
+        batch.tile = 0;
+        batch.rows = lesser(TAMIS__EIGEN_GROUP, rows);
+    } else if (job->projector) {
         batch.tile = lesser(batch.tile, TAMIS__PROJECTION_TILE);
         batch.rows = lesser(PROJECT_ROWS, rows);
     } else {
@@ -59,8 +62,14 @@ tamis__convert_batch tamis__convert_batch_of(const tamis__convert_job *job, uint
 /* The rows' pages of the source are in memory while they are worked on. */
 uint64_t tamis__convert_worker_bytes(const tamis__convert_job *job, tamis__convert_batch batch)
 {
+    const tamis_store_info *info = job->info;
+    uint64_t source = info->form == TAMIS_FORM_FULL ? info->columns
+                                                    : info->input_columns + info->output_columns;
     uint64_t bytes = batch.rows * batch.tile * sizeof(float) +
-                     batch.rows * job->info->columns * tamis_dtype_size(job->info->dtype);
+                     batch.rows * source * tamis_dtype_size(info->dtype);
+    if (job->whitener)
+        return bytes + batch.rows * job->columns * sizeof(float) +
+               tamis__eigen_work_bytes(&job->eigen);
     if (!job->projector) return bytes;
     return bytes + batch.rows * job->columns * sizeof(float) +
            tamis__projector_scratch(job->projector, batch.rows);
@@ -71,6 +80,12 @@ tamis_status tamis__convert_worker_init(tamis__convert_worker *worker,
                                         tamis_error *err)
 {
     bool project = job->projector != NULL;
+    if (job->whitener) {
+        worker->projected = tamis__aligned(batch.rows * job->columns, sizeof *worker->projected);
+        if (!worker->projected)
+            return tamis__fail_memory(err, "rows", batch.rows * job->columns * sizeof(float));
+        return tamis__eigen_work_init(&worker->eigen, &job->eigen, err);
+    }
     worker->rows = tamis__aligned(batch.rows * batch.tile, sizeof *worker->rows);
     if (project) {
         worker->projected = tamis__aligned(batch.rows * job->columns, sizeof *worker->projected);
@@ -86,6 +101,7 @@ void tamis__convert_worker_fini(tamis__convert_worker *worker)
     free(worker->rows);
     free(worker->projected);
     free(worker->scratch);
+    tamis__eigen_work_fini(&worker->eigen);
     *worker = (tamis__convert_worker){0};
 }
 
@@ -140,8 +156,12 @@ static tamis_status make(const tamis__convert_job *job, tamis__convert_worker *w
     uint64_t row_bytes = job->columns * tamis_dtype_size(job->dtype);
     for (uint64_t done = 0; done < rows; done += batch.rows) {
         uint64_t n = lesser(batch.rows, rows - done);
-        const float *made = job->projector ? worker->projected : worker->rows;
-        if (job->projector)
+        bool remade = job->projector || job->whitener;
+        const float *made = remade ? worker->projected : worker->rows;
+        if (job->whitener)
+            TAMIS_TRY(tamis__whitener_rows(job->whitener, &job->eigen, &worker->eigen, first + done,
+                                           n, worker->projected, job->columns, err));
+        else if (job->projector)
             TAMIS_TRY(project(job, worker, batch, checkpoint, first + done, n, err));
         else
             TAMIS_TRY(tamis__convert_read(job, checkpoint, first + done, n, 0, batch.tile,
@@ -160,7 +180,7 @@ tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_w
 {
     uint32_t checkpoint = job->checkpoints.item[k];
     const float *norms = NULL, *scales = NULL;
-    bool keep_norms = job->whole && !job->projector;
+    bool keep_norms = job->whole && !job->projector && !job->whitener;
     TAMIS_TRY(tamis__store_rows_there(job->store, first, rows, err));
     if (keep_norms) TAMIS_TRY(tamis_store_norms(job->store, checkpoint, &norms, err));
     if (job->copy && copy(job, checkpoint, first, rows, stored)) {

@@ -49,9 +49,8 @@ tamis_status tamis__eigen_rows_of_store(tamis__eigen_rows *ret_rows, tamis_store
     return TAMIS_OK;
 }
 
-void tamis__eigen_rows_of_values(tamis__eigen_rows *ret_rows, const float *values,
-                                 uint64_t columns, uint32_t layers,
-                                 const tamis__spectrum *spectrum)
+void tamis__eigen_rows_of_values(tamis__eigen_rows *ret_rows, const float *values, uint64_t columns,
+                                 uint32_t layers, const tamis__spectrum *spectrum)
 {
     *ret_rows = (tamis__eigen_rows){
         .values = values, .columns = columns, .layers = layers, .spectrum = spectrum};
@@ -112,8 +111,7 @@ static tamis_status read_row(const tamis__eigen_rows *r, tamis__eigen_work *work
     uint64_t n = s->out * s->in, column = s->layer.first_column;
     const float *from = work->read;
     if (r->store)
-        TAMIS_TRY(
-            tamis_store_read(r->store, r->checkpoint, row, 1, column, n, work->read, n, err));
+        TAMIS_TRY(tamis_store_read(r->store, r->checkpoint, row, 1, column, n, work->read, n, err));
     else
         from = r->values + row * r->columns + column;
     for (uint64_t i = 0; i < n; i++) work->v[i] = (double)from[i];
@@ -172,8 +170,7 @@ static tamis_status visit_span(const tamis__eigen_rows *r, tamis__eigen_work *wo
     const tamis__spectrum *s = &r->spectrum[layer];
     for (uint64_t i = first; i < first + rows; i++) {
         uint64_t at = r->offset[i] - r->offset[first], n = r->offset[i + 1] - r->offset[i];
-        TAMIS_TRY(
-            expand(s, work->output + at * s->out, work->input + at * s->in, n, work->z, err));
+        TAMIS_TRY(expand(s, work->output + at * s->out, work->input + at * s->in, n, work->z, err));
         TAMIS_TRY(visit(arg, i, work->z, err));
     }
     return TAMIS_OK;

@@ -30,16 +30,15 @@ tamis_status tamis__eigen_rows_of_store(tamis__eigen_rows *ret_rows, tamis_store
                                         uint32_t checkpoint, const tamis__spectrum *spectrum,
                                         tamis_error *err);
 /* Rows in memory, side by side. */
-void tamis__eigen_rows_of_values(tamis__eigen_rows *ret_rows, const float *values,
-                                 uint64_t columns, uint32_t layers,
-                                 const tamis__spectrum *spectrum);
+void tamis__eigen_rows_of_values(tamis__eigen_rows *ret_rows, const float *values, uint64_t columns,
+                                 uint32_t layers, const tamis__spectrum *spectrum);
 
 /* A thread's memory. */
 typedef struct tamis__eigen_work {
     float *read;
-    double *v, *scratch, *z;   /* [widest] */
-    double *raw;               /* factors: [tokens, widest side] as read */
-    double *input, *output;    /* factors: the same rotated */
+    double *v, *scratch, *z; /* [widest] */
+    double *raw;             /* factors: [tokens, widest side] as read */
+    double *input, *output;  /* factors: the same rotated */
 } tamis__eigen_work;
 
 uint64_t tamis__eigen_work_bytes(const tamis__eigen_rows *r);

@@ -36,12 +36,6 @@ void tamis__spectra_fini(tamis__spectra *spectra)
     *spectra = (tamis__spectra){0};
 }
 
-const char *tamis__curvature_kind_name(tamis_curvature_kind kind)
-{
-    static const char *const names[] = {"ekfac", "kfac", "diagonal", "gram"};
-    return names[kind];
-}
-
 tamis_status tamis__curvature_checkpoint(const tamis_curvature *curvature, const tamis_store *store,
                                          uint32_t *ret_checkpoint, tamis_error *err)
 {

@@ -19,9 +19,6 @@ tamis_status tamis__spectra_load(tamis__spectra *ret_spectra, const tamis_contex
 /* Accepts a zeroed struct. */
 void tamis__spectra_fini(tamis__spectra *spectra);
 
-/* "ekfac", "kfac", "diagonal", "gram". */
-const char *tamis__curvature_kind_name(tamis_curvature_kind kind);
-
 /* The checkpoint of a store that a curvature is of: the only one, or the one that the curvature
  * names. SHAPE when the store does not have it. */
 tamis_status tamis__curvature_checkpoint(const tamis_curvature *curvature, const tamis_store *store,

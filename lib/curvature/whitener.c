@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "store/curvature_file.h"
 
 void tamis__damping_text(double damping, bool relative, char text[TAMIS__DAMPING_TEXT])
 {
@@ -19,6 +20,12 @@ void tamis__damping_text(double damping, bool relative, char text[TAMIS__DAMPING
     tamis__format_double(number, damping);
     snprintf(text, TAMIS__DAMPING_TEXT, "%s%s", number,
              relative ? " of the mean eigenvalue" : " (absolute)");
+}
+
+bool tamis__whitened_alike(const tamis_whitening *a, const tamis_whitening *b)
+{
+    return !strcmp(a->kind, b->kind) && a->curvature == b->curvature && a->damping == b->damping &&
+           a->relative == b->relative && a->keep == b->keep;
 }
 
 static uint64_t size_of(const tamis__spectrum *s)
@@ -99,8 +106,8 @@ static tamis_status choose(tamis__whitener *w, const tamis_context *context, tam
     double threshold = 0, wanted = floor(w->by.keep * (double)all + 0.5);
     uint64_t ties = 0, keep = wanted < 1.0 ? 1 : (uint64_t)wanted;
     w->bytes += all * sizeof **w->kept;
-    TAMIS_TRY(tamis__memory_check(context, w->bytes + all * sizeof(double),
-                                  "choosing coordinates", err));
+    TAMIS_TRY(
+        tamis__memory_check(context, w->bytes + all * sizeof(double), "choosing coordinates", err));
     TAMIS_TRY(find_threshold(w, all, keep, &threshold, &ties, err));
     for (uint32_t l = 0; l < w->spectra.layers; l++)
         TAMIS_TRY(keep_layer(w, l, threshold, &ties, err));
@@ -133,7 +140,7 @@ static tamis_status init(tamis__whitener *w, const tamis_context *context,
                          const tamis_curvature *curvature, const tamis_whitening *by,
                          tamis_error *err)
 {
-    tamis_curvature_kind kind;
+    tamis_curvature_kind kind = TAMIS_CURVATURE_EKFAC;
     TAMIS_TRY(find_kind(by->kind, &kind, err));
     if (!(by->keep > 0 && by->keep <= 1))
         return tamis__fail(err, TAMIS_ERR_ARG,
@@ -201,26 +208,32 @@ static tamis_status whiten(void *arg, uint64_t row, double *z, tamis_error *err)
     float *restrict out = v->out + (row - v->first_row) * v->stride;
     const double *restrict root = v->s->inverse;
     if (v->kept)
-        for (uint64_t i = 0; i < v->count; i++)
-            out[i] = (float)(z[v->kept[i]] * root[v->kept[i]]);
+        for (uint64_t i = 0; i < v->count; i++) out[i] = (float)(z[v->kept[i]] * root[v->kept[i]]);
     else
         for (uint64_t i = 0; i < v->count; i++) out[i] = (float)(z[i] * root[i]);
     return TAMIS_OK;
+}
+
+tamis_status tamis__whitener_layer(const tamis__whitener *whitener, const tamis__eigen_rows *r,
+                                   tamis__eigen_work *work, uint32_t layer, uint64_t first,
+                                   uint64_t rows, float *out, size_t stride, tamis_error *err)
+{
+    visitor v = {.s = &whitener->spectra.layer[layer],
+                 .kept = whitener->kept[layer],
+                 .count = whitener->count[layer],
+                 .first_row = first,
+                 .out = out,
+                 .stride = stride};
+    if (v.count == 0) return TAMIS_OK;
+    return tamis__eigen_rows_visit(r, work, layer, first, rows, whiten, &v, err);
 }
 
 tamis_status tamis__whitener_rows(const tamis__whitener *whitener, const tamis__eigen_rows *r,
                                   tamis__eigen_work *work, uint64_t first, uint64_t rows,
                                   float *out, size_t stride, tamis_error *err)
 {
-    for (uint32_t l = 0; l < whitener->spectra.layers; l++) {
-        if (whitener->count[l] == 0) continue;
-        visitor v = {.s = &whitener->spectra.layer[l],
-                     .kept = whitener->kept[l],
-                     .count = whitener->count[l],
-                     .first_row = first,
-                     .out = out + whitener->first[l],
-                     .stride = stride};
-        TAMIS_TRY(tamis__eigen_rows_visit(r, work, l, first, rows, whiten, &v, err));
-    }
+    for (uint32_t l = 0; l < whitener->spectra.layers; l++)
+        TAMIS_TRY(tamis__whitener_layer(whitener, r, work, l, first, rows, out + whitener->first[l],
+                                        stride, err));
     return TAMIS_OK;
 }

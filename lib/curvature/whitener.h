@@ -35,6 +35,14 @@ tamis_status tamis__whitener_rows(const tamis__whitener *whitener, const tamis__
                                   tamis__eigen_work *work, uint64_t first, uint64_t rows,
                                   float *out, size_t stride, tamis_error *err);
 
+/* One layer of them. */
+tamis_status tamis__whitener_layer(const tamis__whitener *whitener, const tamis__eigen_rows *r,
+                                   tamis__eigen_work *work, uint32_t layer, uint64_t first,
+                                   uint64_t rows, float *out, size_t stride, tamis_error *err);
+
+/* All of them the same? */
+bool tamis__whitened_alike(const tamis_whitening *a, const tamis_whitening *b);
+
 /* "0.1 of the mean eigenvalue" or "0.001", for messages. */
 enum { TAMIS__DAMPING_TEXT = 64 };
 void tamis__damping_text(double damping, bool relative, char text[TAMIS__DAMPING_TEXT]);

@@ -10,7 +10,10 @@
 typedef struct tamis__ekfac_job {
     const tamis__score_call *call;
     tamis_curvature_kind kind; /* EKFAC, KFAC or DIAGONAL */
-    tamis__spectrum *spectrum; /* [layers of the stores] */
+    tamis__damping damping;    /* as asked for */
+    uint32_t checkpoint;       /* of the training store */
+    tamis__spectrum *spectrum; /* [layers of the stores]; NULL with whitened training rows */
+    uint64_t spectrum_bytes;   /* of the memory limit that they take */
     tamis_score_by by;         /* BY_LAYER: column query * layers + layer; BY_TOKEN: a row for each
                                       token */
     uint64_t spectral_rank;    /* 0 = exact */
@@ -23,6 +26,10 @@ typedef struct tamis__ekfac_job {
 /* Training rows in full form, or queries in full form (ekfac_rows.c): preconditioned queries through
  * the engine. */
 tamis_status tamis__ekfac_rows(const tamis__ekfac_job *job, tamis_error *err);
+
+/* Whitened training rows (ekfac_rows.c): whitened queries through the engine. Errors: SHAPE (whitened
+ * by another curvature, kind or damping: names both). */
+tamis_status tamis__ekfac_whitened(const tamis__ekfac_job *job, tamis_error *err);
 
 /* Both stores in factor form (ekfac_factors.c): a matrix product of the layer's factors with each
  * query, exact, or by low rank. */

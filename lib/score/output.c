@@ -49,7 +49,8 @@ static tamis_status open_lists(tamis__score_output *output, const tamis_context 
     return TAMIS_OK;
 }
 
-/* What a store's digest, which is of its rows, does not say: checkpoint weights, groups of queries. */
+/* What a store's digest, which is of its rows, does not say: checkpoint weights, groups of queries;
+ * and the curvature. */
 static uint64_t aside_digest(const tamis_score_params *p)
 {
     const tamis_store_info *train = tamis_store_info_get(p->train);
@@ -57,6 +58,11 @@ static uint64_t aside_digest(const tamis_score_params *p)
     uint64_t sum = 0;
     for (uint32_t k = 0; k < train->checkpoints; k++)
         sum = tamis__digest_seeded(&train->checkpoint[k].learning_rate, sizeof(double), sum);
+    if (p->curvature) {
+        const tamis_curvature_info *info = tamis_curvature_info_get(p->curvature);
+        const uint64_t facts[] = {info->digest, info->kind, info->checkpoint};
+        sum = tamis__digest_seeded(facts, sizeof facts, sum);
+    }
     if (!group) return sum;
     return tamis__digest_seeded(group, tamis_store_info_get(p->query)->rows * sizeof *group, sum);
 }

@@ -8,6 +8,14 @@
 #include "score/registry.h"
 #include "stream/sinks.h"
 
+/* Scores by low rank, and lists in two stages, for reports. */
+typedef struct tamis__score_stages {
+    uint64_t spectral_rank, query_rank; /* in force; 0 = not that way */
+    uint64_t rescored;                  /* pairs of queries and rows that were scored exactly again */
+    uint64_t sample;                    /* queries whose lists were compared with the exact ones */
+    double recall_mean, recall_min;     /* share of the exact list that was found, over them */
+} tamis__score_stages;
+
 struct tamis__score_output {
     const tamis_score_params *params;
     const float **norm;  /* [checkpoints] of [rows]; NULL until tamis__score_rows() */
@@ -24,6 +32,7 @@ struct tamis__score_output {
     uint64_t resumed;             /* blocks that an earlier run had done */
     uint64_t pass;                /* queries of a pass of that run; 0 = there was none */
     tamis__product_report report; /* of the last product; kernel NULL = there was none */
+    tamis__score_stages stages;
 };
 
 /* Open the writer and what else the scores go to. `spec` is complete but for what the params say of
@@ -50,8 +59,9 @@ tamis_status tamis__reduce_groups(tamis__query_groups *ret_groups, tamis_reduce 
                                   const tamis_store *query, tamis_error *err);
 
 /* Sums and means of scores are scores of sums and means of queries: those of `product`, with their
- * scales, put together by the output's groups. */
+ * scales, put together by the output's groups; so many checkpoints and columns of them. */
 tamis_status tamis__reduce_queries(const tamis__score_call *call, const tamis__product *product,
+                                   uint32_t checkpoints, uint64_t columns,
                                    tamis__held_queries *ret_queries, tamis_error *err);
 
 #endif

@@ -109,15 +109,15 @@ static tamis_status reduce(const tamis__score_call *call, reduction *r, tamis_er
 }
 
 tamis_status tamis__reduce_queries(const tamis__score_call *call, const tamis__product *product,
+                                   uint32_t checkpoints, uint64_t columns,
                                    tamis__held_queries *ret_queries, tamis_error *err)
 {
-    const tamis_store_info *info = tamis_store_info_get(call->train);
     reduction r = {.product = product,
                    .groups = &call->output->groups,
                    .held = ret_queries,
-                   .steps = (info->columns + STEP - 1) / STEP};
-    TAMIS_TRY(tamis__held_queries_init(ret_queries, call->context, info->checkpoints, r.groups->n,
-                                       info->columns, err));
+                   .steps = (columns + STEP - 1) / STEP};
+    TAMIS_TRY(tamis__held_queries_init(ret_queries, call->context, checkpoints, r.groups->n,
+                                       columns, err));
     tamis_status status = reduce(call, &r, err);
     if (status != TAMIS_OK) tamis__held_queries_fini(ret_queries);
     return status;

@@ -12,7 +12,11 @@
 #define TAMIS__SCORERS(X)                                                                          \
     X(cosine)                                                                                      \
     X(datainf)                                                                                     \
+    X(diagonal)                                                                                    \
+    X(ekfac)                                                                                       \
     X(grand)                                                                                       \
+    X(inverse_gram)                                                                                \
+    X(kfac)                                                                                        \
     X(less)                                                                                        \
     X(random)                                                                                      \
     X(self)                                                                                        \
@@ -41,8 +45,8 @@ typedef struct tamis__score_call {
 typedef struct tamis__scorer_class {
     tamis_scorer_info info;
     /* The columns of the scores, asked for before anything is written: how many, and their ids and
-     * other facts. Arrays belong to the stores, or to *call->column_memory. NULL = one for each query,
-     * or a single one with TAMIS_SCORER_NO_QUERY. */
+     * other facts. Arrays belong to the stores, or to *call->column_memory. NULL, or *ret_n left 0 =
+     * one for each query, or a single one with TAMIS_SCORER_NO_QUERY. */
     tamis_status (*columns)(const tamis__score_call *call, tamis_examples *ret_columns,
                             uint64_t *ret_n, tamis_error *err);
     tamis_status (*run)(const tamis__score_call *call, tamis_error *err);
@@ -66,6 +70,10 @@ tamis_status tamis__score_weights(const tamis__score_call *call, int choice, tam
  * the scores when the user asked for that (tamis__score_skipped()). */
 tamis_status tamis__score_rows(const tamis__score_call *call, bool direction, tamis_error *err);
 
+/* The same at one checkpoint, for scores that look at no other. */
+tamis_status tamis__score_rows_at(const tamis__score_call *call, uint32_t checkpoint,
+                                  tamis_error *err);
+
 /* [rows], 1 = this row has no score and must not enter a sum over rows; NULL = none. */
 const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 
@@ -74,6 +82,15 @@ const unsigned char *tamis__score_skipped(const tamis__score_call *call);
  * Scores have one column for each query, or what the user's reduction makes of them. */
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
+
+/* The same for queries that the scorer has put together by the output's groups itself, because what it
+ * does to them is cheaper so (tamis__reduce_queries()). */
+tamis_status tamis__score_reduced(const tamis__score_call *call, const tamis__product *product,
+                                  tamis_error *err);
+
+/* Parts of scores: query q goes to column q * apart + first. */
+tamis_status tamis__score_part(const tamis__score_call *call, const tamis__product *product,
+                               uint64_t first, uint64_t apart, tamis_error *err);
 
 /* The same with one column: the largest of a row's scores over all queries. */
 tamis_status tamis__score_best(const tamis__score_call *call, const tamis__product *product,

@@ -54,16 +54,29 @@ static tamis_status look_at(const tamis__score_call *call, uint32_t k, bool dire
     return TAMIS_OK;
 }
 
-tamis_status tamis__score_rows(const tamis__score_call *call, bool direction, tamis_error *err)
+static tamis_status look_at_some(const tamis__score_call *call, uint32_t first, uint32_t end,
+                                 bool direction, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(call->train);
     tamis__score_output *out = call->output;
     if (!out->norm) out->norm = tamis__calloc(info->checkpoints, sizeof *out->norm);
     if (!out->norm) return tamis__fail_memory(err, "norms", info->checkpoints * sizeof *out->norm);
-    for (uint32_t k = 0; k < info->checkpoints; k++) TAMIS_TRY(look_at(call, k, direction, err));
+    for (uint32_t k = first; k < end; k++) TAMIS_TRY(look_at(call, k, direction, err));
     if (out->skipped < info->rows) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_NUMERIC, "'%s': no row is left that can be scored",
                        tamis_store_path(call->train));
+}
+
+tamis_status tamis__score_rows(const tamis__score_call *call, bool direction, tamis_error *err)
+{
+    uint32_t checkpoints = tamis_store_info_get(call->train)->checkpoints;
+    return look_at_some(call, 0, checkpoints, direction, err);
+}
+
+tamis_status tamis__score_rows_at(const tamis__score_call *call, uint32_t checkpoint,
+                                  tamis_error *err)
+{
+    return look_at_some(call, checkpoint, checkpoint + 1, false, err);
 }
 
 const unsigned char *tamis__score_skipped(const tamis__score_call *call)

@@ -11,7 +11,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "curvature/spectra.h"
+#include "score/match.h"
 #include "score/output.h"
+#include "score/token_rows.h"
 
 #define SCORER_ENTRY(name) &tamis__scorer_##name,
 static const tamis__scorer_class *const scorers[] = {TAMIS__SCORERS(SCORER_ENTRY)};
@@ -58,12 +61,13 @@ static void value_text(const tamis_param_desc *desc, const tamis_param_value *va
     snprintf(buffer, TAMIS_PARAM_TEXT_SIZE, "%s", text);
 }
 
-/* By tamis_reduce. */
+/* By tamis_reduce and tamis_score_by. */
 static const char *const reduce_names[] = {"none", "mean", "sum", "max", "group-mean", "group-max"};
+static const char *const by_names[] = {"example", "layer", "token"};
 
-/* "name:param=value,..." with every parameter in force, and the reduction. */
+/* "name:param=value,..." with every parameter in force, the reduction and the parts. */
 static void canonical(const tamis_scorer_info *info, const tamis_param_value *values,
-                      tamis_reduce reduce, char buffer[CANONICAL_SIZE])
+                      const tamis_score_params *params, char buffer[CANONICAL_SIZE])
 {
     size_t used = (size_t)snprintf(buffer, CANONICAL_SIZE, "%s", info->name);
     for (size_t i = 0; i < info->n_params && used < CANONICAL_SIZE; i++) {
@@ -72,128 +76,24 @@ static void canonical(const tamis_scorer_info *info, const tamis_param_value *va
         used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, "%c%s=%s", i ? ',' : ':',
                                  info->params[i].name, text);
     }
-    if (reduce != TAMIS_REDUCE_NONE && used < CANONICAL_SIZE)
-        snprintf(buffer + used, CANONICAL_SIZE - used, " reduced by %s", reduce_names[reduce]);
+    if (params->reduce != TAMIS_REDUCE_NONE && used < CANONICAL_SIZE)
+        used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, " reduced by %s",
+                                 reduce_names[params->reduce]);
+    if (params->by != TAMIS_BY_EXAMPLE && used < CANONICAL_SIZE)
+        snprintf(buffer + used, CANONICAL_SIZE - used, " by %s", by_names[params->by]);
 }
 
-/* --- do the stores fit together? -------------------------------------------------------------- */
-
-typedef struct pair {
-    const char *train_path, *query_path;
-    const tamis_store_info *train, *query;
-} pair;
-
-static tamis_status compare_layer(const pair *p, uint32_t i, tamis_error *err)
-{
-    const tamis_layer *a = &p->train->layer[i], *b = &p->query->layer[i];
-    if (strcmp(a->name, b->name))
-        return tamis__fail(err, TAMIS_ERR_SHAPE, "layer %u is '%s' in '%s' and '%s' in '%s'", i,
-                           a->name, p->train_path, b->name, p->query_path);
-    if (a->out != b->out || a->in != b->in || a->bias != b->bias)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "layer '%s' is [%llu, %llu%s] in '%s' and [%llu, %llu%s] in '%s'",
-                           a->name, (unsigned long long)a->out, (unsigned long long)a->in,
-                           a->bias ? " + bias" : "", p->train_path, (unsigned long long)b->out,
-                           (unsigned long long)b->in, b->bias ? " + bias" : "", p->query_path);
-    if (a->first_column != b->first_column)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "layer '%s' begins at column %llu in '%s' and at column %llu in '%s'",
-                           a->name, (unsigned long long)a->first_column, p->train_path,
-                           (unsigned long long)b->first_column, p->query_path);
-    return TAMIS_OK;
-}
-
-static tamis_status compare_layers(const pair *p, tamis_error *err)
-{
-    if (p->train->columns != p->query->columns)
-        return tamis__fail(
-            err, TAMIS_ERR_SHAPE,
-            "rows have %llu columns in '%s' and %llu in '%s': both must come from the "
-            "same model and layers",
-            (unsigned long long)p->train->columns, p->train_path,
-            (unsigned long long)p->query->columns, p->query_path);
-    if (p->train->layers != p->query->layers)
-        return tamis__fail(err, TAMIS_ERR_SHAPE, "there are %u layers in '%s' and %u in '%s'",
-                           p->train->layers, p->train_path, p->query->layers, p->query_path);
-    for (uint32_t i = 0; i < p->train->layers; i++) TAMIS_TRY(compare_layer(p, i, err));
-    return TAMIS_OK;
-}
-
-/* A store that does not say which layers its rows were of is taken at its maker's word. */
-static bool projected_alike(const tamis_projection *a, const tamis_projection *b)
-{
-    return !strcmp(a->kind, b->kind) && a->seed == b->seed && a->from == b->from &&
-           a->to == b->to && a->nonzeros == b->nonzeros &&
-           (a->layers == b->layers || !a->layers || !b->layers);
-}
-
-static tamis_status compare_projections(const pair *p, tamis_error *err)
-{
-    const char *a = p->train->projection, *b = p->query->projection;
-    if (!a && !b) return TAMIS_OK;
-    if (!a || !b)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' is projected and '%s' is not: project both alike",
-                           a ? p->train_path : p->query_path, a ? p->query_path : p->train_path);
-    if (!projected_alike(p->train->projected_by, p->query->projected_by))
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' and '%s' are projected differently: %s and %s", p->train_path,
-                           p->query_path, a, b);
-    return TAMIS_OK;
-}
-
-/* The training store's learning rates count; the query's are not looked at. */
-static tamis_status compare_stores(const tamis_score_params *params, tamis_context *context,
-                                   tamis_error *err)
-{
-    pair p = {.train_path = tamis_store_path(params->train),
-              .query_path = tamis_store_path(params->query),
-              .train = tamis_store_info_get(params->train),
-              .query = tamis_store_info_get(params->query)};
-    /* First: it says why columns and layers differ. */
-    TAMIS_TRY(compare_projections(&p, err));
-    TAMIS_TRY(compare_layers(&p, err));
-    if (p.train->checkpoints != p.query->checkpoints)
-        return tamis__fail(
-            err, TAMIS_ERR_SHAPE,
-            "there are %u checkpoints in '%s' and %u in '%s': both must hold gradients at "
-            "the same ones",
-            p.train->checkpoints, p.train_path, p.query->checkpoints, p.query_path);
-    for (uint32_t k = 0; k < p.train->checkpoints; k++)
-        if (p.train->checkpoint[k].step != p.query->checkpoint[k].step)
-            tamis__log(context, TAMIS_LOG_WARNING,
-                       "checkpoint %u is of step %llu in '%s' and of step %llu in '%s'", k,
-                       (unsigned long long)p.train->checkpoint[k].step, p.train_path,
-                       (unsigned long long)p.query->checkpoint[k].step, p.query_path);
-    return TAMIS_OK;
-}
-
-static tamis_status check_stores(const tamis_score_params *params, const tamis_scorer_info *info,
-                                 tamis_context *context, tamis_error *err)
-{
-    if (info->flags & TAMIS_SCORER_NO_QUERY) {
-        if (!params->query) return TAMIS_OK;
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "%s scores each example by itself: leave out the query store",
-                           info->name);
-    }
-    if (!params->query)
-        return tamis__fail(err, TAMIS_ERR_ARG, "%s needs a query store", info->name);
-    return compare_stores(params, context, err);
-}
+/* --- scoring ---------------------------------------------------------------------------------- */
 
 /* The writer checks this too, but does not know which store has so few rows. */
-static tamis_status check_lists(const tamis_score_params *params, tamis_error *err)
+static tamis_status check_lists(const tamis_score_params *params, uint64_t rows, tamis_error *err)
 {
     uint64_t longest = params->top > params->bottom ? params->top : params->bottom;
-    uint64_t rows = tamis_store_info_get(params->train)->rows;
     if (longest <= rows) return TAMIS_OK;
     return tamis__fail(
         err, TAMIS_ERR_ARG, "'%s': lists of %llu rows are asked for, there are %llu rows",
         tamis_store_path(params->train), (unsigned long long)longest, (unsigned long long)rows);
 }
-
-/* --- scoring ---------------------------------------------------------------------------------- */
 
 static tamis_status run(const tamis__scorer_class *scorer, tamis__score_call *call,
                         tamis_error *err)
@@ -213,13 +113,15 @@ static tamis_status find_columns(const tamis__scorer_class *scorer, const tamis_
 {
     tamis__score_output *output = call->output;
     tamis_reduce reduce = output->params->reduce;
-    if (scorer->columns) {
-        TAMIS_TRY(scorer->columns(call, columns, &spec->queries, err));
+    uint64_t own = 0;
+    if (scorer->columns) TAMIS_TRY(scorer->columns(call, columns, &own, err));
+    if (own) {
+        spec->queries = own;
         spec->query = columns;
-        output->best = spec->queries == 1;
+        output->best = own == 1;
     }
     if (reduce == TAMIS_REDUCE_NONE) return TAMIS_OK;
-    if (scorer->columns || !call->query)
+    if (own || !call->query)
         return tamis__fail(err, TAMIS_ERR_ARG, "%s has no columns to be reduced: leave out reduce",
                            scorer->info.name);
     TAMIS_TRY(tamis__reduce_groups(&output->groups, reduce, call->query, err));
@@ -229,6 +131,20 @@ static tamis_status find_columns(const tamis__scorer_class *scorer, const tamis_
     spec->queries = one ? 1 : output->groups.n;
     spec->query = columns;
     return TAMIS_OK;
+}
+
+/* Rows of the scores: examples, or their tokens. */
+static tamis_status find_rows(const tamis_score_params *params, tamis__token_rows *tokens,
+                              tamis_scores_spec *spec, tamis_error *err)
+{
+    if (params->by == TAMIS_BY_TOKEN) {
+        uint32_t checkpoint = 0;
+        TAMIS_TRY(tamis__curvature_checkpoint(params->curvature, params->train, &checkpoint, err));
+        TAMIS_TRY(tamis__token_rows_init(tokens, params->train, checkpoint, err));
+        spec->rows = tokens->rows;
+        spec->examples = &tokens->examples;
+    }
+    return check_lists(params, spec->rows, err);
 }
 
 static void fill_report(const tamis__score_output *output, tamis_score_report *ret_report)
@@ -241,7 +157,13 @@ static void fill_report(const tamis__score_output *output, tamis_score_report *r
                                        .kernel = output->report.kernel,
                                        .panel = output->report.panel,
                                        .panel_error = output->report.error,
-                                       .panel_rejected = output->report.rejected};
+                                       .panel_rejected = output->report.rejected,
+                                       .spectral_rank = output->stages.spectral_rank,
+                                       .query_rank = output->stages.query_rank,
+                                       .rescored = output->stages.rescored,
+                                       .list_sample = output->stages.sample,
+                                       .list_recall = output->stages.recall_mean,
+                                       .list_recall_least = output->stages.recall_min};
 }
 
 static tamis_status write_scores(tamis_context *context, const tamis_score_params *params,
@@ -249,7 +171,7 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                                  tamis_score_report *ret_report, tamis_error *err)
 {
     char name[CANONICAL_SIZE];
-    canonical(&scorer->info, values, params->reduce, name);
+    canonical(&scorer->info, values, params, name);
     tamis_scores_spec spec = {.path = params->path,
                               .rows = tamis_store_info_get(params->train)->rows,
                               .queries = params->query ? tamis_store_info_get(params->query)->rows
@@ -260,22 +182,29 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                               .force = params->force,
                               .provenance = params->provenance};
     tamis__score_output output = {.params = params};
+    tamis__token_rows tokens = {0};
     tamis_examples columns = {0};
     void *column_memory = NULL;
     tamis__score_call call = {.context = context,
                               .train = params->train,
                               .query = params->query,
+                              .curvature = params->curvature,
+                              .candidates = params->candidates,
+                              .by = params->by,
+                              .top = params->top,
                               .values = values,
                               .seed = params->seed,
                               .output = &output,
                               .column_memory = &column_memory};
-    tamis_status status = find_columns(scorer, &call, &spec, &columns, err);
+    tamis_status status = find_rows(params, &tokens, &spec, err);
+    if (status == TAMIS_OK) status = find_columns(scorer, &call, &spec, &columns, err);
     if (status == TAMIS_OK) status = tamis__score_output_open(&output, context, &spec, err);
     if (status == TAMIS_OK) status = run(scorer, &call, err);
     if (status == TAMIS_OK) status = tamis__score_output_commit(&output, err);
     if (status == TAMIS_OK) fill_report(&output, ret_report);
     tamis__score_output_fini(&output);
     free(column_memory);
+    tamis__token_rows_fini(&tokens);
     return status;
 }
 
@@ -308,7 +237,6 @@ tamis_status tamis_score(tamis_context *context, const tamis_score_params *param
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "a scorer, a training store and an output are needed");
     TAMIS_TRY(parse(params->scorer, &scorer, values, err));
-    TAMIS_TRY(check_stores(params, &scorer->info, context, err));
-    TAMIS_TRY(check_lists(params, err));
+    TAMIS_TRY(tamis__score_match(params, &scorer->info, context, err));
     return write_scores(context, params, scorer, values, ret_report, err);
 }

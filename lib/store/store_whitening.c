@@ -56,8 +56,8 @@ tamis_status tamis__store_whitening_write(const tamis__store_whitening *whitenin
     TAMIS_TRY(tamis__h5_put_u64(h5, group, "curvature", by->curvature, err));
     TAMIS_TRY(tamis__h5_put_text(h5, group, "kind", by->kind, err));
     TAMIS_TRY(tamis__h5_put_f64(h5, group, "damping", by->damping, err));
-    TAMIS_TRY(tamis__h5_put_text(h5, group, "damping_unit", by->relative ? relative : absolute,
-                                 err));
+    TAMIS_TRY(
+        tamis__h5_put_text(h5, group, "damping_unit", by->relative ? relative : absolute, err));
     return tamis__h5_put_f64(h5, group, "keep", by->keep, err);
 }
 

@@ -28,14 +28,24 @@ static uint64_t panel_bytes(const tamis__engine *e, uint64_t tiles)
     return e->train->checkpoints * tiles * e->steps * e->panel_bytes;
 }
 
+/* Of a value in the buffers that rows pass through, as floats and in their type. */
+static size_t wide_bytes(const tamis__engine *e)
+{
+    return e->mapped ? 0 : sizeof(float);
+}
+
+static size_t stored_bytes(const tamis__engine *e)
+{
+    bool passes = e->mapped ? e->product->row != NULL : e->dtype != TAMIS_F32;
+    return passes ? tamis_dtype_size(e->dtype) : 0;
+}
+
 /* Buffers that do not depend on how many queries a pass has. */
 static uint64_t fixed_bytes(const tamis__engine *e)
 {
     uint64_t worker = 2 * TAMIS__ROW_BLOCK * e->stride * sizeof(double) +
                       (uint64_t)e->mul->tile * e->mul->step * sizeof(float);
-    if (!e->mapped || e->product->row)
-        worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP *
-                  ((e->mapped ? 0 : sizeof(float)) + tamis_dtype_size(e->dtype));
+    worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP * (wide_bytes(e) + stored_bytes(e));
     return e->workers * worker;
 }
 
@@ -83,11 +93,11 @@ static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
 {
     size_t block = (size_t)e->workers * TAMIS__ROW_BLOCK * TAMIS__MAX_STEP;
     e->mapped = tamis__rows_mapped(e->product->train);
-    if (e->mapped && !e->product->row) return TAMIS_OK;
-    if (!e->mapped) e->wide = tamis__aligned(block, sizeof *e->wide);
-    e->stored = tamis__aligned(block, tamis_dtype_size(e->dtype));
-    if ((e->wide || e->mapped) && e->stored) return TAMIS_OK;
-    return tamis__fail_memory(err, "rows", block * sizeof *e->wide);
+    size_t wide = wide_bytes(e), stored = stored_bytes(e);
+    if (wide) e->wide = tamis__aligned(block, wide);
+    if (stored) e->stored = tamis__aligned(block, stored);
+    if ((e->wide || !wide) && (e->stored || !stored)) return TAMIS_OK;
+    return tamis__fail_memory(err, "rows", block * (wide + stored));
 }
 
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
@@ -122,9 +132,9 @@ static tamis_status init(tamis__engine *e, const tamis__product *product,
                          .queries = product->queries,
                          .first_column = product->first_column,
                          .columns = product->columns};
-    e->dtype = e->train->form == TAMIS_FORM_FACTORS ? TAMIS_F32 : e->train->dtype;
     if (!e->columns) e->columns = e->train->columns - e->first_column;
     tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
+    e->dtype = e->train->form == TAMIS_FORM_FACTORS ? TAMIS_F32 : e->train->dtype;
     e->workers = tamis_context_threads(product->context);
     e->slots = 2 * e->workers;
     TAMIS_TRY(load_scales(e, err));

@@ -163,8 +163,7 @@ static tamis_status add_row(const tamis__engine *e, sample *s, uint32_t k, uint6
     double weight = row_weight(e, k, row), scale = e->scale ? (double)e->scale[k][row] : 1.0;
     tamis__run run;
     if (weight == 0.0) return TAMIS_OK;
-    TAMIS_TRY(
-        tamis_store_read(e->product->train, k, row, 1, e->first_column + column, columns,
+    TAMIS_TRY(tamis_store_read(e->product->train, k, row, 1, e->first_column + column, columns,
                                s->row, columns, err));
     TAMIS_TRY(tamis__rows_run(e, k, row, 1, e->first_column + column, columns, 0, &run, err));
     memset(s->sum, 0, s->mul->tile * sizeof *s->sum);

@@ -1,5 +1,5 @@
 /* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of behind
- * it.
+ * it. Rows of factors are made when they are read.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -71,10 +71,12 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
         return TAMIS_OK;
     }
     float *wide = e->wide + worker * block;
-    unsigned char *stored = e->stored + worker * block * size;
     tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
                                            columns, err);
     if (status != TAMIS_OK) return status;
+    *ret_run = (tamis__run){wide, columns * size, rows};
+    if (e->dtype == TAMIS_F32) return TAMIS_OK;
+    unsigned char *stored = e->stored + worker * block * size;
     narrow_back(e, k, first, rows, columns, wide, stored);
     *ret_run = (tamis__run){stored, columns * size, rows};
     return TAMIS_OK;
@@ -105,21 +107,22 @@ static tamis_status gather(const tamis__engine *e, uint32_t k, const tamis__bloc
                            tamis__run *ret_run, tamis_error *err)
 {
     size_t size = tamis_dtype_size(e->dtype), room = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
-    float *wide = e->mapped ? NULL : e->wide + worker * room;
-    unsigned char *stored = e->stored + worker * room * size, *to = stored;
+    float *wide = e->wide ? e->wide + worker * room : NULL;
+    unsigned char *stored = e->stored ? e->stored + worker * room * size : (unsigned char *)wide;
     uint64_t n = 0;
-    for (uint64_t i = first; i < block->rows; i += n, to += n * columns * size) {
-        uint64_t row = block->listed[i], run = 0;
+    for (uint64_t i = first; i < block->rows; i += n) {
+        uint64_t row = block->listed[i], run = 0, at = (i - first) * columns;
+        n = run_of(block, i);
         if (e->mapped) {
-            const unsigned char *at = tamis_store_map(e->product->train, k, row, &run);
-            memcpy(to, at + column * size, columns * size);
+            const unsigned char *from = tamis_store_map(e->product->train, k, row, &run);
             n = 1;
+            memcpy(stored + at * size, from + column * size, columns * size);
             continue;
         }
-        n = run_of(block, i);
+        float *to = e->stored ? wide : wide + at;
         TAMIS_TRY(
-            tamis_store_read(e->product->train, k, row, n, column, columns, wide, columns, err));
-        narrow_back(e, k, row, n, columns, wide, to);
+            tamis_store_read(e->product->train, k, row, n, column, columns, to, columns, err));
+        if (e->stored) narrow_back(e, k, row, n, columns, to, stored + at * size);
     }
     if (e->mapped && column == e->first_column) note_touched(e, block, first);
     *ret_run = (tamis__run){stored, columns * size, block->rows - first};

@@ -131,8 +131,7 @@ static tamis_status put_max(void *arg, uint64_t first_row, uint64_t rows, uint64
         const float *row = values + r * stride;
         float most = first ? row[0] : max->most[first_row + r];
         /* NaN only where there is nothing else. */
-        for (uint64_t q = 0; q < queries; q++)
-            most = row[q] > most || isnan(most) ? row[q] : most;
+        for (uint64_t q = 0; q < queries; q++) most = row[q] > most || isnan(most) ? row[q] : most;
         if (!last) max->most[first_row + r] = most;
         max->column[r] = most;
     }

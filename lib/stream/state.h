@@ -18,9 +18,9 @@ typedef struct tamis__engine {
     const tamis__queries *queries;
     tamis__kernels kernels;
     const tamis__multiplier *mul;
-    tamis_dtype dtype;              /* that rows are multiplied in: factors become rows of floats */
     uint64_t first_column, columns; /* that count */
     const float **scale; /* [checkpoints] of [rows]: what i8 rows are multiplied by; or NULL */
+    tamis_dtype dtype;   /* of the rows as they are multiplied: f32 where the store has factors */
     bool mapped;         /* every row is mapped */
     unsigned workers, slots;
     uint64_t steps;      /* of columns */
@@ -44,8 +44,8 @@ typedef struct tamis__engine {
     float *out;           /* [slot, ROW_BLOCK, capacity] */
     float *gathered;      /* [ROW_BLOCK, capacity]: listed rows in their places; NULL = all rows */
     uint64_t gathered_row;
-    float *wide; /* [worker, ROW_BLOCK, step]: of rows that are not mapped, or not in a run */
-    unsigned char *stored;
+    float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped; else NULL */
+    unsigned char *stored; /* the same in their type, NULL for f32; or mapped rows of a list */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)
