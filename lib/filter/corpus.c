@@ -102,7 +102,7 @@ static tamis_status open_corpus(tamis__corpus *corpus, const char *field, tamis_
 {
     TAMIS_TRY(find_kind(corpus, err));
     TAMIS_TRY(tamis__name_list(&corpus->field, field, "text field", err));
-    if (corpus->field.count == 0)
+    if (corpus->field.count == 0 || !*tamis__strings_at(&corpus->field, 0))
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s': no field is named that holds the text",
                            corpus->path);
     corpus->column = tamis__calloc(corpus->field.count, sizeof *corpus->column);
