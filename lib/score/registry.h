@@ -44,6 +44,9 @@ typedef struct tamis__score_call {
 
 typedef struct tamis__scorer_class {
     tamis_scorer_info info;
+    size_t
+        plain; /* TAMIS_SCORER_MAY_CURVATURE: so many parameters are those without a curvature, the
+                     others those with one */
     /* The columns of the scores, asked for before anything is written: how many, and their ids and
      * other facts. Arrays belong to the stores, or to *call->column_memory. NULL, or *ret_n left 0 =
      * one for each query, or a single one with TAMIS_SCORER_NO_QUERY. */

@@ -66,15 +66,19 @@ static const char *const reduce_names[] = {"none", "mean", "sum", "max", "group-
 static const char *const by_names[] = {"example", "layer", "token"};
 
 /* "name:param=value,..." with every parameter in force, the reduction and the parts. */
-static void canonical(const tamis_scorer_info *info, const tamis_param_value *values,
+static void canonical(const tamis__scorer_class *scorer, const tamis_param_value *values,
                       const tamis_score_params *params, char buffer[CANONICAL_SIZE])
 {
+    const tamis_scorer_info *info = &scorer->info;
+    bool either = info->flags & TAMIS_SCORER_MAY_CURVATURE;
+    size_t first = either && params->curvature ? scorer->plain : 0;
+    size_t end = either && !params->curvature ? scorer->plain : info->n_params;
     size_t used = (size_t)snprintf(buffer, CANONICAL_SIZE, "%s", info->name);
-    for (size_t i = 0; i < info->n_params && used < CANONICAL_SIZE; i++) {
+    for (size_t i = first; i < end && used < CANONICAL_SIZE; i++) {
         char text[TAMIS_PARAM_TEXT_SIZE];
         value_text(&info->params[i], &values[i], text);
-        used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, "%c%s=%s", i ? ',' : ':',
-                                 info->params[i].name, text);
+        used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, "%c%s=%s",
+                                 i > first ? ',' : ':', info->params[i].name, text);
     }
     if (params->reduce != TAMIS_REDUCE_NONE && used < CANONICAL_SIZE)
         used += (size_t)snprintf(buffer + used, CANONICAL_SIZE - used, " reduced by %s",
@@ -171,7 +175,7 @@ static tamis_status write_scores(tamis_context *context, const tamis_score_param
                                  tamis_score_report *ret_report, tamis_error *err)
 {
     char name[CANONICAL_SIZE];
-    canonical(&scorer->info, values, params, name);
+    canonical(scorer, values, params, name);
     tamis_scores_spec spec = {.path = params->path,
                               .rows = tamis_store_info_get(params->train)->rows,
                               .queries = params->query ? tamis_store_info_get(params->query)->rows

@@ -115,5 +115,6 @@ const tamis__scorer_class tamis__scorer_self = {
              .flags = TAMIS_SCORER_NO_QUERY | TAMIS_SCORER_MAY_CURVATURE,
              .params = params,
              .n_params = sizeof params / sizeof *params},
+    .plain = KIND,
     .run = run,
 };

@@ -29,11 +29,12 @@ static void write_ids(tamis__token_rows *t, const tamis_store *store, const uint
                       uint64_t rows)
 {
     char id[ID_SIZE], *at = t->text;
+    enum { ROOM = ID_SIZE + NUMBER_SIZE };
     for (uint64_t i = 0; i < rows; i++) {
         tamis_store_id(store, i, id, sizeof id - NUMBER_SIZE);
         for (uint64_t token = offset[i]; token < offset[i + 1]; token++) {
             t->id[token] = at;
-            at += sprintf(at, "%s:%llu", id, (unsigned long long)(token - offset[i])) + 1;
+            at += snprintf(at, ROOM, "%s:%llu", id, (unsigned long long)(token - offset[i])) + 1;
         }
     }
 }
