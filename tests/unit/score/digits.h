@@ -48,8 +48,8 @@ static inline void read_f64(const char *bytes, uint32_t l, const char *what, dou
 static inline void digits_open(digits *d, bool f64)
 {
     *d = (digits){.context = fixture_context(2)};
-    ck_ok(tamis_model_load(&d->model, d->context, test_data("reference/ekfac/model_f32.safetensors"),
-                           NULL, &err));
+    ck_ok(tamis_model_load(&d->model, d->context,
+                           test_data("reference/ekfac/model_f32.safetensors"), NULL, &err));
     d->info = tamis_model_info_get(d->model);
     double **narrow = reference_weights(d->model, 0);
     char *bytes = calloc(1, 100000);
@@ -119,8 +119,7 @@ static inline void factors_of(const digits *m, factors *f, const char *x, const 
     factors_init(f, data->rows * each);
     if (!y) f->weight = calloc(f->rows, sizeof *f->weight);
     for (uint64_t i = 0; i < f->rows; i++)
-        factors_row(m, f, i, data->x + i / each * 64,
-                    y ? data->label[i] : (int32_t)(i % CLASSES));
+        factors_row(m, f, i, data->x + i / each * 64, y ? data->label[i] : (int32_t)(i % CLASSES));
     fixture_data_free(data);
 }
 
@@ -284,8 +283,8 @@ static inline tamis_store *factor_store(const digits *d, const char *x, const ch
     tamis_store_writer *writer = NULL;
     factors_of(d, &f, x, y);
     uint64_t rows = f.rows / tokens;
-    float *input = calloc(f.rows * 131, sizeof *input), *output = calloc(f.rows * 74,
-                                                                         sizeof *output);
+    float *input = calloc(f.rows * 131, sizeof *input),
+          *output = calloc(f.rows * 74, sizeof *output);
     uint64_t *offset = calloc(rows + 1, sizeof *offset);
     for (uint64_t i = 0; i <= rows; i++) offset[i] = i * tokens;
     for (uint64_t r = 0; r < f.rows; r++)
@@ -361,15 +360,13 @@ static inline double *load_scores_of(const digits *d, const char *path, uint64_t
     double *out = calloc(rows * columns, sizeof *out);
     ck_ok(tamis_scores_read(scores, 0, rows, 0, columns, values, columns, &err));
     for (uint64_t i = 0; i < rows; i++)
-        for (uint64_t q = 0; q < columns; q++)
-            out[q * rows + i] = (double)values[i * columns + q];
+        for (uint64_t q = 0; q < columns; q++) out[q * rows + i] = (double)values[i * columns + q];
     tamis_scores_close(&scores);
     free(values);
     return out;
 }
 
-static inline double *scores_of(const digits *d, const tamis_score_params *params,
-                                uint64_t columns)
+static inline double *scores_of(const digits *d, const tamis_score_params *params, uint64_t columns)
 {
     ck_ok(tamis_score(d->context, params, NULL, &err));
     return load_scores_of(d, params->path, tamis_store_info_get(params->train)->rows, columns);
