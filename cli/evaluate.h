@@ -8,7 +8,7 @@
 #include "data_args.h"
 #include "table.h"
 
-enum { MAX_SCORES = 15, MAX_POINTS = 64 }; /* a figure has 16 curves, removal one more than files */
+enum { MAX_SCORES = 32, MAX_POINTS = 64 };
 enum { WORST_LOW = 0, WORST_HIGH = 1 };
 enum { DROP_HELPFUL = 0, DROP_HARMFUL = 1 };
 enum { SHOW_LOSS = 0, SHOW_ACCURACY = 1 };
