@@ -5,14 +5,18 @@
 #include "report.h"
 #include "store_args.h"
 
+static const char *const form_names[] = {"full", "factors", NULL};
+
 typedef struct convert_args {
     common_args common;
     store_args store;
     const char *input, *checkpoints, *layers, *project;
     uint64_t sample;
+    int form;
 } convert_args;
 
-static const convert_args defaults = {.store.dtype = -1, .checkpoints = "all", .sample = 2000};
+static const convert_args defaults = {
+    .store.dtype = -1, .checkpoints = "all", .sample = 2000, .form = -1};
 
 #define AT(field) offsetof(convert_args, field)
 
@@ -48,6 +52,16 @@ static const opt options[] = {
      .choices = store_dtype_names,
      .fallback = "as in the source",
      .section = "Store"},
+    {.name = "form",
+     .value = "FORM",
+     .help = "whole gradients, or the factors they are made of",
+     .type = OPT_CHOICE,
+     .at = AT(form),
+     .choices = form_names,
+     .fallback = "as in the source",
+     .more = "Factors, a layer's inputs and the gradients of its outputs at each token, can be made "
+             "whole gradients, which every program reads; the other way round is impossible. "
+             "Projected rows are always whole."},
     STORE_PLACE_OPTIONS(AT(store)),
     {.name = "sample",
      .value = "N",
@@ -105,6 +119,8 @@ static tamis_status make(session *s, const convert_args *args, tamis_store **sto
         .path = args->common.output,
         .retype = args->store.dtype >= 0,
         .dtype = args->store.dtype < 0 ? TAMIS_F32 : (tamis_dtype)args->store.dtype,
+        .reform = args->form >= 0,
+        .form = args->form == 1 ? TAMIS_FORM_FACTORS : TAMIS_FORM_FULL,
         .checkpoints = args->checkpoints,
         .layers = args->layers,
         .project = args->project,
@@ -141,7 +157,8 @@ const command cmd_convert = {
     .synopsis = "STORE -o STORE.h5 [OPTIONS]",
     .description =
         "Makes a gradient store from another one: with a different number type, with some of the "
-        "checkpoints or layers, with rows projected to fewer columns, as one file or in shards. "
+        "checkpoints or layers, with rows projected to fewer columns, with factors multiplied out, as "
+        "one file or in shards. "
         "Ids, digests, labels, groups, losses and norms go along. Rows whose type and columns stay "
         "are copied bit for bit.\n\n"
         "Afterwards dot products of sampled rows are compared with those of the source, so that "
@@ -151,6 +168,8 @@ const command cmd_convert = {
                 "# 8,192 columns, and the queries alike\n"
                 "tamis convert train.h5 --project 8192 --seed 1 -o train-8k.h5\n"
                 "tamis convert query.h5 --project 8192 --seed 1 -o query-8k.h5\n"
+                "# gradients of a store of factors\n"
+                "tamis convert factors.h5 --form full -o whole.h5\n"
                 "# the last checkpoint alone, in files of 100,000 rows\n"
                 "tamis convert train.h5 --checkpoints last --shard-rows 100000 -o last",
     .output = "STORE.h5",

@@ -20,6 +20,8 @@ static const evaluate_args defaults = {
     .momentum = (double)NAN,
     .weight_decay = (double)NAN,
     .rows_number = 50,
+    .damping = 0.1,
+    .tolerance = 1e-12,
     .fractions = "0%,5%,10%,20%,40%",
     .drop = DROP_HELPFUL,
     .show = SHOW_LOSS,
@@ -34,6 +36,12 @@ static const yardstick yardsticks[] = {
      "subsets outputs outputs-are subsets-number fraction" RETRAIN_OPTIONS, evaluate_lds},
     {"loo", "how well the scores foretell leaving single examples out",
      "rows rows-number" RETRAIN_OPTIONS, evaluate_loo},
+    {"pbrf",
+     "how well the scores foretell up-weighting single examples near the model (proximal "
+     "Bregman response)",
+     "rows rows-number model data data-format label labels id group features ignore query-data "
+     "query-labels runs damping damping-absolute curvature tolerance",
+     evaluate_pbrf},
     {"removal", "what training without (or on) the first examples by score does",
      "by fractions drop keep show" RETRAIN_OPTIONS, evaluate_removal},
     {"overlap", "how far two files of scores agree on the first examples of each query", "top end",
@@ -161,11 +169,11 @@ static const opt options[] = {
      .max = 1},
     {.name = "rows",
      .value = "FILE",
-     .help = "rows to leave out, in the forms of --bad",
+     .help = "loo, pbrf: rows to leave out or to up-weight, in the forms of --bad",
      .type = OPT_STRING,
      .at = AT(rows),
      .flags = OPT_FILE,
-     .section = "Leave one out"},
+     .section = "Single examples"},
     {.name = "rows-number",
      .value = "N",
      .help = "rows to draw, without --rows",
@@ -173,6 +181,37 @@ static const opt options[] = {
      .at = AT(rows_number),
      .min = 2,
      .max = 1e6},
+    {.name = "damping",
+     .value = "X",
+     .help = "pbrf: damping of each layer, times its mean eigenvalue",
+     .type = OPT_REAL,
+     .at = AT(damping),
+     .flags = OPT_ABOVE,
+     .min = 0,
+     .max = 1e9,
+     .section = "Proximal Bregman response",
+     .more = "The mean eigenvalue is that of the layer's part of the Gauss-Newton matrix, or with "
+             "--curvature the mean Lambda there: scores are compared fairly with the damping they "
+             "were made with."},
+    {.name = "damping-absolute",
+     .value = "X,...",
+     .help = "instead: a number for each layer, or one for all",
+     .type = OPT_STRING,
+     .at = AT(damping_absolute)},
+    {.name = "curvature",
+     .value = "CURV.h5",
+     .help = "take mean eigenvalues from this file, of ekfac, kfac or diagonal",
+     .type = OPT_STRING,
+     .at = AT(curvature),
+     .flags = OPT_FILE},
+    {.name = "tolerance",
+     .value = "X",
+     .help = "norm of the objective's gradient that a solution must reach",
+     .type = OPT_REAL,
+     .at = AT(tolerance),
+     .flags = OPT_ABOVE | OPT_ADVANCED,
+     .min = 0,
+     .max = 1},
     {.name = "fractions",
      .value = "LIST",
      .help = "shares of the rows to drop (or keep), separated by commas, ascending",
@@ -403,13 +442,18 @@ const command cmd_evaluate = {
         "loo trains without single rows and correlates the change of the queries' losses with the "
         "scores. Mini-batches stay as they are but for the missing row, so that its effect is not "
         "drowned in that of another order; a warning says when it still is.\n\n"
+        "pbrf up-weights single rows in an objective that keeps the model near where it stands, "
+        "solves it exactly in double (small models only: the Gauss-Newton matrix is held whole), "
+        "and "
+        "correlates what that does to the queries' losses with the scores. It is what influence "
+        "functions approximate, without the noise of retraining (Bae et al. 2022).\n\n"
         "removal trains without the first 5%, 10% ... of the rows by score, and for comparison "
         "without as many at random, and gives loss and accuracy on the query rows.\n\n"
         "overlap compares the first k rows of each query, and the ranks of all, in two files.\n\n"
         "Intervals come from resamples: of the rows for noise and of the queries for overlap, as "
-        "percentiles; of the subsets for lds and of the rows left out for loo, as normal intervals "
-        "with their standard deviation. For removal they are Student's over the seeds. "
-        "Differences to the first file are paired. Scores made with --top can be "
+        "percentiles; of the subsets for lds and of the rows left out or up-weighted for loo and "
+        "pbrf, as normal intervals with their standard deviation. For removal they are Student's "
+        "over the seeds. Differences to the first file are paired. Scores made with --top can be "
         "measured by overlap only: they do not say how other examples stand. "
         "The same options and seed give the same numbers at any number of threads.",
     .examples =
@@ -420,6 +464,10 @@ const command cmd_evaluate = {
         "--query-data validation.csv --label label --runs lds.runs --figure lds.svg\n"
         "# outputs made elsewhere\n"
         "tamis evaluate lds --scores ekfac.h5 --subsets subsets.npy --outputs loss.npy\n"
+        "# how near is a scorer to what it approximates? One file of responses serves them all\n"
+        "tamis evaluate pbrf --scores ekfac.h5 --scores tracin.h5 --model model.h5 --data "
+        "train.csv "
+        "--query-data validation.csv --label label --curvature curv.h5 --runs responses.runs\n"
         "# what do the most helpful examples carry?\n"
         "tamis evaluate removal --scores tracin.h5 --model model.h5 --data train.csv --query-data "
         "test.csv --label label --figure removal.png\n"

@@ -42,6 +42,9 @@ typedef struct evaluate_args {
     /* loo */
     const char *rows;
     uint64_t rows_number;
+    /* pbrf */
+    const char *curvature, *damping_absolute;
+    double damping, tolerance;
     /* removal */
     const char *fractions;
     int drop, show;
@@ -61,6 +64,7 @@ typedef struct yardstick {
 tamis_status evaluate_noise(session *s, const evaluate_args *args, tamis_error *err);
 tamis_status evaluate_lds(session *s, const evaluate_args *args, tamis_error *err);
 tamis_status evaluate_loo(session *s, const evaluate_args *args, tamis_error *err);
+tamis_status evaluate_pbrf(session *s, const evaluate_args *args, tamis_error *err);
 tamis_status evaluate_removal(session *s, const evaluate_args *args, tamis_error *err);
 tamis_status evaluate_overlap(session *s, const evaluate_args *args, tamis_error *err);
 

@@ -17,6 +17,10 @@ typedef struct tamis_convert_params {
                                   source's */
     bool retype;             /**< store as `dtype`; false = in the source's type */
     tamis_dtype dtype;       /**< default f32; only read with `retype` */
+    bool reform;             /**< store in `form`; false = in the source's, or full when rows are
+                                  projected */
+    tamis_form form;         /**< only read with `reform`. Factors can be made full, not full rows
+                                  factors */
     const char *checkpoints; /**< "0,3-5", "last", "all"; NULL = all */
     const char *layers;      /**< names, numbers or ranges of numbers separated by commas; NULL =
                                   all */
@@ -55,12 +59,14 @@ typedef struct tamis_convert_report {
 
 /** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
  *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
- *  type and columns stay are copied bit for bit. A projected row becomes one layer `projected`.
+ *  type and columns stay are copied bit for bit; factors stay factors unless `form` or a projection
+ *  says otherwise. A projected row becomes one layer `projected`.
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
  *  projection), UNSUPPORTED (projecting or taking layers
- *  out of a store that is projected already), NUMERIC (a row is not finite or too large for the
+ *  out of a store that is projected already, factors of full rows, factors of checkpoints whose
+ *  examples have other numbers of tokens), NUMERIC (a row is not finite or too large for the
  *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
  *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.

@@ -25,6 +25,7 @@
 #include <tamis/manifest.h>
 #include <tamis/model.h>
 #include <tamis/param.h>
+#include <tamis/pbrf.h>
 #include <tamis/provenance.h>
 #include <tamis/retrain.h>
 #include <tamis/score.h>

@@ -15,6 +15,7 @@ enum {
     TAMIS__STREAM_SHUFFLE = 2,    /* order of rows: item = epoch */
     TAMIS__STREAM_SELECT = 3,     /* random selection: item = row */
     TAMIS__STREAM_SCORE = 5,      /* random scores: item = row */
+    TAMIS__STREAM_LABEL = 6,      /* labels drawn from a model: item = row */
     TAMIS__STREAM_SUBSET = 20,    /* subsets to retrain on: item = subset */
     TAMIS__STREAM_BOOTSTRAP = 21, /* resamples: item = draw */
     TAMIS__STREAM_REMOVAL = 22,   /* order of random removal: item = run */

@@ -55,7 +55,9 @@ static tamis_status read_piece(const comparison *c, uint32_t checkpoint, uint64_
                                uint64_t column, uint64_t columns, float *values, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(c->now->store);
-    uint64_t apart = info->columns * tamis_dtype_size(info->dtype) * (info->rows / c->rows);
+    uint64_t row = info->form == TAMIS_FORM_FULL ? info->columns
+                                                 : info->input_columns + info->output_columns;
+    uint64_t apart = row * tamis_dtype_size(info->dtype) * (info->rows / c->rows);
     TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, sampled(c, i), 1, column, columns, values,
                                columns, err));
     tamis__store_touched(c->now->store, apart < AROUND ? apart : AROUND);

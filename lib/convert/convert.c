@@ -69,16 +69,38 @@ static tamis_status prepare_projection(tamis__convert_job *job, tamis_error *err
     return TAMIS_OK;
 }
 
+static tamis_status choose_form(tamis__convert_job *job, tamis_error *err)
+{
+    const tamis_convert_params *params = job->params;
+    bool factors = job->info->form == TAMIS_FORM_FACTORS;
+    if (params->reform && params->form == TAMIS_FORM_FACTORS && !factors)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' has whole gradients, and which inputs and output gradients they "
+                           "are made of cannot be told from them: make the store anew in factor "
+                           "form (tamis grad --form factors)",
+                           tamis_store_path(job->store));
+    if (params->reform && params->form == TAMIS_FORM_FACTORS && params->project)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "projected rows are no factors: leave out either the projection or the "
+                           "form");
+    job->form = params->project  ? TAMIS_FORM_FULL
+                : params->reform ? params->form
+                                 : job->info->form;
+    return TAMIS_OK;
+}
+
 static tamis_status prepare(tamis__convert_job *job, tamis_error *err)
 {
     const tamis_convert_params *params = job->params;
     job->info = tamis_store_info_get(job->store);
     job->dtype = params->retype ? params->dtype : job->info->dtype;
     tamis__kernels_init(&job->kernels, tamis_context_cpu(job->context));
+    TAMIS_TRY(choose_form(job, err));
     TAMIS_TRY(choose(job, err));
     job->columns = job->kept_columns;
     TAMIS_TRY(prepare_projection(job, err));
-    job->copy = job->whole && !job->projector && job->dtype == job->info->dtype;
+    job->copy = job->whole && !job->projector && job->dtype == job->info->dtype &&
+                job->info->form == TAMIS_FORM_FULL;
     return TAMIS_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "model/choice.h"
 #include "project/project.h"
+#include "store/store_writer.h"
 
 typedef struct tamis__convert_job {
     tamis_context *context;
@@ -25,6 +26,7 @@ typedef struct tamis__convert_job {
     tamis__projector *projector; /* NULL = rows are not projected */
     bool whole;                  /* every layer stays */
     bool copy;                   /* rows go along bit for bit */
+    tamis_form form;             /* of the output */
 } tamis__convert_job;
 
 /* "sparse:8192,nonzeros=4" for rows of `from` columns. Errors: ARG. */
@@ -62,6 +64,29 @@ tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_w
                                  tamis__convert_batch batch, uint32_t k, uint64_t first,
                                  uint64_t rows, void *stored, float *scale, float *norm,
                                  tamis_error *err);
+
+/* Loss, margin and probability of the source at the chosen checkpoints, as far as they go along. */
+enum { TAMIS__CONVERT_LOSS, TAMIS__CONVERT_MARGIN, TAMIS__CONVERT_PROBABILITY, TAMIS__CONVERT_OUTPUTS };
+typedef struct tamis__convert_outputs {
+    float **all[TAMIS__CONVERT_OUTPUTS];         /* [checkpoints] of the whole store; NULL = none */
+    const float **part[TAMIS__CONVERT_OUTPUTS];  /* [checkpoints] from a block's first row on */
+} tamis__convert_outputs;
+
+/* Loads them and says in the spec which there are. Free with _fini(), also after a failure. */
+tamis_status tamis__convert_outputs_load(tamis__convert_outputs *outputs,
+                                         const tamis__convert_job *job, tamis_store_spec *spec,
+                                         tamis_error *err);
+void tamis__convert_outputs_fini(tamis__convert_outputs *outputs, const tamis__convert_job *job);
+/* Bytes of it, and of other things that are loaded for all rows at once. */
+uint64_t tamis__convert_outputs_bytes(const tamis__convert_job *job);
+
+/* The block's columns and outputs from row `first` of the source on. */
+void tamis__convert_beside(tamis__convert_outputs *outputs, const tamis__convert_job *job,
+                           uint64_t first, tamis__store_block *block);
+
+/* Factors that stay factors: written to an open writer, which is committed. */
+tamis_status tamis__convert_factors(const tamis__convert_job *job, tamis__convert_outputs *outputs,
+                                    tamis_store_writer **writer, tamis_error *err);
 
 /* Everything but the rows: plan, workers, writer. */
 tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *err);

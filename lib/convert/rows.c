@@ -59,8 +59,11 @@ tamis__convert_batch tamis__convert_batch_of(const tamis__convert_job *job, uint
 /* The rows' pages of the source are in memory while they are worked on. */
 uint64_t tamis__convert_worker_bytes(const tamis__convert_job *job, tamis__convert_batch batch)
 {
+    const tamis_store_info *info = job->info;
+    uint64_t source = info->form == TAMIS_FORM_FULL ? info->columns
+                                                    : info->input_columns + info->output_columns;
     uint64_t bytes = batch.rows * batch.tile * sizeof(float) +
-                     batch.rows * job->info->columns * tamis_dtype_size(job->info->dtype);
+                     batch.rows * source * tamis_dtype_size(info->dtype);
     if (!job->projector) return bytes;
     return bytes + batch.rows * job->columns * sizeof(float) +
            tamis__projector_scratch(job->projector, batch.rows);

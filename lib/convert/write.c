@@ -10,8 +10,6 @@
 #include "store/layers_digest.h"
 #include "store/store_writer.h"
 
-enum { LOSS, MARGIN, PROBABILITY, OUTPUTS };
-
 /* Chunks of every chosen checkpoint on their way from a thread to the writer. */
 typedef struct block_buffer {
     void *memory;          /* [checkpoints] of [chunk rows, columns] in the stored type */
@@ -29,72 +27,12 @@ typedef struct writing {
     unsigned slots, threads;
     block_buffer *buffer;          /* [slots] */
     tamis__convert_worker *worker; /* [threads] */
-    float **output[OUTPUTS];       /* [checkpoints] of the whole store; NULL = not recorded */
-    const float **part[OUTPUTS];   /* [checkpoints] from a block's first row on */
+    tamis__convert_outputs outputs;
 } writing;
 
 static uint64_t lesser(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
-}
-
-/* --- what goes along -------------------------------------------------------------------------- */
-
-static const char *const output_names[OUTPUTS] = {"loss", "margin", "probability"};
-
-static tamis_status load_output(writing *w, int which, tamis_error *err)
-{
-    const tamis__convert_job *job = w->job;
-    uint32_t n = job->checkpoints.items;
-    w->output[which] = tamis__calloc(n, sizeof *w->output[which]);
-    w->part[which] = tamis__calloc(n, sizeof *w->part[which]);
-    if (!w->output[which] || !w->part[which])
-        return tamis__fail_memory(err, output_names[which], n * sizeof *w->output[which]);
-    for (uint32_t k = 0; k < n; k++)
-        TAMIS_TRY(tamis_store_outputs(job->store, job->checkpoints.item[k], output_names[which],
-                                      &w->output[which][k], err));
-    return TAMIS_OK;
-}
-
-static bool there(const writing *w, int which)
-{
-    for (uint32_t k = 0; k < w->job->checkpoints.items; k++)
-        if (!w->output[which][k]) return false;
-    return true;
-}
-
-/* Bytes of what is loaded for all rows at once. */
-static uint64_t outputs_bytes(const tamis__convert_job *job)
-{
-    uint64_t norms = job->whole && !job->projector ? 1 : 0;
-    uint64_t scales = job->copy && job->dtype == TAMIS_I8 ? 1 : 0;
-    return job->info->rows * sizeof(float) * job->checkpoints.items *
-           (2 + job->info->classes + norms + scales);
-}
-
-static void forget(writing *w, int which)
-{
-    for (uint32_t k = 0; w->output[which] && k < w->job->checkpoints.items; k++)
-        free(w->output[which][k]);
-    free(w->output[which]);
-    free(w->part[which]);
-    w->output[which] = NULL;
-    w->part[which] = NULL;
-}
-
-/* Loss and margin go together in a store. */
-static tamis_status load_outputs(writing *w, tamis_store_spec *spec, tamis_error *err)
-{
-    for (int which = 0; which < OUTPUTS; which++) TAMIS_TRY(load_output(w, which, err));
-    spec->outputs = there(w, LOSS) && there(w, MARGIN);
-    spec->classes = there(w, PROBABILITY) ? w->job->info->classes : 0;
-    if (!spec->outputs && (there(w, LOSS) || there(w, MARGIN)))
-        tamis__log(w->job->context, TAMIS_LOG_WARNING,
-                   "'%s' has only one of loss and margin, which does not go along",
-                   tamis_store_path(w->job->store));
-    if (!spec->outputs) forget(w, LOSS), forget(w, MARGIN);
-    if (!spec->classes) forget(w, PROBABILITY);
-    return TAMIS_OK;
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -110,7 +48,7 @@ static uint64_t block_bytes(const writing *w)
 static tamis_status plan(writing *w, tamis_error *err)
 {
     const tamis__convert_job *job = w->job;
-    uint64_t block = block_bytes(w), loaded = outputs_bytes(job), limit = job->context->memory;
+    uint64_t block = block_bytes(w), loaded = tamis__convert_outputs_bytes(job), limit = job->context->memory;
     w->threads = tamis_context_threads(job->context);
     w->batch = tamis__convert_batch_of(job, w->chunk);
     uint64_t threads = w->threads, worker = tamis__convert_worker_bytes(job, w->batch);
@@ -171,7 +109,7 @@ static void writing_fini(writing *w)
     }
     for (unsigned i = 0; w->worker && i < w->threads; i++)
         tamis__convert_worker_fini(&w->worker[i]);
-    for (int which = 0; which < OUTPUTS; which++) forget(w, which);
+    tamis__convert_outputs_fini(&w->outputs, w->job);
     free(w->buffer);
     free(w->worker);
     tamis_store_writer_abort(&w->writer);
@@ -207,38 +145,20 @@ static tamis_status make_block(void *arg, uint64_t item, unsigned slot, unsigned
     return TAMIS_OK;
 }
 
-static tamis_examples examples_from(const tamis_examples *all, uint64_t row)
-{
-    tamis_examples part = *all;
-    if (part.id_number) part.id_number += row;
-    if (part.id_text) part.id_text += row;
-    if (part.digest) part.digest += row;
-    if (part.label) part.label += row;
-    if (part.group) part.group += row;
-    return part;
-}
-
 static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     writing *w = arg;
     const tamis__convert_job *job = w->job;
     const block_buffer *buffer = &w->buffer[slot];
     uint64_t first = 0, rows = block_of(w, item, &first);
-    for (int which = 0; which < OUTPUTS; which++)
-        for (uint32_t k = 0; w->output[which] && k < job->checkpoints.items; k++)
-            w->part[which][k] = w->output[which][k] +
-                                first * (which == PROBABILITY ? job->info->classes : 1);
     tamis__store_block block = {
         .rows = rows,
         .gradient = buffer->gradient,
         .scale = job->dtype == TAMIS_I8 ? buffer->scale : NULL,
         .norm = buffer->norm,
         .digest = buffer->digest,
-        .examples = examples_from(tamis_store_examples(job->store), first),
-        .loss = w->part[LOSS],
-        .margin = w->part[MARGIN],
-        .probability = w->part[PROBABILITY],
     };
+    tamis__convert_beside(&w->outputs, job, first, &block);
     TAMIS_TRY(tamis__store_writer_put_block(w->writer, &block, err));
     return tamis__progress(job->context, "converting", first + rows, job->info->rows, "rows", NULL,
                            err);
@@ -280,6 +200,10 @@ tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *er
         .projection = job->info->projected_by,
         .function = job->info->function,
         .direction = job->info->direction,
+        .form = job->form,
+        .labels = job->info->labels,
+        .label_seed = job->info->label_seed,
+        .rows_per_example = job->info->rows_per_example,
     };
     if (job->projector) {
         const tamis__projection_spec *made = tamis__projector_spec(job->projector);
@@ -292,10 +216,14 @@ tamis_status tamis__convert_write(const tamis__convert_job *job, tamis_error *er
             .layers = tamis__layers_digest(job->kept, job->layers.items)};
         spec.projection = &projection;
     }
-    tamis_status status = tamis__memory_check(job->context, outputs_bytes(job), "converting", err);
-    if (status == TAMIS_OK) status = load_outputs(&w, &spec, err);
+    tamis_status status = tamis__memory_check(job->context, tamis__convert_outputs_bytes(job),
+                                              "converting", err);
+    if (status == TAMIS_OK) status = tamis__convert_outputs_load(&w.outputs, job, &spec, err);
     if (status == TAMIS_OK) status = tamis_store_writer_open(&w.writer, job->context, &spec, err);
-    if (status == TAMIS_OK) status = write_blocks(&w, err);
+    if (status == TAMIS_OK && job->form == TAMIS_FORM_FACTORS)
+        status = tamis__convert_factors(job, &w.outputs, &w.writer, err);
+    else if (status == TAMIS_OK)
+        status = write_blocks(&w, err);
     writing_fini(&w);
     return status;
 }

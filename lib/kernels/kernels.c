@@ -20,6 +20,7 @@ void tamis__kernels_init(tamis__kernels *ret_kernels, unsigned cpu)
         .scale_f16 = tamis__scale_f16_c,
         .scale_bf16 = tamis__scale_bf16_c,
         .sum_squares = tamis__sum_squares_c,
+        .sum_products = tamis__sum_products_c,
     };
     tamis__kernels_init_x86(ret_kernels, cpu);
     tamis__kernels_init_i8(ret_kernels, cpu);

@@ -31,6 +31,11 @@ typedef struct tamis__kernels {
     /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added
      * pairwise at the end: the same bits in every version. NaN or infinity when a value is. */
     double (*sum_squares)(const float *in, size_t n);
+    /* A row of a sum of outer products: out[i] = sum over t < terms of factor[t * factor_stride] *
+     * in[t * in_stride + i], i < n, in double in the order of t and rounded once. Products of floats
+     * are exact in double: the same bits in every version. `out` may not overlap the others. */
+    void (*sum_products)(float *out, const float *in, size_t in_stride, const float *factor,
+                         size_t factor_stride, size_t terms, size_t n);
     /* A sparse projection, 16 values at a time: out[start[g] + i] += +-in[16 g + i], minus where bit
      * i of minus[g] is set, for g in ascending order. Groups of outputs may overlap; `in` may not
      * overlap them. Memory from `ahead` on, as long as `in`, is asked for early; NULL = none. The

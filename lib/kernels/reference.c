@@ -113,3 +113,18 @@ double tamis__sum_squares_c(const float *in, size_t n)
         for (size_t i = 0; i < 16; i++) sums[i] += (double)in[at + i] * (double)in[at + i];
     return tamis__sum_squares_end(sums, in + whole, n - whole);
 }
+
+/* Eight columns at a time, so that what is read of a term lies together. */
+void tamis__sum_products_c(float *out, const float *in, size_t in_stride, const float *factor,
+                           size_t factor_stride, size_t terms, size_t n)
+{
+    for (size_t first = 0; first < n; first += 8) {
+        double sum[8] = {0};
+        size_t columns = n - first < 8 ? n - first : 8;
+        for (size_t t = 0; t < terms; t++)
+            for (size_t i = 0; i < columns; i++)
+                sum[i] += (double)factor[t * factor_stride] *
+                          (double)in[t * in_stride + first + i];
+        for (size_t i = 0; i < columns; i++) out[first + i] = (float)sum[i];
+    }
+}

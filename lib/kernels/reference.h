@@ -14,6 +14,8 @@ void tamis__scale_f32_c(float *out, const float *in, float scale, size_t n);
 void tamis__scale_f16_c(uint16_t *out, const float *in, float scale, size_t n);
 void tamis__scale_bf16_c(uint16_t *out, const float *in, float scale, size_t n);
 double tamis__sum_squares_c(const float *in, size_t n);
+void tamis__sum_products_c(float *out, const float *in, size_t in_stride, const float *factor,
+                           size_t factor_stride, size_t terms, size_t n);
 
 /* Add the rest of a vector, of n < 16 values, to its 16 partial sums, and those to one another. */
 double tamis__sum_squares_end(double sums[16], const float *rest, size_t n);

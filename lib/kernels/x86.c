@@ -126,6 +126,34 @@ AVX2 static double sum_squares_avx2(const float *in, size_t n)
     return tamis__sum_squares_end(sums, in + i, n - i);
 }
 
+AVX2 static inline __m256d add_products4(__m256d sum, __m256d factor, const float *in)
+{
+    return _mm256_add_pd(sum, _mm256_mul_pd(factor, _mm256_cvtps_pd(_mm_loadu_ps(in))));
+}
+
+AVX2 static void sum_products_avx2(float *out, const float *in, size_t in_stride,
+                                   const float *factor, size_t factor_stride, size_t terms,
+                                   size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m256d a = _mm256_setzero_pd(), b = a, c = a, d = a;
+        for (size_t t = 0; t < terms; t++) {
+            const float *at = in + t * in_stride + i;
+            __m256d g = _mm256_set1_pd((double)factor[t * factor_stride]);
+            a = add_products4(a, g, at);
+            b = add_products4(b, g, at + 4);
+            c = add_products4(c, g, at + 8);
+            d = add_products4(d, g, at + 12);
+        }
+        _mm_storeu_ps(out + i, _mm256_cvtpd_ps(a));
+        _mm_storeu_ps(out + i + 4, _mm256_cvtpd_ps(b));
+        _mm_storeu_ps(out + i + 8, _mm256_cvtpd_ps(c));
+        _mm_storeu_ps(out + i + 12, _mm256_cvtpd_ps(d));
+    }
+    tamis__sum_products_c(out + i, in + i, in_stride, factor, factor_stride, terms, n - i);
+}
+
 /* --- AVX-512: sixteen at a time, the rest under a mask -------------------------------------- */
 
 static inline __mmask16 mask_of(size_t left)
@@ -243,6 +271,40 @@ AVX512 static double sum_squares_avx512(const float *in, size_t n)
     return tamis__sum_squares_end(sums, in + i, n - i);
 }
 
+AVX512 static inline __m512d add_products8(__m512d sum, __m512d factor, const float *in)
+{
+    __m512d wide = _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(in));
+    return _mm512_add_pd(sum, _mm512_mul_pd(factor, wide));
+}
+
+AVX512 static inline void store_rounded8(float *out, __m512d sum)
+{
+    _mm256_storeu_ps(out, _mm512_maskz_cvtpd_ps(0xff, sum));
+}
+
+AVX512 static void sum_products_avx512(float *out, const float *in, size_t in_stride,
+                                       const float *factor, size_t factor_stride, size_t terms,
+                                       size_t n)
+{
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512d a = _mm512_setzero_pd(), b = a, c = a, d = a;
+        for (size_t t = 0; t < terms; t++) {
+            const float *at = in + t * in_stride + i;
+            __m512d g = _mm512_set1_pd((double)factor[t * factor_stride]);
+            a = add_products8(a, g, at);
+            b = add_products8(b, g, at + 8);
+            c = add_products8(c, g, at + 16);
+            d = add_products8(d, g, at + 24);
+        }
+        store_rounded8(out + i, a);
+        store_rounded8(out + i + 8, b);
+        store_rounded8(out + i + 16, c);
+        store_rounded8(out + i + 24, d);
+    }
+    sum_products_avx2(out + i, in + i, in_stride, factor, factor_stride, terms, n - i);
+}
+
 void tamis__kernels_init_x86(tamis__kernels *kernels, unsigned cpu)
 {
     if (!(cpu & TAMIS_CPU_AVX2)) return;
@@ -255,6 +317,7 @@ void tamis__kernels_init_x86(tamis__kernels *kernels, unsigned cpu)
         .scale_f16 = scale_f16_avx2,
         .scale_bf16 = scale_bf16_avx2,
         .sum_squares = sum_squares_avx2,
+        .sum_products = sum_products_avx2,
     };
     if (!(cpu & TAMIS_CPU_AVX512)) return;
     *kernels = (tamis__kernels){
@@ -266,6 +329,7 @@ void tamis__kernels_init_x86(tamis__kernels *kernels, unsigned cpu)
         .scale_f16 = scale_f16_avx512,
         .scale_bf16 = scale_bf16_avx512,
         .sum_squares = sum_squares_avx512,
+        .sum_products = sum_products_avx512,
     };
 }
 

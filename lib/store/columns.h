@@ -43,4 +43,9 @@ tamis_status tamis__layers_read(const tamis__h5 *h5, tamis_layer **ret_layer, ui
 tamis_status tamis__layers_check(tamis_layer *layer, uint32_t layers, uint64_t *ret_columns,
                                  tamis_error *err);
 
+/* Columns of the factors: sums over layers of in + bias, and of out. Layers that passed
+ * tamis__layers_check(), so that they fit. */
+void tamis__layers_factor_columns(const tamis_layer *layer, uint32_t layers, uint64_t *ret_input,
+                                  uint64_t *ret_output);
+
 #endif

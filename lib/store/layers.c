@@ -70,6 +70,18 @@ tamis_status tamis__layers_check(tamis_layer *layer, uint32_t layers, uint64_t *
     return TAMIS_OK;
 }
 
+void tamis__layers_factor_columns(const tamis_layer *layer, uint32_t layers, uint64_t *ret_input,
+                                  uint64_t *ret_output)
+{
+    uint64_t input = 0, output = 0;
+    for (uint32_t i = 0; i < layers; i++) {
+        input += layer[i].in + layer[i].bias;
+        output += layer[i].out;
+    }
+    *ret_input = input;
+    *ret_output = output;
+}
+
 /* --- the compound type ------------------------------------------------------------------------ */
 
 static bool insert(hid_t compound, const char *name, size_t offset, hid_t type)

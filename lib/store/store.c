@@ -75,12 +75,51 @@ static void describe(tamis_store *store)
     info->projected_by = header->origin.text ? &header->origin.projection : NULL;
     info->function = header->origin.function;
     info->direction = header->origin.direction;
+    info->form = header->form;
+    info->input_columns = header->input_columns;
+    info->output_columns = header->output_columns;
+    info->labels = header->origin.labels;
+    info->label_seed = header->origin.label_seed;
+    info->rows_per_example = header->origin.rows_per_example;
     bool known = true;
     for (uint32_t i = 0; i < info->shards; i++) {
         info->digest += store->part[i].header.digest;
         known = known && store->part[i].header.has_digest;
     }
     if (!known) info->digest = 0;
+}
+
+static tamis_status check_together(const tamis_store *store, tamis_error *err)
+{
+    const tamis_store_info *info = &store->info;
+    if (info->rows % info->rows_per_example == 0) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT,
+                       "'%s' has %llu rows, which are no whole number of examples of %u rows each",
+                       store->path, (unsigned long long)info->rows,
+                       (unsigned)info->rows_per_example);
+}
+
+/* Factor form: where layers and parts begin. */
+static tamis_status lay_out(tamis_store *store, tamis_error *err)
+{
+    const tamis_store_info *info = &store->info;
+    size_t layers = info->layers + 1ul, parts = info->shards + 1ul;
+    if (info->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
+    store->input_at = tamis__calloc(layers, sizeof *store->input_at);
+    store->output_at = tamis__calloc(layers, sizeof *store->output_at);
+    store->first_token = tamis__calloc(info->checkpoints * parts, sizeof *store->first_token);
+    if (!store->input_at || !store->output_at || !store->first_token)
+        return tamis__fail_memory(err, "a store",
+                                  (2 * layers + info->checkpoints * parts) * sizeof(uint64_t));
+    for (uint32_t i = 0; i < info->layers; i++) {
+        store->input_at[i + 1] = store->input_at[i] + info->layer[i].in + info->layer[i].bias;
+        store->output_at[i + 1] = store->output_at[i] + info->layer[i].out;
+    }
+    for (uint32_t k = 0; k < info->checkpoints; k++)
+        for (uint32_t i = 0; i < info->shards; i++)
+            store->first_token[k * parts + i + 1] =
+                store->first_token[k * parts + i] + store->part[i].header.tokens[k];
+    return TAMIS_OK;
 }
 
 static tamis_status open_store(tamis_store *store, const tamis_context *context, const char *path,
@@ -92,6 +131,8 @@ static tamis_status open_store(tamis_store *store, const tamis_context *context,
     TAMIS_TRY(tamis__store_parts_check(store->part, store->info.shards, path, err));
     TAMIS_TRY(tamis__store_parts_examples(store->part, store->info.shards, &store->examples, err));
     describe(store);
+    TAMIS_TRY(check_together(store, err));
+    TAMIS_TRY(lay_out(store, err));
     store->touched = tamis__calloc(1, sizeof *store->touched);
     if (!store->touched) return tamis__fail_memory(err, "a store", sizeof *store);
     store->kept = tamis__store_kept_create(store->info.checkpoints);
@@ -121,6 +162,9 @@ void tamis_store_close(tamis_store **store)
     tamis__store_kept_free(s->kept);
     free(s->part);
     free(s->touched);
+    free(s->input_at);
+    free(s->output_at);
+    free(s->first_token);
     free(s->path);
     free(s);
     *store = NULL;
@@ -187,6 +231,9 @@ tamis_status tamis_store_read(const tamis_store *store, uint32_t checkpoint, uin
             (unsigned long long)first_row, (unsigned long long)columns,
             (unsigned long long)first_column);
     const float *scale = NULL;
+    if (info->form == TAMIS_FORM_FACTORS)
+        return tamis__store_expand(store, checkpoint, first_row, rows, first_column, columns, out,
+                                   stride, err);
     TAMIS_TRY(tamis__store_rows_there(store, first_row, rows, err));
     TAMIS_TRY(tamis__store_scales(store, checkpoint, &scale, err));
     for (uint64_t done = 0; done < rows;) {
@@ -219,7 +266,8 @@ tamis_status tamis__store_stored(const tamis_store *store, uint32_t checkpoint, 
                                  void *out, tamis_error *err)
 {
     const tamis__store_part *part = part_of(store, row);
-    return tamis__store_part_stored(part, checkpoint, row - part->header.first_row, out, err);
+    return tamis__store_rows_stored(part, &part->rows[checkpoint], row - part->header.first_row, 1,
+                                    out, err);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */

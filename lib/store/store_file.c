@@ -24,6 +24,13 @@ tamis__store_name tamis__store_name_of(uint32_t checkpoint, const char *name)
     return full;
 }
 
+const char *tamis__store_factors_name(int which)
+{
+    static const char *const name[] = {"input", "output_gradient", "input_scale",
+                                       "output_gradient_scale"};
+    return name[which];
+}
+
 /* --- types ------------------------------------------------------------------------------------ */
 
 /* A 16-bit float: the sign on top, then the exponent, then the mantissa. */

@@ -11,7 +11,22 @@
 #include "store/store_origin.h"
 
 #define TAMIS__STORE_KIND    "gradient-store"
-#define TAMIS__STORE_VERSION 1u
+/* Newest version that is read. Stores in full form are written as version 1, so that older readers
+ * take them. */
+#define TAMIS__STORE_VERSION         2u
+#define TAMIS__STORE_VERSION_FULL    1u
+#define TAMIS__STORE_VERSION_FACTORS 2u
+
+/* The datasets of factors in a checkpoint's group, a row for each token. The scales are of i8. */
+enum {
+    TAMIS__INPUT,
+    TAMIS__OUTPUT_GRADIENT,
+    TAMIS__INPUT_SCALE,
+    TAMIS__OUTPUT_GRADIENT_SCALE,
+    TAMIS__FACTORS
+};
+/* "input", "output_gradient", "input_scale", "output_gradient_scale". */
+const char *tamis__store_factors_name(int which);
 
 /* "checkpoint/<k>/<name>"; just "checkpoint/<k>" when name is NULL. */
 typedef struct tamis__store_name {
@@ -30,6 +45,9 @@ typedef struct tamis__store_header {
     tamis_dtype dtype;
     uint32_t checkpoints, layers, classes;
     bool outputs, has_digest;
+    tamis_form form;
+    uint64_t input_columns, output_columns; /* factor form; else 0 */
+    uint64_t *tokens;                       /* factor form: [checkpoints]; else NULL */
     tamis_layer *layer;
     tamis_checkpoint *checkpoint;
     tamis__store_origin origin;

@@ -35,6 +35,7 @@ static const char *difference(const tamis__store_part *x, const tamis__store_par
     const tamis_examples *e = &x->examples, *f = &y->examples;
     const char *layers = layer_difference(a, b);
     if (layers) return layers;
+    if (a->form != b->form) return "another form, full or factors";
     if (a->dtype != b->dtype) return "another dtype";
     if (a->checkpoints != b->checkpoints) return "another number of checkpoints";
     for (uint32_t k = 0; k < a->checkpoints; k++)

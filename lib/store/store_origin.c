@@ -1,4 +1,4 @@
-/* What the rows of a store are of, and how they came to be: function, direction, projection.
+/* What the rows of a store are of, and how they came to be: function, direction, labels, projection.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/store_origin.h"
@@ -45,6 +45,9 @@ static tamis_status copy(tamis__store_origin *origin, const tamis_store_spec *sp
 {
     TAMIS_TRY(copy_text(&origin->function, spec->function, "function", spec->path, err));
     TAMIS_TRY(copy_text(&origin->direction, spec->direction, "direction", spec->path, err));
+    TAMIS_TRY(copy_text(&origin->labels, spec->labels, "kind of labels", spec->path, err));
+    origin->label_seed = spec->label_seed;
+    origin->rows_per_example = spec->rows_per_example ? spec->rows_per_example : 1;
     if (!spec->projection) return TAMIS_OK;
     const char *kind = spec->projection->kind ? spec->projection->kind : "";
     TAMIS_TRY(copy_text(&origin->kind, kind, "kind of projection", spec->path, err));
@@ -73,6 +76,11 @@ tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const 
     if (origin->function) TAMIS_TRY(tamis__h5_put_text(h5, "/", "function", origin->function, err));
     if (origin->direction)
         TAMIS_TRY(tamis__h5_put_text(h5, "/", "direction", origin->direction, err));
+    if (origin->labels) TAMIS_TRY(tamis__h5_put_text(h5, "/", "labels", origin->labels, err));
+    if (origin->label_seed)
+        TAMIS_TRY(tamis__h5_put_u64(h5, "/", "label_seed", origin->label_seed, err));
+    if (origin->rows_per_example > 1)
+        TAMIS_TRY(tamis__h5_put_u32(h5, "/", "rows_per_example", origin->rows_per_example, err));
     if (!origin->kind) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_group(h5, group, err));
     TAMIS_TRY(tamis__h5_put_text(h5, group, "kind", p->kind, err));
@@ -162,12 +170,29 @@ static tamis_status read_text(char **ret_text, const tamis__h5 *h5, const char *
                        name, NAME_MAX_SIZE);
 }
 
+static tamis_status read_labels(tamis__store_origin *origin, const tamis__h5 *h5, tamis_error *err)
+{
+    uint64_t together = 1;
+    TAMIS_TRY(read_text(&origin->labels, h5, "labels", err));
+    if (tamis__h5_has_attribute(h5, "/", "label_seed"))
+        TAMIS_TRY(tamis__h5_get_u64(h5, "/", "label_seed", &origin->label_seed, err));
+    if (tamis__h5_has_attribute(h5, "/", "rows_per_example"))
+        TAMIS_TRY(tamis__h5_get_u64(h5, "/", "rows_per_example", &together, err));
+    if (together == 0 || together > UINT32_MAX)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': attribute rows_per_example of / is %llu: it must be at least 1",
+                           h5->path, (unsigned long long)together);
+    origin->rows_per_example = (uint32_t)together;
+    return TAMIS_OK;
+}
+
 tamis_status tamis__store_origin_read(tamis__store_origin *ret_origin, const tamis__h5 *h5,
                                       tamis_error *err)
 {
     tamis__store_origin origin = {0};
     tamis_status status = read_text(&origin.function, h5, "function", err);
     if (status == TAMIS_OK) status = read_text(&origin.direction, h5, "direction", err);
+    if (status == TAMIS_OK) status = read_labels(&origin, h5, err);
     if (status == TAMIS_OK) status = read_projection(&origin, h5, err);
     if (status != TAMIS_OK)
         tamis__store_origin_fini(&origin);
@@ -191,7 +216,10 @@ const char *tamis__store_origin_difference(const tamis__store_origin *a,
         p->to != q->to || p->nonzeros != q->nonzeros || p->layers != q->layers)
         return "another projection";
     if (!same_text(a->function, b->function)) return "another function";
-    return same_text(a->direction, b->direction) ? NULL : "another direction";
+    if (!same_text(a->direction, b->direction)) return "another direction";
+    bool labels = same_text(a->labels, b->labels) && a->label_seed == b->label_seed &&
+                  a->rows_per_example == b->rows_per_example;
+    return labels ? NULL : "labels of another kind";
 }
 
 void tamis__store_origin_fini(tamis__store_origin *origin)
@@ -200,5 +228,6 @@ void tamis__store_origin_fini(tamis__store_origin *origin)
     free(origin->direction);
     free(origin->kind);
     free(origin->text);
+    free(origin->labels);
     *origin = (tamis__store_origin){0};
 }

@@ -1,4 +1,4 @@
-/* What the rows of a store are of, and how they came to be: function, direction, projection.
+/* What the rows of a store are of, and how they came to be: function, direction, labels, projection.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STORE_STORE_ORIGIN_H
@@ -13,6 +13,9 @@ typedef struct tamis__store_origin {
     tamis_projection projection;
     char *kind; /* of projection, which it points to; NULL = not projected */
     char *text; /* the projection as JSON; NULL in a writer's copy */
+    char *labels; /* NULL = not said */
+    uint64_t label_seed;
+    uint32_t rows_per_example; /* at least 1 */
 } tamis__store_origin;
 
 /* A spec's part of it, copied. Errors: ARG (an empty text, a projection without a kind), NOMEM. */
@@ -26,7 +29,7 @@ tamis_status tamis__store_origin_read(tamis__store_origin *ret_origin, const tam
 tamis_status tamis__store_origin_write(const tamis__store_origin *origin, const tamis__h5 *h5,
                                        tamis_error *err);
 
-/* "another projection", "another function", "another direction"; NULL when they are the same. */
+/* "another projection", "another function", "another direction", "labels of another kind"; NULL when they are the same. */
 const char *tamis__store_origin_difference(const tamis__store_origin *a,
                                            const tamis__store_origin *b);
 

@@ -22,9 +22,15 @@ void tamis__store_touched(const tamis_store *store, uint64_t bytes)
     if (before / WINDOW != (before + bytes) / WINDOW) let_go(store);
 }
 
+void tamis__store_touched_some(const tamis_store *store, uint64_t rows, uint64_t bytes,
+                               uint64_t whole)
+{
+    uint64_t part = bytes + AROUND;
+    tamis__store_touched(store, rows * (part < whole ? part : whole) + AROUND);
+}
+
 void tamis__store_touched_rows(const tamis_store *store, uint64_t rows, uint64_t columns)
 {
-    uint64_t size = tamis_dtype_size(store->info.dtype), whole = store->info.columns * size;
-    uint64_t part = columns * size + AROUND;
-    tamis__store_touched(store, rows * (part < whole ? part : whole) + AROUND);
+    uint64_t size = tamis_dtype_size(store->info.dtype);
+    tamis__store_touched_some(store, rows, columns * size, store->info.columns * size);
 }

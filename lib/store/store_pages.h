@@ -15,4 +15,8 @@ void tamis__store_touched(const tamis_store *store, uint64_t bytes);
 /* The same for some columns of some rows. */
 void tamis__store_touched_rows(const tamis_store *store, uint64_t rows, uint64_t columns);
 
+/* The same for some bytes of each of some rows of `whole` bytes. */
+void tamis__store_touched_some(const tamis_store *store, uint64_t rows, uint64_t bytes,
+                               uint64_t whole);
+
 #endif

@@ -23,7 +23,9 @@ typedef struct tamis__store_part {
     tamis__input input;
     tamis__watch watch;
     tamis__h5 h5;            /* stays open only when something must be read through HDF5 */
-    tamis__store_rows *rows; /* [checkpoints] */
+    tamis__store_rows *rows; /* [checkpoints]; NULL in factor form */
+    tamis__store_rows (*factors)[TAMIS__FACTORS]; /* [checkpoints]; NULL in full form */
+    haddr_t *offset; /* [checkpoints] where offsets of tokens lie; HADDR_UNDEF: through HDF5 */
     tamis__store_values (*values)[TAMIS__VALUES]; /* [checkpoints] */
 } tamis__store_part;
 
@@ -38,11 +40,20 @@ tamis_status tamis__store_part_read(const tamis__store_part *part, const tamis__
                                     uint32_t checkpoint, const float *scale,
                                     const tamis__h5_part *where, float *out, tamis_error *err);
 
-/* A row in its stored type, for rows that are not in place. Thread-safe. */
-tamis_status tamis__store_part_stored(const tamis__store_part *part, uint32_t checkpoint,
-                                      uint64_t row, void *out, tamis_error *err);
+/* The same of any rows of the part; `scale` starts at where->first_row. */
+tamis_status tamis__store_rows_read(const tamis__store_part *part, const tamis__store_rows *rows,
+                                    const tamis__kernels *kernels, const float *scale,
+                                    const tamis__h5_part *where, float *out, tamis_error *err);
 
 /* A row in place, and how many follow it; NULL when rows are read through HDF5. */
+const void *tamis__store_rows_map(const tamis__store_part *part, const tamis__store_rows *rows,
+                                  uint64_t row, uint64_t *ret_rows);
+
+/* Rows in their stored type, packed, for rows that are not in place. Thread-safe. */
+tamis_status tamis__store_rows_stored(const tamis__store_part *part, const tamis__store_rows *rows,
+                                      uint64_t first_row, uint64_t n, void *out, tamis_error *err);
+
+/* A row of a part in full form; NULL in factor form. */
 const void *tamis__store_part_map(const tamis__store_part *part, uint32_t checkpoint, uint64_t row,
                                   uint64_t *ret_rows);
 

@@ -1,4 +1,4 @@
-/* Where the rows of one checkpoint lie in one file.
+/* Where the rows of one checkpoint, or its tokens, lie in one file.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>
@@ -57,25 +57,25 @@ static void ask_for_chunks(hid_t dataset, uint64_t span, uint64_t bytes, uint64_
 }
 
 static tamis_status check_addresses(const tamis__store_rows *rows, const tamis__h5 *h5,
-                                    const tamis__store_header *header, uint32_t k,
+                                    const tamis__store_rows_wanted *wanted, uint32_t k,
                                     uint64_t row_bytes, bool *ret_aligned, tamis_error *err)
 {
-    size_t unit = tamis_dtype_size(header->dtype);
+    size_t unit = tamis_dtype_size(wanted->dtype);
     *ret_aligned = true;
     for (uint64_t i = 0; i < rows->spans; i++) {
-        uint64_t first = i * rows->span, left = header->rows - first;
+        uint64_t first = i * rows->span, left = wanted->rows - first;
         uint64_t n = left < rows->span ? left : rows->span;
         if (rows->address[i] == NOT_WRITTEN)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "'%s': rows %llu to %llu of checkpoint %u were never written",
-                               h5->path, (unsigned long long)(header->first_row + first),
-                               (unsigned long long)(header->first_row + first + n - 1),
+                               "'%s': %s %llu to %llu of checkpoint %u were never written",
+                               h5->path, wanted->unit, (unsigned long long)(wanted->first + first),
+                               (unsigned long long)(wanted->first + first + n - 1),
                                (unsigned)k);
         if (rows->address[i] > h5->size || n > (h5->size - rows->address[i]) / row_bytes)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "'%s': rows of checkpoint %u lie outside the file: it is "
+                               "'%s': %s of checkpoint %u lie outside the file: it is "
                                "truncated or damaged",
-                               h5->path, (unsigned)k);
+                               h5->path, wanted->unit, (unsigned)k);
         if (rows->address[i] % unit) *ret_aligned = false;
     }
     return TAMIS_OK;
@@ -90,17 +90,17 @@ static void find_runs(tamis__store_rows *rows, uint64_t bytes)
 }
 
 static tamis_status place_rows(tamis__store_rows *rows, const tamis__h5 *h5,
-                               const tamis__input *input, const tamis__store_header *header,
+                               const tamis__input *input, const tamis__store_rows_wanted *wanted,
                                uint32_t k, hid_t dataset, const layout *how, bool *ret_placed,
                                tamis_error *err)
 {
-    uint64_t row_bytes = header->columns * tamis_dtype_size(header->dtype);
-    rows->span = how->kind == H5D_CHUNKED ? how->chunk[0] : header->rows;
-    rows->spans = (header->rows - 1) / rows->span + 1;
+    uint64_t row_bytes = wanted->columns * tamis_dtype_size(wanted->dtype);
+    rows->span = how->kind == H5D_CHUNKED ? how->chunk[0] : wanted->rows;
+    rows->spans = (wanted->rows - 1) / rows->span + 1;
     /* A span takes some bytes of the file: this bounds what a header can make us allocate. */
     if (row_bytes > h5->size || rows->spans > h5->size)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': rows of checkpoint %u were never written",
-                           h5->path, (unsigned)k);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': %s of checkpoint %u were never written",
+                           h5->path, wanted->unit, (unsigned)k);
     rows->address = tamis__malloc(rows->spans, sizeof *rows->address);
     rows->run = tamis__malloc(rows->spans, sizeof *rows->run);
     if (!rows->address || !rows->run)
@@ -112,7 +112,7 @@ static tamis_status place_rows(tamis__store_rows *rows, const tamis__h5 *h5,
     else if (!tamis__chunk_index_read(input, dataset, rows->span, bytes, rows->address,
                                       rows->spans))
         ask_for_chunks(dataset, rows->span, bytes, rows->address, rows->spans);
-    TAMIS_TRY(check_addresses(rows, h5, header, k, row_bytes, ret_placed, err));
+    TAMIS_TRY(check_addresses(rows, h5, wanted, k, row_bytes, ret_placed, err));
     find_runs(rows, bytes);
     return TAMIS_OK;
 }
@@ -120,33 +120,34 @@ static tamis_status place_rows(tamis__store_rows *rows, const tamis__h5 *h5,
 /* --- rows through HDF5 ------------------------------------------------------------------------ */
 
 static tamis_status check_written(const tamis__h5 *h5, hid_t dataset, const char *name,
-                                  const tamis__store_header *header, const layout *how,
+                                  const tamis__store_rows_wanted *wanted, const layout *how,
                                   tamis_error *err)
 {
     hsize_t written = 0;
     uint64_t values, stored = 1;
-    if (__builtin_mul_overflow(header->rows, header->columns, &values)) values = UINT64_MAX;
+    if (__builtin_mul_overflow(wanted->rows, wanted->columns, &values)) values = UINT64_MAX;
     TAMIS_TRY(tamis__h5_dataset_backed(h5, dataset, name, values, stored, err));
     if (how->kind != H5D_CHUNKED) return TAMIS_OK;
-    uint64_t down = (header->rows - 1) / how->chunk[0] + 1,
-             across = (header->columns - 1) / how->chunk[1] + 1;
+    uint64_t down = (wanted->rows - 1) / how->chunk[0] + 1,
+             across = (wanted->columns - 1) / how->chunk[1] + 1;
     hid_t space = H5Dget_space(dataset);
     bool known = space >= 0 && H5Dget_num_chunks(dataset, space, &written) >= 0;
     if (space >= 0) H5Sclose(space);
     if (!known || written / across < down)
         return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s': dataset '%s': some rows were never written", h5->path, name);
+                           "'%s': dataset '%s': some %s were never written", h5->path, name,
+                           wanted->unit);
     return TAMIS_OK;
 }
 
 /* Open again, with room for the chunks that one row crosses. */
-static hid_t open_cached(const tamis__h5 *h5, const char *name, const tamis__store_header *header,
+static hid_t open_cached(const tamis__h5 *h5, const char *name, const tamis__store_rows_wanted *wanted,
                          const layout *how)
 {
     hid_t list = H5Pcreate(H5P_DATASET_ACCESS), dataset = -1;
     double room = 1 << 20;
     if (how->kind == H5D_CHUNKED)
-        room = 8.0 * (double)how->chunk[0] * ((double)header->columns + (double)how->chunk[1]);
+        room = 8.0 * (double)how->chunk[0] * ((double)wanted->columns + (double)how->chunk[1]);
     size_t cache = room < (double)CACHE_MAX ? (size_t)room : CACHE_MAX;
     if (list >= 0 && H5Pset_chunk_cache(list, 10007, cache, 1.0) >= 0)
         dataset = H5Dopen2(h5->file, name, list);
@@ -157,44 +158,48 @@ static hid_t open_cached(const tamis__h5 *h5, const char *name, const tamis__sto
 /* --- finding ---------------------------------------------------------------------------------- */
 
 static tamis_status find_rows(tamis__store_rows *rows, const tamis__h5 *h5,
-                              const tamis__input *input, const tamis__store_header *header,
+                              const tamis__input *input, const tamis__store_rows_wanted *wanted,
                               uint32_t k, const char *name, hid_t dataset, tamis_error *err)
 {
     layout how = {.kind = H5D_LAYOUT_ERROR};
     bool placed = false;
-    if (!read_layout(&how, h5, dataset, header->dtype))
+    if (!read_layout(&how, h5, dataset, wanted->dtype))
         return tamis__h5_fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s'", h5->path, name);
     bool in_place = how.native && !how.filtered &&
-                    ((how.kind == H5D_CHUNKED && how.chunk[1] == header->columns) ||
+                    ((how.kind == H5D_CHUNKED && how.chunk[1] == wanted->columns) ||
                      (how.kind == H5D_CONTIGUOUS && H5Dget_offset(dataset) != HADDR_UNDEF));
-    if (in_place) TAMIS_TRY(place_rows(rows, h5, input, header, k, dataset, &how, &placed, err));
+    if (in_place) TAMIS_TRY(place_rows(rows, h5, input, wanted, k, dataset, &how, &placed, err));
     if (placed) return TAMIS_OK;
     tamis__store_rows_fini(rows);
-    TAMIS_TRY(check_written(h5, dataset, name, header, &how, err));
-    rows->dataset = open_cached(h5, name, header, &how);
+    TAMIS_TRY(check_written(h5, dataset, name, wanted, &how, err));
+    rows->dataset = open_cached(h5, name, wanted, &how);
     if (rows->dataset >= 0) return TAMIS_OK;
     rows->dataset = 0;
     return tamis__h5_fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s'", h5->path, name);
 }
 
 tamis_status tamis__store_rows_find(tamis__store_rows *ret_rows, const tamis__h5 *h5,
-                                    const tamis__input *input, const tamis__store_header *header,
+                                    const tamis__input *input, const tamis__store_rows_wanted *wanted,
                                     uint32_t checkpoint, tamis_error *err)
 {
     tamis__h5_scope scope;
     tamis__store_rows rows = {0};
-    tamis__store_name name = tamis__store_name_of(checkpoint, "gradient");
+    tamis__store_name name = tamis__store_name_of(checkpoint, wanted->name);
     uint64_t shape[2];
     hid_t dataset = 0;
     tamis__h5_enter(&scope);
     tamis_status status = tamis__h5_dataset_open(h5, name.text, 2, shape, &dataset, err);
-    if (status == TAMIS_OK)
-        status = find_rows(&rows, h5, input, header, checkpoint, name.text, dataset, err);
+    if (status == TAMIS_OK && wanted->rows > 0) /* an example may have no token, and so all may */
+        status = find_rows(&rows, h5, input, wanted, checkpoint, name.text, dataset, err);
     tamis__h5_array_close(&dataset);
-    if (status != TAMIS_OK)
+    if (status != TAMIS_OK) {
         tamis__store_rows_fini(&rows);
-    else
+    } else {
+        rows.rows = wanted->rows;
+        rows.columns = wanted->columns;
+        rows.dtype = wanted->dtype;
         *ret_rows = rows;
+    }
     tamis__h5_leave(&scope);
     return status;
 }

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/store_part.h"
+#include "store/store_factors.h"
 #include "store/store_writer.h"
 
 /* --- does a file match the plan? -------------------------------------------------------------- */
@@ -76,6 +76,12 @@ static tamis_status match(const tamis__store_header *header, const tamis__store_
     if (header->first_row != first)
         return differs(err, path, "first row", header->first_row, first);
     if (header->rows != rows) return differs(err, path, "rows in a file:", header->rows, rows);
+    if (header->form != plan->form)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "cannot resume: '%s' is in %s form, now it is %s: use -f without "
+                           "--resume to start anew",
+                           path, header->form == TAMIS_FORM_FULL ? "full" : "factor",
+                           plan->form == TAMIS_FORM_FULL ? "full" : "factor");
     if (header->dtype != plan->dtype)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "cannot resume: '%s' holds %s rows, now it is %s: use -f without "
@@ -137,7 +143,8 @@ static tamis_status check_rows(const tamis_context *context, const char *path, t
     uint64_t digest = 0;
     for (uint32_t k = 0; k < part.header.checkpoints && status == TAMIS_OK; k++) {
         uint64_t some = 0;
-        status = digest_rows(&part, k, &some, err);
+        status = part.factors ? tamis__store_part_factors_digest(&part, k, &some, err)
+                              : digest_rows(&part, k, &some, err);
         digest += some;
     }
     bool same = digest == part.header.digest;

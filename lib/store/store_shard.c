@@ -67,6 +67,8 @@ static tamis_status create_groups(tamis__shard *shard, tamis_error *err)
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "first_row", shard->first, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "rows", shard->rows, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "total_rows", plan->rows, err));
+    if (plan->form == TAMIS_FORM_FACTORS)
+        TAMIS_TRY(tamis__h5_put_text(h5, "/", "form", "factors", err));
     TAMIS_TRY(tamis__store_origin_write(&plan->origin, h5, err));
     TAMIS_TRY(tamis__h5_group(h5, "checkpoint", err));
     for (uint32_t k = 0; k < plan->checkpoints; k++) {
@@ -75,9 +77,9 @@ static tamis_status create_groups(tamis__shard *shard, tamis_error *err)
         TAMIS_TRY(tamis__h5_put_u64(h5, group.text, "step", plan->checkpoint[k].step, err));
         TAMIS_TRY(tamis__h5_put_f64(h5, group.text, "learning_rate",
                                     plan->checkpoint[k].learning_rate, err));
-        TAMIS_TRY(create_gradient(shard, k, err));
+        if (plan->form == TAMIS_FORM_FULL) TAMIS_TRY(create_gradient(shard, k, err));
     }
-    return TAMIS_OK;
+    return plan->form == TAMIS_FORM_FULL ? TAMIS_OK : tamis__shard_open_sinks(shard, err);
 }
 
 static bool allocate_values(float ***array, const tamis__shard *shard, uint64_t columns)
@@ -93,10 +95,16 @@ static bool allocate_values(float ***array, const tamis__shard *shard, uint64_t 
 static bool allocate(tamis__shard *shard)
 {
     const tamis__store_plan *plan = shard->plan;
+    bool factors = plan->form == TAMIS_FORM_FACTORS;
     shard->gradient = tamis__calloc(plan->checkpoints, sizeof *shard->gradient);
     shard->chunk = tamis__calloc(plan->checkpoints, sizeof *shard->chunk);
     if (!shard->gradient || !shard->chunk || !allocate_values(&shard->norm, shard, 1)) return false;
-    if (plan->dtype == TAMIS_I8 && !allocate_values(&shard->scale, shard, 1)) return false;
+    if (factors) {
+        shard->sink = tamis__calloc(plan->checkpoints, sizeof *shard->sink);
+        shard->offset = tamis__calloc(shard->rows + 1, sizeof *shard->offset);
+        if (!shard->sink || !shard->offset) return false;
+    }
+    if (plan->dtype == TAMIS_I8 && !factors && !allocate_values(&shard->scale, shard, 1)) return false;
     if (plan->outputs &&
         (!allocate_values(&shard->loss, shard, 1) || !allocate_values(&shard->margin, shard, 1)))
         return false;
@@ -115,8 +123,10 @@ tamis_status tamis__shard_open(tamis__shard *shard, const tamis__store_plan *pla
                                   rows * plan->checkpoints * sizeof(float) * (1 + plan->classes));
     }
     tamis__h5_enter(&scope);
+    uint32_t version = plan->form == TAMIS_FORM_FACTORS ? TAMIS__STORE_VERSION_FACTORS
+                                                        : TAMIS__STORE_VERSION_FULL;
     tamis_status status = tamis__h5_create(&shard->h5, plan->context, path, TAMIS__STORE_KIND,
-                                           TAMIS__STORE_VERSION, plan->provenance, err);
+                                           version, plan->provenance, err);
     if (status == TAMIS_OK) status = create_groups(shard, err);
     if (status != TAMIS_OK) tamis__shard_abort(shard);
     tamis__h5_leave(&scope);
@@ -202,8 +212,7 @@ static void copy_values(float **to, const float *const *from, const tamis__shard
                n * columns * sizeof(float));
 }
 
-/* Everything but gradients and norms. */
-static tamis_status copy_columns(tamis__shard *shard, const tamis__store_block *block,
+tamis_status tamis__shard_columns(tamis__shard *shard, const tamis__store_block *block,
                                  uint64_t offset, uint64_t n, tamis_error *err)
 {
     if ((shard->loss && (!block->loss || !block->margin)) ||
@@ -282,7 +291,7 @@ tamis_status tamis__shard_append(tamis__shard *shard, const tamis__kernels *kern
     TAMIS_TRY(need_chunks(shard, err));
     while (n > 0) {
         uint64_t some = at_most(n, shard->chunk_rows - shard->filled % shard->chunk_rows);
-        TAMIS_TRY(copy_columns(shard, block, offset, some, err));
+        TAMIS_TRY(tamis__shard_columns(shard, block, offset, some, err));
         TAMIS_TRY(append_some(shard, kernels, gradient, offset, some, err));
         shard->filled += some;
         offset += some;
@@ -309,7 +318,7 @@ tamis_status tamis__shard_put(tamis__shard *shard, const tamis__store_block *blo
                               uint64_t n, tamis_error *err)
 {
     size_t size = row_bytes(shard->plan);
-    TAMIS_TRY(copy_columns(shard, block, offset, n, err));
+    TAMIS_TRY(tamis__shard_columns(shard, block, offset, n, err));
     copy_values(shard->norm, block->norm, shard, 1, offset, n);
     copy_values(shard->scale, block->scale, shard, 1, offset, n);
     for (uint32_t k = 0; k < shard->plan->checkpoints; k++) {
@@ -360,6 +369,7 @@ static tamis_status write_columns(tamis__shard *shard, tamis_error *err)
 {
     const tamis__store_plan *plan = shard->plan;
     for (uint32_t k = 0; k < plan->checkpoints; k++) tamis__h5_array_close(&shard->gradient[k]);
+    if (shard->sink) TAMIS_TRY(tamis__shard_close_sinks(shard, err));
     TAMIS_TRY(write_values(shard, "scale", shard->scale, 0, err));
     TAMIS_TRY(write_values(shard, "norm", shard->norm, 0, err));
     TAMIS_TRY(write_values(shard, "loss", shard->loss, 0, err));
@@ -389,6 +399,7 @@ void tamis__shard_abort(tamis__shard *shard)
     uint32_t n = shard->plan ? shard->plan->checkpoints : 0;
     for (uint32_t k = 0; shard->gradient && k < n; k++) tamis__h5_array_close(&shard->gradient[k]);
     for (uint32_t k = 0; shard->chunk && k < n; k++) free(shard->chunk[k]);
+    tamis__shard_free_sinks(shard);
     if (shard->h5.path) tamis__h5_close(&shard->h5);
     free(shard->gradient);
     free(shard->chunk);

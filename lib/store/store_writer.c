@@ -38,6 +38,20 @@ static tamis_status check_spec(const tamis_store_spec *spec, tamis_error *err)
     if (spec->checkpoints == 0 || !spec->checkpoint)
         return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': a store needs a checkpoint",
                            spec->path);
+    if (spec->form != TAMIS_FORM_FULL && spec->form != TAMIS_FORM_FACTORS)
+        return tamis__fail(err, TAMIS_ERR_ARG, "cannot write '%s': there is no form %d", spec->path,
+                           (int)spec->form);
+    if (spec->form == TAMIS_FORM_FACTORS && spec->projection)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "cannot write '%s': projected rows are no sum of outer products: store "
+                           "them in full form",
+                           spec->path);
+    if (spec->rows_per_example > 1 && spec->rows % spec->rows_per_example)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "cannot write '%s': %llu rows are no whole number of examples of %u rows "
+                           "each",
+                           spec->path, (unsigned long long)spec->rows,
+                           (unsigned)spec->rows_per_example);
     for (uint32_t k = 0; k < spec->checkpoints; k++)
         if (!(spec->checkpoint[k].learning_rate > 0) ||
             !isfinite(spec->checkpoint[k].learning_rate))
@@ -76,6 +90,7 @@ static tamis_status copy_spec(tamis__store_plan *plan, const tamis_store_spec *s
     plan->rows = spec->rows;
     plan->classes = spec->classes;
     plan->outputs = spec->outputs;
+    plan->form = spec->form;
     plan->replace = spec->force || (spec->resume && spec->shard_rows);
     return TAMIS_OK;
 }
@@ -84,13 +99,19 @@ static tamis_status copy_spec(tamis__store_plan *plan, const tamis_store_spec *s
 static tamis_status measure(tamis__store_plan *plan, uint64_t shard_rows, tamis_error *err)
 {
     TAMIS_TRY(tamis__layers_check(plan->layer, plan->layers, &plan->columns, err));
-    if (plan->columns >= (UINT64_C(1) << 32) / tamis_dtype_size(plan->dtype))
+    uint64_t width = plan->columns;
+    if (plan->form == TAMIS_FORM_FACTORS) {
+        tamis__layers_factor_columns(plan->layer, plan->layers, &plan->input_columns,
+                                     &plan->output_columns);
+        width = plan->input_columns + plan->output_columns;
+    }
+    if (width >= (UINT64_C(1) << 32) / tamis_dtype_size(plan->dtype))
         return tamis__fail(
             err, TAMIS_ERR_UNSUPPORTED,
             "cannot write '%s': a row has %llu columns, and HDF5 takes at most 4 GiB a row",
-            plan->path, (unsigned long long)plan->columns);
+            plan->path, (unsigned long long)width);
     uint64_t rows = shard_rows && shard_rows < plan->rows ? shard_rows : plan->rows;
-    plan->chunk_rows = tamis__store_chunk_rows(rows, plan->columns, plan->dtype);
+    plan->chunk_rows = tamis__store_chunk_rows(rows, width, plan->dtype);
     if (shard_rows == 0) return TAMIS_OK;
     plan->shard_rows = (rows + plan->chunk_rows - 1) / plan->chunk_rows * plan->chunk_rows;
     if ((plan->rows - 1) / plan->shard_rows >= TAMIS__SHARDS_MAX)
@@ -177,6 +198,14 @@ static tamis_status check_room(const tamis_store_writer *writer, uint64_t rows, 
                        writer->plan.path, (unsigned long long)writer->plan.rows);
 }
 
+static tamis_status wrong_form(const tamis_store_writer *writer, tamis_error *err)
+{
+    bool full = writer->plan.form == TAMIS_FORM_FULL;
+    return tamis__fail(err, TAMIS_ERR_ARG, "'%s' was announced in %s form, and the rows are %s",
+                       writer->plan.path, full ? "full" : "factor",
+                       full ? "factors" : "whole gradients");
+}
+
 /* --- rows ------------------------------------------------------------------------------------- */
 
 tamis_status tamis_store_writer_append(tamis_store_writer *writer, uint64_t rows,
@@ -187,6 +216,7 @@ tamis_status tamis_store_writer_append(tamis_store_writer *writer, uint64_t rows
     tamis__store_block block = {
         .rows = rows, .loss = loss, .margin = margin, .probability = probability};
     if (examples) block.examples = *examples;
+    if (writer->plan.form != TAMIS_FORM_FULL) return wrong_form(writer, err);
     TAMIS_TRY(check_room(writer, rows, err));
     for (uint64_t done = 0; done < rows;) {
         TAMIS_TRY(open_shard(writer, err));
@@ -201,12 +231,76 @@ tamis_status tamis_store_writer_append(tamis_store_writer *writer, uint64_t rows
     return TAMIS_OK;
 }
 
+static tamis_status check_offsets(const uint64_t *offset, uint64_t rows, uint64_t next,
+                                  tamis_error *err)
+{
+    for (uint64_t i = 0; i < rows; i++)
+        if (offset[i + 1] < offset[i])
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "row %llu: its offsets fall from %llu to %llu tokens",
+                               (unsigned long long)(next + i), (unsigned long long)offset[i],
+                               (unsigned long long)offset[i + 1]);
+    return TAMIS_OK;
+}
+
+tamis_status tamis_store_writer_append_factors(tamis_store_writer *writer, uint64_t rows,
+                                               const uint64_t *offset, const float *const *input,
+                                               const float *const *output_gradient,
+                                               const tamis_examples *examples,
+                                               const float *const *loss, const float *const *margin,
+                                               const float *const *probability, tamis_error *err)
+{
+    tamis__store_block block = {.rows = rows,
+                                .offset = offset,
+                                .loss = loss,
+                                .margin = margin,
+                                .probability = probability};
+    if (examples) block.examples = *examples;
+    if (writer->plan.form != TAMIS_FORM_FACTORS) return wrong_form(writer, err);
+    TAMIS_TRY(check_room(writer, rows, err));
+    TAMIS_TRY(check_offsets(offset, rows, writer->next, err));
+    for (uint64_t done = 0; done < rows;) {
+        TAMIS_TRY(open_shard(writer, err));
+        uint64_t room = writer->shard.rows - writer->shard.filled,
+                 n = rows - done < room ? rows - done : room;
+        TAMIS_TRY(tamis__shard_append_factors(&writer->shard, &writer->kernels, input,
+                                              output_gradient, &block, done, n, err));
+        done += n;
+        writer->next += n;
+        TAMIS_TRY(close_shard(writer, err));
+    }
+    return TAMIS_OK;
+}
+
+tamis__factor_shape tamis__plan_factor_shape(const tamis__store_plan *plan)
+{
+    return (tamis__factor_shape){.layer = plan->layer,
+                                 .layers = plan->layers,
+                                 .dtype = plan->dtype,
+                                 .input_columns = plan->input_columns,
+                                 .output_columns = plan->output_columns};
+}
+
+tamis__factor_shape tamis__store_writer_factor_shape(const tamis_store_writer *writer)
+{
+    return tamis__plan_factor_shape(&writer->plan);
+}
+
 /* The digest of some rows of a block: only needed when a block goes on into the next shard. */
 static uint64_t part_digest(const tamis_store_writer *writer, const tamis__store_block *block,
                             uint64_t offset, uint64_t n)
 {
     const tamis__store_plan *plan = &writer->plan;
     uint64_t sum = 0;
+    if (plan->form == TAMIS_FORM_FACTORS) {
+        tamis__factor_shape shape = tamis__plan_factor_shape(plan);
+        for (uint32_t k = 0; k < plan->checkpoints; k++) {
+            tamis__factor_rows rows = tamis__block_factors(block, &shape, k, offset);
+            sum += tamis__store_factors_digest(&shape, &rows, n, block->offset + offset,
+                                               writer->next, k);
+        }
+        return sum;
+    }
     for (uint32_t k = 0; k < plan->checkpoints; k++) {
         const unsigned char *rows = block->gradient[k];
         const float *scale = block->scale ? block->scale[k] + offset : NULL;
@@ -221,8 +315,11 @@ tamis_status tamis__store_writer_put_block(tamis_store_writer *writer,
                                            const tamis__store_block *block, tamis_error *err)
 {
     uint64_t chunk = writer->plan.chunk_rows, end = writer->next + block->rows;
+    bool factors = writer->plan.form == TAMIS_FORM_FACTORS;
+    if (factors != (block->offset != NULL)) return wrong_form(writer, err);
     TAMIS_TRY(check_room(writer, block->rows, err));
-    if (writer->next % chunk || (end % chunk && end != writer->plan.rows))
+    if (factors) TAMIS_TRY(check_offsets(block->offset, block->rows, writer->next, err));
+    if (!factors && (writer->next % chunk || (end % chunk && end != writer->plan.rows)))
         return tamis__fail(
             err, TAMIS_ERR_ARG, "rows %llu to %llu are not whole chunks of %llu rows",
             (unsigned long long)writer->next, (unsigned long long)end, (unsigned long long)chunk);
@@ -232,7 +329,8 @@ tamis_status tamis__store_writer_put_block(tamis_store_writer *writer,
         uint64_t n = left < room ? left : room;
         writer->shard.digest += n == block->rows ? block->digest
                                                  : part_digest(writer, block, done, n);
-        TAMIS_TRY(tamis__shard_put(&writer->shard, block, done, n, err));
+        TAMIS_TRY(factors ? tamis__shard_put_factors(&writer->shard, block, done, n, err)
+                          : tamis__shard_put(&writer->shard, block, done, n, err));
         done += n;
         writer->next += n;
         TAMIS_TRY(close_shard(writer, err));

@@ -34,7 +34,7 @@ static uint64_t fixed_bytes(const tamis__engine *e)
                       (uint64_t)e->mul->tile * e->mul->step * sizeof(float);
     if (!e->mapped)
         worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP *
-                  (sizeof(float) + tamis_dtype_size(e->train->dtype));
+                  (sizeof(float) + (e->dtype == TAMIS_F32 ? 0 : tamis_dtype_size(e->dtype)));
     return e->workers * worker;
 }
 
@@ -78,14 +78,14 @@ static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
     e->mapped = tamis__rows_mapped(e->product->train);
     if (e->mapped) return TAMIS_OK;
     e->wide = tamis__aligned(block, sizeof *e->wide);
-    e->stored = tamis__aligned(block, tamis_dtype_size(e->train->dtype));
-    if (e->wide && e->stored) return TAMIS_OK;
+    if (e->dtype != TAMIS_F32) e->stored = tamis__aligned(block, tamis_dtype_size(e->dtype));
+    if (e->wide && (e->stored || e->dtype == TAMIS_F32)) return TAMIS_OK;
     return tamis__fail_memory(err, "rows", block * sizeof *e->wide);
 }
 
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
 {
-    if (e->train->dtype != TAMIS_I8) return TAMIS_OK;
+    if (e->dtype != TAMIS_I8) return TAMIS_OK;
     e->scale = tamis__calloc(e->train->checkpoints, sizeof *e->scale);
     if (!e->scale) return tamis__fail_memory(err, "scales", e->train->checkpoints * sizeof(void *));
     for (uint32_t k = 0; k < e->train->checkpoints; k++)
@@ -113,6 +113,7 @@ static tamis_status init(tamis__engine *e, const tamis__product *product,
                          .train = tamis_store_info_get(product->train),
                          .queries = product->queries};
     tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
+    e->dtype = e->train->form == TAMIS_FORM_FACTORS ? TAMIS_F32 : e->train->dtype;
     e->workers = tamis_context_threads(product->context);
     e->slots = 2 * e->workers;
     TAMIS_TRY(load_scales(e, err));

@@ -206,7 +206,7 @@ static tamis_status measure(tamis__engine *e, const tamis__multiplier *mul, doub
 tamis_status tamis__panel_choose(tamis__engine *e, tamis__product_report *report, tamis_error *err)
 {
     const tamis__product *p = e->product;
-    tamis__product_wish wish = {.dtype = e->train->dtype,
+    tamis__product_wish wish = {.dtype = e->dtype,
                                 .cpu = tamis_context_cpu(p->context),
                                 .exact = p->panel == TAMIS__PANEL_EXACT,
                                 .queries = e->queries->rows};

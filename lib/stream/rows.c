@@ -1,5 +1,5 @@
 /* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of behind
- * it.
+ * it. Rows of factors are made when they are read.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -15,7 +15,7 @@
 
 static uint64_t row_bytes(const tamis__engine *e)
 {
-    return e->train->columns * tamis_dtype_size(e->train->dtype);
+    return e->train->columns * tamis_dtype_size(e->dtype);
 }
 
 /* Of a row, at all checkpoints. */
@@ -40,10 +40,10 @@ bool tamis__rows_mapped(const tamis_store *store)
 static void narrow_back(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
                         uint64_t columns, const float *wide, unsigned char *stored)
 {
-    size_t size = tamis_dtype_size(e->train->dtype);
+    size_t size = tamis_dtype_size(e->dtype);
     for (uint64_t r = 0; r < rows; r++, wide += columns, stored += columns * size) {
-        if (e->train->dtype != TAMIS_I8) {
-            tamis__narrow(&e->kernels, e->train->dtype, stored, wide, columns);
+        if (e->dtype != TAMIS_I8) {
+            tamis__narrow(&e->kernels, e->dtype, stored, wide, columns);
             continue;
         }
         float scale = e->scale[k][first + r];
@@ -58,7 +58,7 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err)
 {
-    size_t size = tamis_dtype_size(e->train->dtype),
+    size_t size = tamis_dtype_size(e->dtype),
            block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
     if (e->mapped) {
         uint64_t run = 0;
@@ -67,10 +67,12 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
         return TAMIS_OK;
     }
     float *wide = e->wide + worker * block;
-    unsigned char *stored = e->stored + worker * block * size;
     tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
                                            columns, err);
     if (status != TAMIS_OK) return status;
+    *ret_run = (tamis__run){wide, columns * size, rows};
+    if (e->dtype == TAMIS_F32) return TAMIS_OK;
+    unsigned char *stored = e->stored + worker * block * size;
     narrow_back(e, k, first, rows, columns, wide, stored);
     *ret_run = (tamis__run){stored, columns * size, rows};
     return TAMIS_OK;

@@ -19,6 +19,7 @@ typedef struct tamis__engine {
     tamis__kernels kernels;
     const tamis__multiplier *mul;
     const float **scale; /* [checkpoints] of [rows]: what i8 rows are multiplied by; or NULL */
+    tamis_dtype dtype;   /* of the rows as they are multiplied: f32 where the store has factors */
     bool mapped;         /* every row is mapped */
     unsigned workers, slots;
     uint64_t steps;      /* of columns */
@@ -39,8 +40,8 @@ typedef struct tamis__engine {
     float *scratch;       /* [worker, tile, step]: queries on their way into the panel */
     double *sum, *total;  /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
     float *out;           /* [slot, ROW_BLOCK, capacity] */
-    float *wide;          /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
-    unsigned char *stored;
+    float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
+    unsigned char *stored; /* the same in their type; NULL for f32 */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)

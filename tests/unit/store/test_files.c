@@ -74,10 +74,10 @@ START_TEST(other_kinds)
     ck_ok(tamis__h5_create(&h5, context, "scores.h5", "scores", 1, NULL, &err));
     ck_ok(tamis__h5_commit(&h5, false, &err));
     refused("scores.h5", TAMIS_ERR_FORMAT, "is a scores file: a gradient-store file is expected");
-    ck_ok(tamis__h5_create(&h5, context, "new.h5", TAMIS__STORE_KIND, 2, NULL, &err));
+    ck_ok(tamis__h5_create(&h5, context, "new.h5", TAMIS__STORE_KIND, 3, NULL, &err));
     ck_ok(tamis__h5_commit(&h5, false, &err));
     refused("new.h5", TAMIS_ERR_UNSUPPORTED,
-            "newer tamis: its format is 2, this program reads up to 1");
+            "newer tamis: its format is 3, this program reads up to 2");
     hid_t file = H5Fcreate("foreign.h5", H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     H5Fclose(file);
     refused("foreign.h5", TAMIS_ERR_FORMAT, "not one of tamis");
