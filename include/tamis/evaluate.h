@@ -140,8 +140,7 @@ typedef struct tamis_lds {
 } tamis_lds;
 
 /** Mean over the queries of the Spearman correlation, over the subsets, between the sum of the
- *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK, eq.
- *  11), average ranks for ties. Scores are streamed; sums are in double, in row order. The caller
+ *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK), average ranks for ties. Scores are streamed; sums are in double, in row order. The caller
  *  frees *ret_lds with tamis_lds_free(). Errors: ARG (the file holds lists and no matrix, fewer than
  *  two subsets, `at` out of range), SHAPE (other rows or queries than the scores have), NUMERIC (an
  *  output is not finite, a score is not a number though its row has scores), IO, NOMEM, CANCELLED.

@@ -187,7 +187,7 @@ static tamis_status curve_of(tamis_context *with, const char *path, tamis_noise_
     return status;
 }
 
-/* The standard error of an AUC of two normal groups is known (Hanley and McNeil 1982, eq. 1). */
+/* The standard error of an AUC of two normal groups is known (Hanley and McNeil 1982). */
 START_TEST(interval_of_the_auc)
 {
     enum { ROWS = 400 };
