@@ -79,16 +79,14 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err)
 {
-    size_t size = tamis_dtype_size(e->dtype),
-           block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
+    size_t size = tamis_dtype_size(e->dtype), block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
     if (e->mapped) {
         uint64_t run = 0;
         const unsigned char *at = tamis_store_map(e->product->train, k, first, &run);
         *ret_run = (tamis__run){at + column * size, row_bytes(e), tamis__smaller(run, rows)};
         return TAMIS_OK;
     }
-    if (e->made)
-        return run_in_window(e, k, first, rows, column, columns, worker, ret_run, err);
+    if (e->made) return run_in_window(e, k, first, rows, column, columns, worker, ret_run, err);
     float *wide = e->wide + worker * block;
     tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
                                            columns, err);

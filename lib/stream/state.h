@@ -44,11 +44,11 @@ typedef struct tamis__engine {
     uint64_t first_block;               /* blocks before it are not done again */
     uint64_t rows_done, rows_total;     /* for progress, over all passes */
 
-    unsigned char *panel; /* [checkpoint, tile, step] of panel_bytes */
-    double *factor;       /* [checkpoint, capacity]: what a query's products are multiplied by */
-    float *scratch;       /* [worker, tile, step]: queries on their way into the panel */
-    double *sum, *total;  /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
-    float *out;           /* [slot, ROW_BLOCK, capacity] */
+    unsigned char *panel;  /* [checkpoint, tile, step] of panel_bytes */
+    double *factor;        /* [checkpoint, capacity]: what a query's products are multiplied by */
+    float *scratch;        /* [worker, tile, step]: queries on their way into the panel */
+    double *sum, *total;   /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
+    float *out;            /* [slot, ROW_BLOCK, capacity] */
     float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
     unsigned char *stored; /* the same in their type; NULL for f32 */
     float *made;           /* [worker, ROW_BLOCK, WINDOW]: of factors; else NULL */
