@@ -16,8 +16,8 @@
 
 /* The first of each is what is exported when nothing is asked for. */
 static const char *const store_parts[] = {
-    "gradient", "input", "output_gradient", "offset", "norm",   "loss", "margin",
-    "probability", "label", "group",        "id",     "digest", NULL};
+    "gradient",    "input", "output_gradient", "offset", "norm",   "loss", "margin",
+    "probability", "label", "group",           "id",     "digest", NULL};
 /* Of a file with lists it is "table". */
 static const char *const scores_parts[] = {
     "score", "table", "row",      "count",       "mean",        "variance", "id",
@@ -100,7 +100,8 @@ static tamis_status add_tokens(tamis__export_source *s, const char *what, tamis_
     TAMIS_TRY(tamis_store_tokens(s->store, s->checkpoint, &offset, err));
     uint64_t tokens = offset[info->rows];
     s->picked = tamis__malloc(tokens ? tokens : 1, sizeof *s->picked);
-    if (!s->picked) return tamis__fail_memory(err, "the rows of tokens", tokens * sizeof *s->picked);
+    if (!s->picked)
+        return tamis__fail_memory(err, "the rows of tokens", tokens * sizeof *s->picked);
     for (uint64_t row = 0; row < info->rows; row++)
         for (uint64_t t = offset[row]; t < offset[row + 1]; t++) s->picked[t] = row;
     s->tokens = true;

@@ -70,9 +70,9 @@ static tamis_status check_like_first(const tamis__store_header *header, const ta
                                      uint32_t k, uint64_t rows, tamis_dtype dtype, tamis_error *err)
 {
     if (rows != header->rows)
-        return tamis__fail(
-            err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u has %llu rows, checkpoint 0 has %llu",
-            h5->path, (unsigned)k, (unsigned long long)rows, (unsigned long long)header->rows);
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s': checkpoint %u has %llu rows, checkpoint 0 has %llu", h5->path,
+                           (unsigned)k, (unsigned long long)rows, (unsigned long long)header->rows);
     if (dtype != header->dtype)
         return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u is %s, checkpoint 0 is %s",
                            h5->path, (unsigned)k, tamis_dtype_name(dtype),

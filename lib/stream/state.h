@@ -12,6 +12,15 @@
  * last bits, so they depend on nothing. */
 enum { TAMIS__ROW_BLOCK = 256 };
 
+/* Columns of rows made of factors that a worker has made together: a step alone would widen a token's
+ * inputs again for few of the columns that they make. */
+typedef struct tamis__window {
+    bool there;
+    uint32_t k;
+    uint64_t first, rows, column, columns;
+} tamis__window;
+enum { TAMIS__WINDOW = TAMIS__MAX_STEP };
+
 typedef struct tamis__engine {
     const tamis__product *product;
     const tamis_store_info *train;
@@ -46,6 +55,8 @@ typedef struct tamis__engine {
     uint64_t gathered_row;
     float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped; else NULL */
     unsigned char *stored; /* the same in their type, NULL for f32; or mapped rows of a list */
+    float *made;           /* [worker, ROW_BLOCK, WINDOW]: of factors; else NULL */
+    tamis__window *window; /* [worker]: what is in it */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)

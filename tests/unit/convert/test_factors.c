@@ -57,8 +57,7 @@ static tamis_store *open_store(tamis_context *context, const char *path)
     return store;
 }
 
-static tamis_status convert(tamis_context *context, const char *from,
-                            tamis_convert_params params)
+static tamis_status convert(tamis_context *context, const char *from, tamis_convert_params params)
 {
     tamis_store *store = open_store(context, from);
     params.store = store;
@@ -84,13 +83,13 @@ START_TEST(other_types)
     write_small(context, "from", from, 0);
     write_small(context, "want", to, 0);
     write_small(context, "shards", to, 32);
-    ck_ok(convert(context, "from",
-                  (tamis_convert_params){.path = "made", .retype = true, .dtype = to, .sample = 20}));
+    ck_ok(
+        convert(context, "from",
+                (tamis_convert_params){.path = "made", .retype = true, .dtype = to, .sample = 20}));
     ck_same("want", "made");
-    ck_ok(convert(context, "from", (tamis_convert_params){.path = "made-shards",
-                                                          .retype = true,
-                                                          .dtype = to,
-                                                          .shard_rows = 32}));
+    ck_ok(convert(context, "from",
+                  (tamis_convert_params){
+                      .path = "made-shards", .retype = true, .dtype = to, .shard_rows = 32}));
     ck_same("shards", "made-shards");
     ck_ok(convert(context, "made-shards", (tamis_convert_params){.path = "back"}));
     ck_same("want", "back");
@@ -130,12 +129,13 @@ START_TEST(full_form)
 {
     tamis_context *context = make_context(2, 0);
     write_small(context, "from", dtypes[_i], 32);
-    ck_ok(convert(context, "from", (tamis_convert_params){.path = "full",
-                                                          .reform = true,
-                                                          .form = TAMIS_FORM_FULL,
-                                                          .retype = true,
-                                                          .dtype = TAMIS_F32,
-                                                          .sample = 30}));
+    ck_ok(convert(context, "from",
+                  (tamis_convert_params){.path = "full",
+                                         .reform = true,
+                                         .form = TAMIS_FORM_FULL,
+                                         .retype = true,
+                                         .dtype = TAMIS_F32,
+                                         .sample = 30}));
     tamis_store *from = open_store(context, "from"), *full = open_store(context, "full");
     const tamis_store_info *info = tamis_store_info_get(full);
     ck_assert_int_eq(info->form, TAMIS_FORM_FULL);
@@ -178,10 +178,9 @@ START_TEST(parts)
 {
     tamis_context *context = make_context(2, 0);
     write_small(context, "from", TAMIS_BF16, 0);
-    ck_ok(convert(context, "from", (tamis_convert_params){.path = "made",
-                                                          .layers = "third,first",
-                                                          .checkpoints = "1",
-                                                          .sample = 20}));
+    ck_ok(convert(context, "from",
+                  (tamis_convert_params){
+                      .path = "made", .layers = "third,first", .checkpoints = "1", .sample = 20}));
     tamis_store *from = open_store(context, "from"), *made = open_store(context, "made");
     const tamis_store_info *info = tamis_store_info_get(made);
     ck_assert_int_eq(info->form, TAMIS_FORM_FACTORS);
@@ -216,8 +215,7 @@ START_TEST(refused)
     write_small(context, "from", TAMIS_F32, 0);
     ck_ok(convert(context, "from",
                   (tamis_convert_params){.path = "full", .reform = true, .form = TAMIS_FORM_FULL}));
-    const tamis_convert_params factors = {
-        .path = "no", .reform = true, .form = TAMIS_FORM_FACTORS};
+    const tamis_convert_params factors = {.path = "no", .reform = true, .form = TAMIS_FORM_FACTORS};
     ck_fails(convert(context, "full", factors), TAMIS_ERR_UNSUPPORTED,
              "'full' has whole gradients, and which inputs and output gradients");
     tamis_convert_params both = factors;

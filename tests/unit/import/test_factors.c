@@ -231,7 +231,8 @@ START_TEST(refused)
     p = good, p.factors = lazy;
     refuse(p, TAMIS_ERR_ARG, "its learning rate is 0");
     p = good, p.factors = bad;
-    refuse(p, TAMIS_ERR_ARG, "row 2: the input of layer 'down' ends with 2: its last value must be 1");
+    refuse(p, TAMIS_ERR_ARG,
+           "row 2: the input of layer 'down' ends with 2: its last value must be 1");
     p = good, p.factors = few;
     refuse(p, TAMIS_ERR_SHAPE, "'a.npy' has 6 tokens, 'few.npy' has 5");
     p = good, p.factors = unlike, p.checkpoints = 2;

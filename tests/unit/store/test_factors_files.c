@@ -255,8 +255,8 @@ START_TEST(test_shards_that_do_not_join)
         ck_assert_int_eq(system("rm -rf e"), 0);
         spec.form = TAMIS_FORM_FULL;
         ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
-        ck_ok(tamis_store_writer_append(writer, 40, gradient, NULL, gradient, gradient, NULL,
-                                        &err));
+        ck_ok(
+            tamis_store_writer_append(writer, 40, gradient, NULL, gradient, gradient, NULL, &err));
         ck_ok(tamis_store_writer_commit(&writer, &err));
     }
     ck_assert_int_eq(system("cp e/00001.h5 d/00001.h5"), 0);
