@@ -107,7 +107,7 @@ static tamis_status tell_spectrum(inspector *in, const tamis__curvature_place *p
                                   double divisor, tamis_error *err)
 {
     char key[64];
-    double least = INFINITY, most = 0, sum = 0, entropy = 0;
+    double least = (double)INFINITY, most = 0, sum = 0, entropy = 0;
     uint64_t negative = 0;
     const char *layer = in->info->layer[place->layer].name;
     for (uint64_t i = 0; i < n; i++) {
@@ -142,7 +142,7 @@ static tamis_status tell_values(inspector *in, const tamis__curvature_place *pla
 {
     char key[64];
     bool output = place->array == TAMIS__OUTPUT_VALUES;
-    double least = INFINITY, most = -INFINITY;
+    double least = (double)INFINITY, most = -(double)INFINITY;
     uint64_t rank = 0, fallen = 0, block = 0;
     uint32_t blocks = tamis__curvature_blocks(n, in->info->max_block);
     for (uint64_t i = 0; i < n; i++) {
