@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
 
+#include "candidate_args.h"
 #include "command.h"
 #include "names.h"
 #include "report.h"
@@ -14,6 +15,7 @@ typedef struct score_args {
     double panel_error;
     int reduce, panel, bad_rows, by;
     bool resume;
+    candidate_args candidates;
 } score_args;
 
 static const score_args defaults = {.panel_error = 1e-3};
@@ -96,6 +98,7 @@ static const opt options[] = {
          "What is done lies in a file beside the output, its name with .spool, which is removed "
          "once the output is whole. Only for a whole matrix with a column for each query, so "
          "neither with --top nor with scorers that take no queries."},
+    CANDIDATE_OPTIONS(AT(candidates)),
     {.name = "panel",
      .value = "MODE",
      .help = "how queries are held while rows pass by",
@@ -130,6 +133,8 @@ static const operand operands[] = {
 typedef struct stores {
     tamis_store *train, *query;
     tamis_curvature *curvature;
+    tamis_candidates *candidates;
+    tamis_candidates_report found;
 } stores;
 
 static tamis_status score(session *s, const score_args *args, stores *st,
@@ -147,12 +152,15 @@ static tamis_status score(session *s, const score_args *args, stores *st,
     if (args->query) TRY(tamis_store_open(&st->query, s->context, args->query, err));
     if (args->curvature)
         TRY(tamis_curvature_open(&st->curvature, s->context, args->curvature, err));
+    TRY(candidate_args_read(s, &args->candidates, st->train, st->query, &st->candidates, &st->found,
+                            err));
     tamis_score_params params = {
         .scorer = args->scorer,
         .train = st->train,
         .query = st->query,
         .curvature = st->curvature,
         .by = (tamis_score_by)args->by,
+        .candidates = st->candidates,
         .path = args->common.output,
         .seed = args->common.seed,
         .reduce = (tamis_reduce)args->reduce,
@@ -213,13 +221,15 @@ static void report_score(const session *s, const score_args *args, const stores 
     report_count(&r, "checkpoints", train->checkpoints);
     if (args->top) report_count(&r, "top", args->top);
     if (args->bottom) report_count(&r, "bottom", args->bottom);
+    candidate_args_report(&r, &args->candidates, done->listed, &st->found);
     if (done->skipped) report_count(&r, "skipped", done->skipped);
     if (done->resumed) report_count(&r, "resumed_blocks", done->resumed);
     report_panel(&r, done);
     report_ranks(&r, done);
     report_text(&r, "orientation", TAMIS_ORIENTATION);
     report_seconds(&r, elapsed);
-    double read = (double)train->rows * (double)train->checkpoints;
+    uint64_t rows = done->listed ? done->listed : train->rows;
+    double read = (double)rows * (double)train->checkpoints;
     report_rate(&r, "rows_per_second", elapsed > 0 ? read / elapsed : 0, "rows/s");
     report_end(&r);
 }
@@ -231,6 +241,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     tamis_status status = score(s, cookie, &st, &done, err);
     progress_end(&s->progress);
     if (status == TAMIS_OK) report_score(s, cookie, &st, &done);
+    tamis_candidates_free(&st.candidates);
     tamis_store_close(&st.query);
     tamis_store_close(&st.train);
     tamis_curvature_close(&st.curvature);
@@ -262,6 +273,9 @@ const command cmd_score = {
                 "--by layer -o layers.h5\n"
                 "# queries come in groups: the score for the group that an example serves best\n"
                 "tamis score less --train train.h5 --query tasks.h5 -o less.h5\n"
+                "# of a million texts, only the 1000 that share most words with each query\n"
+                "tamis score tracin --train train.h5 --query q.h5 --candidates 1000 --manifest "
+                "train.jsonl --query-manifest q.jsonl --text-field text --top 100 -o top.h5\n"
                 "# a column for each group\n"
                 "tamis score cosine --train train.h5 --query tasks.h5 --reduce group-mean -o "
                 "tasks.scores.h5",

@@ -66,7 +66,10 @@ typedef enum tamis_score_by {
                                up to the example's score. Factor form only */
 } tamis_score_by;
 
-/** Training rows worth scoring, for each query. Pairs outside have no score. */
+/** Training rows worth scoring, for each query. Pairs outside have no score: NaN in a matrix, in no list.
+ *  Only rows that are a candidate of any query are read. With lists that differ between queries, a
+ *  maximum over queries is that of those that have the row as a candidate, and there are no means or
+ *  sums. See tamis_candidates_from_texts(). */
 typedef struct tamis_candidates {
     uint64_t queries;      /**< as in the query store, or 1 when the same rows are meant for all */
     const uint64_t *first; /**< [queries + 1] where each query's rows start */
@@ -103,6 +106,8 @@ typedef struct tamis_score_params {
 typedef struct tamis_score_report {
     uint64_t rows, columns; /**< of the scores */
     uint64_t skipped;       /**< rows without a score */
+    uint64_t listed;        /**< training rows that are a candidate of any query; 0 = there were no
+                                 candidates */
     uint64_t resumed;       /**< blocks that an earlier run had done */
     const char *kernel;    /**< instructions of the product ("avx512bf16"); NULL = there was none */
     const char *panel;     /**< what queries were held in ("f32", "bf16", "i16"); NULL likewise */
@@ -120,7 +125,7 @@ typedef struct tamis_score_report {
  *  thread count, memory limit and sharding of the stores, and whether interrupted and resumed or not.
  *  *ret_report (may be NULL) tells how it was done.
  *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted, lists longer than the
- *  store, a reduction or resuming that does not go with the scorer), SHAPE (layers, columns,
+ *  store, candidates that are not in order, of other queries or not for this scorer, a reduction or resuming that does not go with the scorer), SHAPE (layers, columns,
  *  checkpoints or projections differ: says which; a spool of another run), NUMERIC (a row is not
  *  finite, or has no direction where one is needed: names its id), IO (also when a store changes
  *  while it is read), NOMEM, CANCELLED.

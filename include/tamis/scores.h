@@ -38,6 +38,8 @@ typedef struct tamis_scores_info {
                           file with lists has none */
     uint64_t bottom;    /**< places of each query's list of worst rows; 0 = no such lists */
     uint64_t skipped;   /**< rows without a score: NaN in all of the matrix, in no list */
+    bool partial;       /**< other rows may have a score for some queries only: NaN, or no place in
+                             the list, for the others. Only candidates were scored */
     const char *panel;  /**< what queries were held in when the scores were computed ("f32", "bf16",
                              "i16"); NULL = not said */
     double panel_error; /**< largest difference of a score from that in double, over the largest
@@ -99,6 +101,7 @@ typedef struct tamis_scores_spec {
     uint64_t bottom; /**< the same of worst rows; needs `top`; 0 = none */
     bool resume;     /**< keep what is put in "<path>.spool" until the file is whole, and go on
                           from what an earlier run kept; of a matrix only */
+    bool partial;    /**< rows may have a score for some queries only */
     const char *key; /**< with resume: text that determines every score (inputs by digest, options,
                           version, size of the blocks); required there */
 } tamis_scores_spec;
@@ -117,8 +120,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_open(tamis_scores_wri
                                                                 tamis_error *err);
 
 /** Write a block [rows, queries] at (first_row, first_query) with `stride` floats from row to row.
- *  Every score is put exactly once. NaN in every column of a row = the row has no score. One thread
- *  at a time. Errors: ARG (out of range, or the file holds lists), IO, NOMEM. */
+ *  Every score is put exactly once. NaN in every column of a row = the row has no score; in some of
+ *  them only with spec.partial. One thread at a time. Errors: ARG (out of range, or the file holds
+ *  lists), IO, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put(
     tamis_scores_writer *writer, uint64_t first_row, uint64_t rows, uint64_t first_query,
     uint64_t queries, const float *values, size_t stride, tamis_error *err);

@@ -12,6 +12,7 @@
 #ifndef TAMIS_TAMIS_H
 #define TAMIS_TAMIS_H
 
+#include <tamis/candidates.h>
 #include <tamis/common.h>
 #include <tamis/context.h>
 #include <tamis/convert.h>

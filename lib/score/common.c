@@ -41,6 +41,8 @@ static tamis__product complete(const tamis__score_call *call, const tamis__produ
     whole.first_item = output->resumed;
     whole.pass = output->pass;
     whole.reserved += tamis__score_output_bytes(output);
+    whole.row = output->filter.row;
+    whole.listed = output->filter.listed;
     return whole;
 }
 
@@ -50,11 +52,14 @@ static tamis_status run_product(const tamis__score_call *call, const tamis__prod
 {
     tamis__score_output *output = call->output;
     tamis__product whole = complete(call, product);
+    tamis__pair_filter pairs = {0};
     tamis__max_sink max;
     tamis__max_sink_init(&max, output->rows, product->queries->rows, tamis__tee_of(&output->tee));
     whole.reserved += best ? output->rows * sizeof(float) : 0;
     whole.sink = best ? tamis__max_sink_of(&max) : tamis__tee_of(&output->tee);
+    if (best) tamis__pair_filter_put(&pairs, &output->filter, &whole.sink);
     tamis_status status = tamis__product_run(&whole, &output->report, err);
+    tamis__pair_filter_fini(&pairs);
     tamis__max_sink_fini(&max);
     return status;
 }

@@ -55,16 +55,19 @@ static tamis_status run_once(tamis__factor_product *product, const tamis__score_
 {
     tamis__score_output *output = call->output;
     bool best = tamis__reduce_to_max(output->params->reduce);
+    tamis__pair_filter pairs = {0};
     tamis__max_sink max;
     tamis__max_sink_init(&max, product->train->items, product->query->items,
                          tamis__tee_of(&output->tee));
     product->sink = best ? tamis__max_sink_of(&max) : tamis__tee_of(&output->tee);
+    if (best) tamis__pair_filter_put(&pairs, &output->filter, &product->sink);
     product->first_item = output->resumed;
     /* What a run did at once is counted in columns. */
     uint64_t layers = tamis_store_info_get(call->train)->layers;
     product->pass = product->job->by == TAMIS_BY_LAYER ? output->pass / layers : output->pass;
     if (best) product->reserved += product->train->items * sizeof(float);
     tamis_status status = tamis__factor_product_run(product, &output->report, err);
+    tamis__pair_filter_fini(&pairs);
     tamis__max_sink_fini(&max);
     return status;
 }

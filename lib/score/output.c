@@ -27,6 +27,7 @@ static tamis_status replay(void *arg, uint64_t first_row, uint64_t rows, uint64_
 {
     tamis__score_output *output = arg;
     if (output->pass == 0) output->pass = queries;
+    tamis__filter_note(&output->filter, first_row, rows, queries, values, stride);
     tamis__sink statistics = tamis__statistics_sink_of(&output->statistics);
     return statistics.put(statistics.arg, first_row, rows, first_query, queries, values, stride,
                           err);
@@ -50,7 +51,7 @@ static tamis_status open_lists(tamis__score_output *output, const tamis_context 
 }
 
 /* What a store's digest, which is of its rows, does not say: checkpoint weights, groups of queries;
- * and the curvature. */
+ * the curvature, and candidates. */
 static uint64_t aside_digest(const tamis_score_params *p)
 {
     const tamis_store_info *train = tamis_store_info_get(p->train);
@@ -63,6 +64,7 @@ static uint64_t aside_digest(const tamis_score_params *p)
         const uint64_t facts[] = {info->digest, info->kind, info->checkpoint};
         sum = tamis__digest_seeded(facts, sizeof facts, sum);
     }
+    if (p->candidates) sum = tamis__filter_digest(p->candidates, sum);
     if (!group) return sum;
     return tamis__digest_seeded(group, tamis_store_info_get(p->query)->rows * sizeof *group, sum);
 }
@@ -111,7 +113,10 @@ tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context
     output->queries = spec->queries;
     whole.top = output->params->top;
     whole.bottom = output->params->bottom;
+    whole.partial = tamis__filter_partial(output->params, spec->queries);
     TAMIS_TRY(check_resume(output, err));
+    TAMIS_TRY(tamis__filter_init(&output->filter, context, output->params, output->rows,
+                                 output->queries, err));
     if (output->params->resume) {
         whole.resume = true;
         whole.key = key = resume_key(output, context, spec);
@@ -124,7 +129,14 @@ tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context
         tamis__tee_add(&output->tee, (tamis__sink){.arg = output->writer, .put = put_matrix});
     TAMIS_TRY(open_lists(output, context, err));
     TAMIS_TRY(tamis__statistics_sink_init(&output->statistics, output->queries, err));
+    output->statistics.partial = whole.partial;
     tamis__tee_add(&output->tee, tamis__statistics_sink_of(&output->statistics));
+    if (output->filter.list) {
+        output->passed = output->tee;
+        output->tee = (tamis__tee){0};
+        tamis__tee_add(&output->tee,
+                       tamis__filter_of(&output->filter, tamis__tee_of(&output->passed)));
+    }
     output->resumed = tamis_scores_writer_resumed(output->writer);
     if (!output->resumed) return TAMIS_OK;
     return tamis_scores_writer_replay(output->writer, replay, output, err);
@@ -133,7 +145,8 @@ tamis_status tamis__score_output_open(tamis__score_output *output, tamis_context
 uint64_t tamis__score_output_bytes(const tamis__score_output *output)
 {
     uint64_t lists = output->queries * (output->top.k + output->bottom.k) * sizeof(tamis__ranked);
-    return lists + output->queries * 5 * sizeof(double); /* and statistics */
+    uint64_t filter = tamis__filter_bytes(&output->filter, output->queries);
+    return lists + filter + output->queries * 5 * sizeof(double); /* and statistics */
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -163,6 +176,7 @@ tamis_status tamis__score_output_commit(tamis__score_output *output, tamis_error
     tamis__statistics_sink_end(&output->statistics);
     TAMIS_TRY(
         tamis_scores_writer_put_statistics(output->writer, s->count, s->mean, s->deviation, err));
+    if (output->filter.list) output->skipped = tamis__filter_unscored(&output->filter);
     if (output->skipped)
         TAMIS_TRY(tamis_scores_writer_put_skipped(output->writer, output->skipped, err));
     if (output->report.kernel)
@@ -178,6 +192,7 @@ void tamis__score_output_fini(tamis__score_output *output)
     tamis__top_sink_fini(&output->bottom);
     tamis__statistics_sink_fini(&output->statistics);
     tamis__query_groups_fini(&output->groups);
+    tamis__filter_fini(&output->filter);
     free(output->norm);
     free(output->skip);
 }

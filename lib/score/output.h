@@ -4,6 +4,7 @@
 #ifndef TAMIS_SCORE_OUTPUT_H
 #define TAMIS_SCORE_OUTPUT_H
 
+#include "score/candidates.h"
 #include "score/less_groups.h"
 #include "score/registry.h"
 #include "stream/sinks.h"
@@ -29,6 +30,8 @@ struct tamis__score_output {
     tamis__top_sink top, bottom;
     tamis__statistics_sink statistics;
     tamis__tee tee;               /* all that takes finished blocks */
+    tamis__filter filter;         /* with candidates it is all of `tee`, in front of `passed` */
+    tamis__tee passed;
     uint64_t resumed;             /* blocks that an earlier run had done */
     uint64_t pass;                /* queries of a pass of that run; 0 = there was none */
     tamis__product_report report; /* of the last product; kernel NULL = there was none */

@@ -119,6 +119,7 @@ static tamis_status find_columns(const tamis__scorer_class *scorer, const tamis_
     tamis_reduce reduce = output->params->reduce;
     uint64_t own = 0;
     if (scorer->columns) TAMIS_TRY(scorer->columns(call, columns, &own, err));
+    TAMIS_TRY(tamis__filter_check(output->params, &scorer->info, own, err));
     if (own) {
         spec->queries = own;
         spec->query = columns;
@@ -157,6 +158,7 @@ static void fill_report(const tamis__score_output *output, tamis_score_report *r
     *ret_report = (tamis_score_report){.rows = output->rows,
                                        .columns = output->queries,
                                        .skipped = output->skipped,
+                                       .listed = output->filter.listed,
                                        .resumed = output->resumed,
                                        .kernel = output->report.kernel,
                                        .panel = output->report.panel,

@@ -70,6 +70,21 @@ static bool no_score(const float *score, uint64_t queries)
     return true;
 }
 
+/* Of the scores that there are; NaN when there is none. */
+static double value_of_some(const float *score, uint64_t queries, tamis_aggregate by)
+{
+    double sum = 0, max = -HUGE_VAL;
+    uint64_t n = 0;
+    for (uint64_t q = 0; q < queries; q++) {
+        if (isnan(score[q])) continue;
+        n++;
+        sum += (double)score[q];
+        max = (double)score[q] > max ? (double)score[q] : max;
+    }
+    if (n == 0) return (double)NAN;
+    return by == TAMIS_AGGREGATE_MAX ? max : by == TAMIS_AGGREGATE_MEAN ? sum / (double)n : sum;
+}
+
 /* NaN when any score is: a comparison alone would pass it over. */
 static double max_of(const float *score, uint64_t queries)
 {
@@ -113,6 +128,10 @@ static tamis_status reduce_block(void *arg, uint64_t item, unsigned slot, unsign
     const float *score = block_of(a, slot);
     uint64_t first = item * a->block_rows, rows = rows_of(a, item);
     for (uint64_t i = 0; i < rows; i++, score += a->queries) {
+        if (tamis_scores_info_get(a->scores)->partial) {
+            a->value[first + i] = value_of_some(score, a->queries, a->by);
+            continue;
+        }
         double value = a->by == TAMIS_AGGREGATE_MAX ? max_of(score, a->queries)
                                                     : sum_of(score, a->queries);
         if (isnan(value) && !(a->skips && no_score(score, a->queries)))

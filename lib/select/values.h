@@ -10,7 +10,8 @@
 const char *tamis__aggregate_name(tamis_aggregate by);
 
 /* One value a row of a scores file, accumulated in double over the queries in their order; NaN where
- * the row has no score. Of a file of lists see tamis__listed(). The caller frees *ret_values with
+ * the row has no score. In a file with pairs without a score (`partial`) they do not count, neither in
+ * a mean. Of a file of lists see tamis__listed(). The caller frees *ret_values with
  * free(). Errors: NUMERIC (a value is not a number, though the row has scores: names row, id and
  * query), FORMAT (other rows without a score than the file says), IO, NOMEM, CANCELLED. */
 tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores,

@@ -20,6 +20,7 @@ typedef struct score_check {
     uint64_t finite, missing; /* scores, and rows without one */
     tamis__culprits not_finite, zero_rows;
     bool skips;         /* the file speaks of rows without a score */
+    bool partial;       /* or of pairs without one */
     bool *column_lives; /* [queries] some score is not zero */
     double *column_sum; /* [queries] */
 } score_check;
@@ -54,6 +55,7 @@ static void check_row(score_check *check, uint64_t row, const float *score, uint
             check->column_lives[q] = true;
             all_zero = false;
         }
+        if (check->partial && isnan(value)) continue;
         if (!isfinite(value)) {
             all_finite = false;
             continue;
@@ -213,7 +215,8 @@ static tamis_status full_scores(tamis_inspection *inspection, tamis_context *con
                                 const tamis_scores *scores, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
-    score_check check = {.min = HUGE_VAL, .max = -HUGE_VAL, .skips = info->skipped > 0};
+    score_check check = {
+        .min = HUGE_VAL, .max = -HUGE_VAL, .skips = info->skipped > 0, .partial = info->partial};
     uint64_t bytes = info->queries * (sizeof *check.column_lives + sizeof *check.column_sum);
     TAMIS_TRY(tamis__memory_check(context, bytes, "checking scores", err));
     check.column_lives = tamis__calloc((size_t)info->queries, sizeof *check.column_lives);
@@ -238,6 +241,7 @@ static tamis_status describe_scores(tamis_inspection *inspection, const tamis_sc
     TAMIS_TRY(tamis__fact_count(inspection, "queries", info->queries, err));
     if (info->skipped > 0)
         TAMIS_TRY(tamis__fact_count(inspection, "without_score", info->skipped, err));
+    if (info->partial) TAMIS_TRY(tamis__fact_text(inspection, "pairs_without_score", err, "yes"));
     if (info->top > 0) TAMIS_TRY(tamis__fact_count(inspection, "top", info->top, err));
     if (info->bottom > 0) TAMIS_TRY(tamis__fact_count(inspection, "bottom", info->bottom, err));
     if (info->column_count)

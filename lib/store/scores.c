@@ -61,7 +61,10 @@ static tamis_status check_orientation(const tamis__h5 *h5, tamis_error *err)
 static tamis_status load_skipped(tamis_scores *scores, tamis_error *err)
 {
     const tamis__h5 *h5 = &scores->h5;
-    uint64_t skipped = 0;
+    uint64_t skipped = 0, partial = 0;
+    if (tamis__h5_has_attribute(h5, "/", "partial"))
+        TAMIS_TRY(tamis__h5_get_u64(h5, "/", "partial", &partial, err));
+    scores->info.partial = partial != 0;
     if (!tamis__h5_has_attribute(h5, "/", "skipped")) return TAMIS_OK;
     TAMIS_TRY(tamis__h5_get_u64(h5, "/", "skipped", &skipped, err));
     if (skipped > scores->info.rows)
@@ -151,7 +154,8 @@ static tamis_status load_statistics(tamis_scores *scores, tamis_error *err)
     info->column_mean = scores->mean;
     info->column_variance = scores->variance;
     tamis__scores_statistics s = {h5->path,      queries,      info->rows - info->skipped,
-                                  scores->count, scores->mean, scores->variance};
+                                  scores->count, scores->mean, scores->variance,
+                                  info->partial};
     return tamis__scores_statistics_check(&s, TAMIS_ERR_FORMAT, err);
 }
 
@@ -159,7 +163,7 @@ tamis_status tamis__scores_statistics_check(const tamis__scores_statistics *s, t
                                             tamis_error *err)
 {
     for (uint64_t q = 0; q < s->queries; q++) {
-        if (s->count[q] != s->scored)
+        if (s->partial ? s->count[q] > s->scored : s->count[q] != s->scored)
             return tamis__fail(err, fault,
                                "'%s': column/count says that %" PRIu64 " rows have a score for "
                                "query %" PRIu64 ", there are %" PRIu64,
@@ -315,8 +319,8 @@ tamis_status tamis_scores_read_list(const tamis_scores *scores, tamis_scores_lis
     if (queries == 0) return TAMIS_OK;
     uint64_t scored = info->rows - info->skipped, taken = 0;
     tamis__h5_part part = {first_query, queries, 0, list->places, (size_t)list->places};
-    tamis__list_block block = {h5->path,    which,   info->rows, list->places,
-                               first_query, queries, rows,       out};
+    tamis__list_block block = {h5->path, which, info->rows, list->places, first_query,
+                               queries,  rows,  out,        info->partial};
     TAMIS_TRY(tamis__h5_array_read(h5, list->row, TAMIS__H5_U64, &part, rows, err));
     TAMIS_TRY(tamis__h5_array_read(h5, list->score, TAMIS__H5_F32, &part, out, err));
     return tamis__lists_check(&block, scored < list->places ? scored : list->places, &taken,

@@ -25,6 +25,7 @@ typedef struct tamis__scores_statistics {
     uint64_t queries, scored; /* scored: rows with a score */
     const uint64_t *count;    /* [queries], as the next two */
     const double *mean, *variance;
+    bool partial; /* columns may have fewer scores than others */
 } tamis__scores_statistics;
 
 /* Errors: `fault`. */

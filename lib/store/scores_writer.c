@@ -29,6 +29,8 @@ struct tamis_scores_writer {
     uint64_t taken[TAMIS__LISTS]; /* places with a row in every list; UINT64_MAX = not known */
     uint64_t gaps;                /* scores that are NaN */
     uint8_t *gap;                 /* a bit for each row with one; NULL = none */
+    bool partial;                 /* rows may have some scores only */
+    uint64_t *missing;            /* [rows] NaN of each, when partial; NULL = none */
     uint64_t skipped;             /* as the caller says; UINT64_MAX = it did not */
     uint64_t counted;             /* rows with a score as the statistics say; UINT64_MAX = none */
     bool force;
@@ -100,6 +102,7 @@ static tamis_status start(tamis_scores_writer *writer, const tamis_scores_spec *
     const tamis__h5 *h5 = &writer->h5;
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "scorer", spec->scorer ? spec->scorer : "unknown", err));
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "orientation", TAMIS_ORIENTATION, err));
+    if (spec->partial) TAMIS_TRY(tamis__h5_put_u64(h5, "/", "partial", 1, err));
     TAMIS_TRY(tamis__examples_write(h5, "example", spec->examples, spec->rows, err));
     TAMIS_TRY(tamis__examples_write(h5, "query", spec->query, spec->queries, err));
     if (spec->top > 0) return start_lists(writer, spec, err);
@@ -132,6 +135,7 @@ tamis_status tamis_scores_writer_open(tamis_scores_writer **ret_writer, tamis_co
     writer->taken[TAMIS_SCORES_TOP] = writer->taken[TAMIS_SCORES_BOTTOM] = UINT64_MAX;
     writer->skipped = writer->counted = UINT64_MAX;
     writer->force = spec->force;
+    writer->partial = spec->partial;
     tamis_status status = tamis__h5_create(&writer->h5, context, spec->path, "scores",
                                            TAMIS_FORMAT_VERSION, spec->provenance, err);
     if (status == TAMIS_OK) status = start(writer, spec, err);
@@ -145,10 +149,24 @@ tamis_status tamis_scores_writer_open(tamis_scores_writer **ret_writer, tamis_co
 
 /* --- the matrix ------------------------------------------------------------------------------- */
 
+static tamis_status note_missing(tamis_scores_writer *writer, const tamis__h5_part *part,
+                                 const float *values, tamis_error *err)
+{
+    if (!writer->missing) writer->missing = tamis__calloc(writer->rows, sizeof *writer->missing);
+    if (!writer->missing)
+        return tamis__fail_memory(err, "rows without a score",
+                                  writer->rows * sizeof *writer->missing);
+    for (uint64_t i = 0; i < part->rows; i++)
+        for (uint64_t q = 0; q < part->columns; q++)
+            writer->missing[part->first_row + i] += isnan(values[i * part->stride + q]) != 0;
+    return TAMIS_OK;
+}
+
 static tamis_status note_gaps(tamis_scores_writer *writer, const tamis__h5_part *part,
                               const float *values, tamis_error *err)
 {
     size_t bytes = (size_t)(writer->rows / 8 + 1);
+    if (writer->partial) return note_missing(writer, part, values, err);
     for (uint64_t i = 0; i < part->rows; i++) {
         const float *row = values + i * part->stride;
         uint64_t found = 0;
@@ -220,8 +238,8 @@ tamis_status tamis_scores_writer_put_list(tamis_scores_writer *writer, tamis_sco
                                        queries, err));
     if (queries == 0) return TAMIS_OK;
     tamis__h5_part part = {first_query, queries, 0, list->places, (size_t)list->places};
-    tamis__list_block block = {h5->path,    which,   writer->rows, list->places,
-                               first_query, queries, rows,         scores};
+    tamis__list_block block = {h5->path, which, writer->rows, list->places,   first_query,
+                               queries,  rows,  scores,       writer->partial};
     TAMIS_TRY(tamis__lists_check(&block, writer->taken[which], &taken, TAMIS_ERR_ARG, err));
     writer->taken[which] = taken;
     TAMIS_TRY(tamis__h5_array_write(h5, list->row, TAMIS__H5_U64, &part, rows, err));
@@ -251,7 +269,9 @@ tamis_status tamis_scores_writer_put_statistics(tamis_scores_writer *writer, con
     if (writer->counted != UINT64_MAX)
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s' has the statistics of its columns already",
                            h5->path);
-    tamis__scores_statistics s = {h5->path, queries, count[0], count, mean, variance};
+    uint64_t scored = writer->partial ? writer->rows : count[0];
+    tamis__scores_statistics s = {h5->path, queries,  scored,         count,
+                                  mean,     variance, writer->partial};
     TAMIS_TRY(tamis__scores_statistics_check(&s, TAMIS_ERR_ARG, err));
     TAMIS_TRY(tamis__h5_group(h5, "column", err));
     TAMIS_TRY(tamis__h5_write(h5, "column/count", TAMIS__H5_U64, count, queries, 0, err));
@@ -280,7 +300,9 @@ static tamis_status check_gaps(const tamis_scores_writer *writer, uint64_t *ret_
     uint64_t rows = 0;
     for (uint64_t i = 0; writer->gap && i < writer->rows; i++)
         rows += writer->gap[i / 8] >> i % 8 & 1u;
-    if (rows * writer->queries != writer->gaps)
+    for (uint64_t i = 0; writer->missing && i < writer->rows; i++)
+        rows += writer->missing[i] == writer->queries;
+    if (!writer->partial && rows * writer->queries != writer->gaps)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "'%s': of %" PRIu64 " rows some scores are NaN and others are not: a "
                            "row has a score for every query or for none",
@@ -305,7 +327,7 @@ static tamis_status check_places(const tamis_scores_writer *writer, uint64_t ski
             return tamis__fail(err, TAMIS_ERR_ARG,
                                "'%s': the %s lists of %" PRIu64 " queries were never written",
                                writer->h5.path, name, writer->lists_left[which]);
-        if (places == 0 || writer->taken[which] == wanted) continue;
+        if (places == 0 || writer->taken[which] == wanted || writer->partial) continue;
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "'%s': %" PRIu64 " rows stand in each %s list, but %" PRIu64
                            " have a score",
@@ -325,7 +347,8 @@ static tamis_status finish(const tamis_scores_writer *writer, tamis_error *err)
         TAMIS_TRY(check_gaps(writer, &skipped, err));
     else
         TAMIS_TRY(check_places(writer, skipped, err));
-    if (writer->counted != UINT64_MAX && writer->counted != writer->rows - skipped)
+    if (!writer->partial && writer->counted != UINT64_MAX &&
+        writer->counted != writer->rows - skipped)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "'%s': the statistics are of %" PRIu64 " rows, but %" PRIu64
                            " have a score",
@@ -352,6 +375,7 @@ tamis_status tamis_scores_writer_commit(tamis_scores_writer **writer, tamis_erro
     status = tamis__h5_commit(&w->h5, w->force, err);
     tamis__spool_close(&w->spool, status != TAMIS_OK);
     free(w->gap);
+    free(w->missing);
     free(w);
     *writer = NULL;
     return status;
@@ -365,6 +389,7 @@ void tamis_scores_writer_abort(tamis_scores_writer **writer)
     tamis__h5_close(&w->h5);
     tamis__spool_close(&w->spool, true);
     free(w->gap);
+    free(w->missing);
     free(w);
     *writer = NULL;
 }

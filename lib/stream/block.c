@@ -15,22 +15,25 @@
 #include "stream/state.h"
 
 /* What each row's products are multiplied by. */
-static void row_factors(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
+static void row_factors(const tamis__engine *e, uint32_t k, const tamis__block *block,
                         double *ret_factor)
 {
     const tamis__product *p = e->product;
-    for (uint64_t r = 0; r < rows; r++) {
-        double divisor = p->row_divisor ? (double)p->row_divisor[k][first + r] : 1.0;
+    for (uint64_t r = 0; r < block->rows; r++) {
+        uint64_t row = tamis__block_row(block, r);
+        double divisor = p->row_divisor ? (double)p->row_divisor[k][row] : 1.0;
         double factor = divisor > 0.0 ? p->weight[k] / divisor : 0.0;
-        if (p->row_multiplier) factor *= (double)p->row_multiplier[first + r];
-        if (e->scale) factor *= (double)e->scale[k][first + r];
+        if (p->row_multiplier) factor *= (double)p->row_multiplier[row];
+        if (e->scale) factor *= (double)e->scale[k][row];
         ret_factor[r] = factor;
     }
 }
 
-static tamis_status add_products(const tamis__engine *e, uint32_t k, uint64_t tile, uint64_t first,
-                                 uint64_t rows, unsigned worker, double *sum, tamis_error *err)
+static tamis_status add_products(const tamis__engine *e, uint32_t k, uint64_t tile,
+                                 const tamis__block *block, unsigned worker, double *sum,
+                                 tamis_error *err)
 {
+    uint64_t rows = block->rows;
     uint64_t queries = tamis__smaller(e->mul->tile, e->width - tile * e->mul->tile);
     size_t width = e->mul->width(queries);
     memset(sum, 0, rows * e->stride * sizeof *sum);
@@ -39,8 +42,8 @@ static tamis_status add_products(const tamis__engine *e, uint32_t k, uint64_t ti
         uint64_t columns = tamis__smaller(e->mul->step, e->columns - column);
         tamis__run run;
         for (uint64_t done = 0; done < rows; done += run.n) {
-            TAMIS_TRY(tamis__rows_run(e, k, first + done, rows - done, e->first_column + column,
-                                      columns, worker, &run, err));
+            TAMIS_TRY(tamis__rows_of_block(e, k, block, done, e->first_column + column, columns,
+                                           worker, &run, err));
             e->mul->add(sum + done * e->stride, e->stride, run.rows, run.row_bytes, run.n,
                         tamis__panel_at(e, k, tile, s), width, columns);
         }
@@ -120,31 +123,32 @@ static tamis_status round_row(const tamis__engine *e, const double *total, uint6
     return TAMIS_OK;
 }
 
-static tamis_status score_tile(const tamis__engine *e, uint64_t tile, uint64_t first, uint64_t rows,
+static tamis_status score_tile(const tamis__engine *e, uint64_t tile, const tamis__block *block,
                                unsigned worker, float *out, tamis_error *err)
 {
+    uint64_t rows = block->rows;
     double row_factor[TAMIS__ROW_BLOCK];
-    size_t block = TAMIS__ROW_BLOCK * e->stride;
-    double *sum = e->sum + worker * block, *total = e->total + worker * block;
+    size_t size = TAMIS__ROW_BLOCK * e->stride;
+    double *sum = e->sum + worker * size, *total = e->total + worker * size;
     uint64_t queries = tamis__smaller(e->mul->tile, e->width - tile * e->mul->tile);
     memset(total, 0, rows * e->stride * sizeof *total);
     for (uint32_t k = 0; k < e->train->checkpoints; k++) {
         if (e->product->weight[k] == 0.0) continue;
-        row_factors(e, k, first, rows, row_factor);
-        TAMIS_TRY(add_products(e, k, tile, first, rows, worker, sum, err));
+        row_factors(e, k, block, row_factor);
+        TAMIS_TRY(add_products(e, k, tile, block, worker, sum, err));
         add_total(e, sum, row_factor, e->factor + k * e->capacity + tile * e->mul->tile, rows,
                   total);
     }
     for (uint64_t r = 0; r < rows; r++)
-        TAMIS_TRY(round_row(e, total + r * e->stride, first + r, tile, queries,
+        TAMIS_TRY(round_row(e, total + r * e->stride, tamis__block_row(block, r), tile, queries,
                             out + r * e->capacity + tile * e->mul->tile, err));
     return TAMIS_OK;
 }
 
-tamis_status tamis__block_score(const tamis__engine *e, uint64_t first, uint64_t rows,
-                                unsigned worker, float *out, tamis_error *err)
+tamis_status tamis__block_score(const tamis__engine *e, const tamis__block *block, unsigned worker,
+                                float *out, tamis_error *err)
 {
     for (uint64_t tile = 0; tile < e->tiles; tile++)
-        TAMIS_TRY(score_tile(e, tile, first, rows, worker, out, err));
+        TAMIS_TRY(score_tile(e, tile, block, worker, out, err));
     return TAMIS_OK;
 }

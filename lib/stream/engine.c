@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "stream/engine.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,14 +28,24 @@ static uint64_t panel_bytes(const tamis__engine *e, uint64_t tiles)
     return e->train->checkpoints * tiles * e->steps * e->panel_bytes;
 }
 
+/* Of a value in the buffers that rows pass through, as floats and in their type. */
+static size_t wide_bytes(const tamis__engine *e)
+{
+    return e->mapped ? 0 : sizeof(float);
+}
+
+static size_t stored_bytes(const tamis__engine *e)
+{
+    bool passes = e->mapped ? e->product->row != NULL : e->dtype != TAMIS_F32;
+    return passes ? tamis_dtype_size(e->dtype) : 0;
+}
+
 /* Buffers that do not depend on how many queries a pass has. */
 static uint64_t fixed_bytes(const tamis__engine *e)
 {
     uint64_t worker = 2 * TAMIS__ROW_BLOCK * e->stride * sizeof(double) +
                       (uint64_t)e->mul->tile * e->mul->step * sizeof(float);
-    if (!e->mapped)
-        worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP *
-                  (sizeof(float) + (e->dtype == TAMIS_F32 ? 0 : tamis_dtype_size(e->dtype)));
+    worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP * (wide_bytes(e) + stored_bytes(e));
     return e->workers * worker;
 }
 
@@ -43,7 +54,8 @@ static tamis_status plan(tamis__engine *e, tamis_error *err)
 {
     const tamis__product *p = e->product;
     uint64_t tile = e->mul->tile, tiles = tamis__blocks_of(e->queries->rows, tile);
-    uint64_t each = panel_bytes(e, 1) + e->slots * TAMIS__ROW_BLOCK * tile * sizeof(float) +
+    uint64_t blocks = e->slots + (p->row != NULL);
+    uint64_t each = panel_bytes(e, 1) + blocks * TAMIS__ROW_BLOCK * tile * sizeof(float) +
                     e->train->checkpoints * tile * sizeof(double) + tile * e->queries->each;
     uint64_t fixed = fixed_bytes(e) + p->reserved + e->queries->bytes;
     uint64_t least = p->pass ? tamis__blocks_of(p->pass, tile) : 1;
@@ -67,20 +79,25 @@ static tamis_status allocate(tamis__engine *e, tamis_error *err)
     e->sum = tamis__aligned(block, sizeof *e->sum);
     e->total = tamis__aligned(block, sizeof *e->total);
     e->out = tamis__aligned(e->slots * TAMIS__ROW_BLOCK * e->capacity, sizeof *e->out);
-    if (e->panel && e->factor && e->scratch && e->sum && e->total && e->out) return TAMIS_OK;
+    if (e->product->row)
+        e->gathered = tamis__aligned(TAMIS__ROW_BLOCK * e->capacity, sizeof *e->gathered);
+    bool whole = e->gathered || !e->product->row;
+    if (e->panel && e->factor && e->scratch && e->sum && e->total && e->out && whole)
+        return TAMIS_OK;
     return tamis__fail_memory(err, "the blocks of a product", panel);
 }
 
-/* Rows that are not mapped pass through buffers; needed from the first look at rows on. */
+/* Rows that are not mapped pass through buffers, and so do those of a list; needed from the first look
+ * at rows on. */
 static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
 {
     size_t block = (size_t)e->workers * TAMIS__ROW_BLOCK * TAMIS__MAX_STEP;
     e->mapped = tamis__rows_mapped(e->product->train);
-    if (e->mapped) return TAMIS_OK;
-    e->wide = tamis__aligned(block, sizeof *e->wide);
-    if (e->dtype != TAMIS_F32) e->stored = tamis__aligned(block, tamis_dtype_size(e->dtype));
-    if (e->wide && (e->stored || e->dtype == TAMIS_F32)) return TAMIS_OK;
-    return tamis__fail_memory(err, "rows", block * sizeof *e->wide);
+    size_t wide = wide_bytes(e), stored = stored_bytes(e);
+    if (wide) e->wide = tamis__aligned(block, wide);
+    if (stored) e->stored = tamis__aligned(block, stored);
+    if ((e->wide || !wide) && (e->stored || !stored)) return TAMIS_OK;
+    return tamis__fail_memory(err, "rows", block * (wide + stored));
 }
 
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
@@ -102,6 +119,7 @@ static void fini(tamis__engine *e)
     free(e->sum);
     free(e->total);
     free(e->out);
+    free(e->gathered);
     free(e->wide);
     free(e->stored);
 }
@@ -138,11 +156,27 @@ static uint64_t rows_of(const tamis__engine *e, uint64_t first)
     return tamis__smaller(TAMIS__ROW_BLOCK, e->train->rows - first);
 }
 
+/* Of a list, as many rows as of a store: a few of each store's block would be slow. */
+static tamis__block block_of(const tamis__engine *e, uint64_t item)
+{
+    const tamis__product *p = e->product;
+    uint64_t first = (e->first_block + item) * TAMIS__ROW_BLOCK;
+    if (!p->row) return (tamis__block){.first = first, .rows = rows_of(e, first)};
+    uint64_t at = e->first_listed + item * TAMIS__ROW_BLOCK;
+    return (tamis__block){.first = p->row[at],
+                          .rows = tamis__smaller(TAMIS__ROW_BLOCK, p->listed - at),
+                          .listed = p->row + at};
+}
+
 static tamis_status before_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     (void)slot, (void)err;
     tamis__engine *e = arg;
-    tamis__rows_read_ahead(e, (e->first_block + item) * TAMIS__ROW_BLOCK);
+    tamis__block block = block_of(e, item);
+    if (block.listed)
+        tamis__rows_read_listed(e, &block);
+    else
+        tamis__rows_read_ahead(e, block.first);
     return TAMIS_OK;
 }
 
@@ -150,22 +184,64 @@ static tamis_status score_block(void *arg, uint64_t item, unsigned slot, unsigne
                                 tamis_error *err)
 {
     const tamis__engine *e = arg;
-    uint64_t first = (e->first_block + item) * TAMIS__ROW_BLOCK, rows = rows_of(e, first);
-    TAMIS_TRY(tamis__store_rows_there(e->product->train, first, rows, err));
-    return tamis__block_score(e, first, rows, worker,
-                              e->out + slot * e->capacity * TAMIS__ROW_BLOCK, err);
+    tamis__block block = block_of(e, item);
+    uint64_t last = tamis__block_row(&block, block.rows - 1);
+    TAMIS_TRY(tamis__store_rows_there(e->product->train, block.first, last + 1 - block.first, err));
+    return tamis__block_score(e, &block, worker, e->out + slot * e->capacity * TAMIS__ROW_BLOCK,
+                              err);
+}
+
+static tamis_status give(tamis__engine *e, uint64_t first, const float *values, tamis_error *err)
+{
+    const tamis__sink *sink = &e->product->sink;
+    uint64_t rows = rows_of(e, first);
+    TAMIS_TRY(
+        sink->put(sink->arg, first, rows, e->first_query, e->width, values, e->capacity, err));
+    tamis__rows_release(e, first + rows);
+    return tamis__progress(e->product->context, "scoring", e->rows_done + first + rows,
+                           e->rows_total, "rows", NULL, err);
+}
+
+static void clear_gathered(tamis__engine *e)
+{
+    for (uint64_t i = 0; i < TAMIS__ROW_BLOCK * e->capacity; i++) e->gathered[i] = NAN;
+}
+
+/* The blocks before that of `row` are complete. */
+static tamis_status give_gathered(tamis__engine *e, uint64_t row, tamis_error *err)
+{
+    for (; e->gathered_row < row / TAMIS__ROW_BLOCK * TAMIS__ROW_BLOCK;
+         e->gathered_row += TAMIS__ROW_BLOCK) {
+        TAMIS_TRY(give(e, e->gathered_row, e->gathered, err));
+        clear_gathered(e);
+    }
+    return TAMIS_OK;
 }
 
 static tamis_status give_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     tamis__engine *e = arg;
-    const tamis__sink *sink = &e->product->sink;
-    uint64_t first = (e->first_block + item) * TAMIS__ROW_BLOCK, rows = rows_of(e, first);
-    TAMIS_TRY(sink->put(sink->arg, first, rows, e->first_query, e->width,
-                        e->out + slot * e->capacity * TAMIS__ROW_BLOCK, e->capacity, err));
-    tamis__rows_release(e, first + rows);
-    return tamis__progress(e->product->context, "scoring", e->rows_done + first + rows,
-                           e->rows_total, "rows", NULL, err);
+    const float *out = e->out + slot * e->capacity * TAMIS__ROW_BLOCK;
+    tamis__block block = block_of(e, item);
+    if (!block.listed) return give(e, block.first, out, err);
+    for (uint64_t i = 0; i < block.rows; i++) {
+        TAMIS_TRY(give_gathered(e, block.listed[i], err));
+        memcpy(e->gathered + (block.listed[i] - e->gathered_row) * e->capacity,
+               out + i * e->capacity, e->width * sizeof *out);
+    }
+    return TAMIS_OK;
+}
+
+/* Where the rows of the pass begin in the list, and how many blocks of them there are. */
+static uint64_t start_list(tamis__engine *e)
+{
+    const tamis__product *p = e->product;
+    uint64_t at = 0;
+    while (at < p->listed && p->row[at] < e->first_block * TAMIS__ROW_BLOCK) at++;
+    e->first_listed = at;
+    e->gathered_row = e->first_block * TAMIS__ROW_BLOCK;
+    clear_gathered(e);
+    return tamis__blocks_of(p->listed - at, TAMIS__ROW_BLOCK);
 }
 
 static tamis_status run_pass(tamis__engine *e, tamis_error *err)
@@ -175,12 +251,13 @@ static tamis_status run_pass(tamis__engine *e, tamis_error *err)
     e->read_ahead = e->released = e->first_block * TAMIS__ROW_BLOCK;
     TAMIS_TRY(tamis__panel_fill(e, err));
     tamis__pipeline score = {.arg = e,
-                             .items = blocks - e->first_block,
+                             .items = e->product->row ? start_list(e) : blocks - e->first_block,
                              .slots = e->slots,
                              .produce = before_block,
                              .work = score_block,
                              .consume = give_block};
-    return tamis__pool_run(e->product->context->pool, &score, err);
+    TAMIS_TRY(tamis__pool_run(e->product->context->pool, &score, err));
+    return e->product->row ? give_gathered(e, blocks * TAMIS__ROW_BLOCK, err) : TAMIS_OK;
 }
 
 /* Blocks that the sink has are left out: whole passes, then the first blocks of one. */

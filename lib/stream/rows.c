@@ -3,15 +3,20 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "store/store_pages.h"
 #include "stream/state.h"
 
 /* Bytes that the system is asked for before they are needed, and the least that stay mapped behind the
  * scan. */
 #define AHEAD  (UINT64_C(32) << 20)
 #define BEHIND (UINT64_C(16) << 20)
+/* What a system with large pages may map around a row that is touched. */
+#define AROUND (UINT64_C(2) << 20)
 
 static uint64_t row_bytes(const tamis__engine *e)
 {
@@ -77,6 +82,63 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
     return TAMIS_OK;
 }
 
+/* --- rows of a list ---------------------------------------------------------------------------- */
+
+/* How many of the rows from `i` on follow each other. */
+static uint64_t run_of(const tamis__block *block, uint64_t i)
+{
+    uint64_t n = 1;
+    if (!block->listed) return block->rows - i;
+    while (i + n < block->rows && block->listed[i + n] == block->listed[i] + n) n++;
+    return n;
+}
+
+/* Rows of a list are far apart: more is mapped than is read, and rows_release() does not know. */
+static void note_touched(const tamis__engine *e, const tamis__block *block, uint64_t i)
+{
+    uint64_t gap = AROUND;
+    if (i + 1 < block->rows) gap = (block->listed[i + 1] - block->listed[i]) * row_bytes(e);
+    tamis__store_touched(e->product->train, gap < AROUND ? gap : AROUND);
+}
+
+static tamis_status gather(const tamis__engine *e, uint32_t k, const tamis__block *block,
+                           uint64_t first, uint64_t column, uint64_t columns, unsigned worker,
+                           tamis__run *ret_run, tamis_error *err)
+{
+    size_t size = tamis_dtype_size(e->dtype), room = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
+    float *wide = e->wide ? e->wide + worker * room : NULL;
+    unsigned char *stored = e->stored ? e->stored + worker * room * size : (unsigned char *)wide;
+    uint64_t n = 0;
+    for (uint64_t i = first; i < block->rows; i += n) {
+        uint64_t row = block->listed[i], run = 0, at = (i - first) * columns;
+        n = run_of(block, i);
+        if (e->mapped) {
+            const unsigned char *from = tamis_store_map(e->product->train, k, row, &run);
+            n = 1;
+            memcpy(stored + at * size, from + column * size, columns * size);
+            note_touched(e, block, i);
+            continue;
+        }
+        float *to = e->stored ? wide : wide + at;
+        TAMIS_TRY(
+            tamis_store_read(e->product->train, k, row, n, column, columns, to, columns, err));
+        if (e->stored) narrow_back(e, k, row, n, columns, to, stored + at * size);
+    }
+    *ret_run = (tamis__run){stored, columns * size, block->rows - first};
+    return TAMIS_OK;
+}
+
+tamis_status tamis__rows_of_block(const tamis__engine *e, uint32_t k, const tamis__block *block,
+                                  uint64_t first, uint64_t column, uint64_t columns,
+                                  unsigned worker, tamis__run *ret_run, tamis_error *err)
+{
+    uint64_t left = block->rows - first;
+    if (run_of(block, first) == left)
+        return tamis__rows_run(e, k, tamis__block_row(block, first), left, column, columns, worker,
+                               ret_run, err);
+    return gather(e, k, block, first, column, columns, worker, ret_run, err);
+}
+
 /* --- the system's memory ---------------------------------------------------------------------- */
 
 /* Advice for the pages of rows first .. end - 1 of a checkpoint. Pages shared with other rows are
@@ -116,6 +178,18 @@ void tamis__rows_read_ahead(tamis__engine *e, uint64_t first)
                 (!resident(e, k, e->read_ahead) || !resident(e, k, end - 1)))
                 advise(e, k, e->read_ahead, end, MADV_WILLNEED);
         e->read_ahead = end;
+    }
+}
+
+void tamis__rows_read_listed(const tamis__engine *e, const tamis__block *block)
+{
+    if (!e->mapped) return;
+    for (uint64_t i = 0, n = 0; i < block->rows; i += n) {
+        uint64_t row = tamis__block_row(block, i);
+        n = run_of(block, i);
+        for (uint32_t k = 0; k < e->train->checkpoints; k++)
+            if (e->product->weight[k] != 0.0 && !resident(e, k, row))
+                advise(e, k, row, row + n, MADV_WILLNEED);
     }
 }
 

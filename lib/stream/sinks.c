@@ -37,7 +37,7 @@ void tamis__statistics_sink_fini(tamis__statistics_sink *statistics)
     *statistics = (tamis__statistics_sink){0};
 }
 
-/* Mean and deviation of a block. A row without a score has none in any column. */
+/* Mean and deviation of columns of a block. A row without a score has none in any of them. */
 static uint64_t block_statistics(const float *restrict values, uint64_t rows, uint64_t queries,
                                  size_t stride, double *restrict mean, double *restrict deviation)
 {
@@ -60,6 +60,16 @@ static uint64_t block_statistics(const float *restrict values, uint64_t rows, ui
     return n;
 }
 
+static void merge(tamis__statistics_sink *s, uint64_t at, uint64_t n, double mean, double deviation)
+{
+    if (n == 0) return;
+    uint64_t before = s->count[at];
+    double difference = mean - s->mean[at], share = (double)n / (double)(before + n);
+    s->deviation[at] += deviation + difference * difference * (double)before * share;
+    s->mean[at] += difference * share;
+    s->count[at] = before + n;
+}
+
 static tamis_status put_statistics(void *arg, uint64_t first_row, uint64_t rows,
                                    uint64_t first_query, uint64_t queries, const float *values,
                                    size_t stride, tamis_error *err)
@@ -67,13 +77,11 @@ static tamis_status put_statistics(void *arg, uint64_t first_row, uint64_t rows,
     tamis__statistics_sink *s = arg;
     (void)first_row, (void)err;
     double *mean = s->block, *deviation = s->block + s->queries;
-    uint64_t n = block_statistics(values, rows, queries, stride, mean, deviation);
-    for (uint64_t q = 0; q < queries && n; q++) {
-        uint64_t at = first_query + q, before = s->count[at];
-        double difference = mean[q] - s->mean[at], share = (double)n / (double)(before + n);
-        s->deviation[at] += deviation[q] + difference * difference * (double)before * share;
-        s->mean[at] += difference * share;
-        s->count[at] = before + n;
+    uint64_t n = 0;
+    if (!s->partial) n = block_statistics(values, rows, queries, stride, mean, deviation);
+    for (uint64_t q = 0; q < queries; q++) {
+        if (s->partial) n = block_statistics(values + q, rows, 1, stride, mean + q, deviation + q);
+        merge(s, first_query + q, n, mean[q], deviation[q]);
     }
     return TAMIS_OK;
 }
@@ -130,7 +138,8 @@ static tamis_status put_max(void *arg, uint64_t first_row, uint64_t rows, uint64
     for (uint64_t r = 0; r < rows; r++) {
         const float *row = values + r * stride;
         float most = first ? row[0] : max->most[first_row + r];
-        for (uint64_t q = 0; q < queries; q++) most = row[q] > most ? row[q] : most;
+        /* NaN only where there is nothing else. */
+        for (uint64_t q = 0; q < queries; q++) most = row[q] > most || isnan(most) ? row[q] : most;
         if (!last) max->most[first_row + r] = most;
         max->column[r] = most;
     }

@@ -40,6 +40,7 @@ void tamis__top_sink_fini(tamis__top_sink *top);
  * Algorithms for Computing the Sample Variance, equation 1.5. */
 typedef struct tamis__statistics_sink {
     uint64_t queries;
+    bool partial;             /* rows may have a score in some columns only; set after init */
     uint64_t *count;          /* [queries] */
     double *mean, *deviation; /* [queries]; deviation = sum of squared differences from the mean */
     double *block;            /* [2, queries] */

@@ -34,15 +34,18 @@ typedef struct tamis__engine {
     /* Of the pass that is running. */
     uint64_t first_query, width, tiles; /* width = queries of the pass */
     uint64_t first_block;               /* blocks before it are not done again */
+    uint64_t first_listed;              /* place in the list where the pass begins */
     uint64_t rows_done, rows_total;     /* for progress, over all passes */
 
-    unsigned char *panel;  /* [checkpoint, tile, step] of panel_bytes */
-    double *factor;        /* [checkpoint, capacity]: what a query's products are multiplied by */
-    float *scratch;        /* [worker, tile, step]: queries on their way into the panel */
-    double *sum, *total;   /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
-    float *out;            /* [slot, ROW_BLOCK, capacity] */
-    float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
-    unsigned char *stored; /* the same in their type; NULL for f32 */
+    unsigned char *panel; /* [checkpoint, tile, step] of panel_bytes */
+    double *factor;       /* [checkpoint, capacity]: what a query's products are multiplied by */
+    float *scratch;       /* [worker, tile, step]: queries on their way into the panel */
+    double *sum, *total;  /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
+    float *out;           /* [slot, ROW_BLOCK, capacity] */
+    float *gathered;      /* [ROW_BLOCK, capacity]: listed rows in their places; NULL = all rows */
+    uint64_t gathered_row;
+    float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped; else NULL */
+    unsigned char *stored; /* the same in their type, NULL for f32; or mapped rows of a list */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)
@@ -53,6 +56,17 @@ static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)
 static inline uint64_t tamis__blocks_of(uint64_t n, uint64_t block)
 {
     return (n + block - 1) / block;
+}
+
+/* Training rows that are scored together: first, first + 1, ... or those of a list. */
+typedef struct tamis__block {
+    uint64_t first, rows;
+    const uint64_t *listed; /* [rows] ascending; NULL = in a run from `first` on */
+} tamis__block;
+
+static inline uint64_t tamis__block_row(const tamis__block *block, uint64_t i)
+{
+    return block->listed ? block->listed[i] : block->first + i;
 }
 
 /* --- panel.c ---------------------------------------------------------------------------------- */
@@ -86,6 +100,15 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err);
 
+/* The same for rows first .. of a block, wherever they are: those of a list that are not in a run are
+ * put together in the worker's buffers. */
+tamis_status tamis__rows_of_block(const tamis__engine *e, uint32_t k, const tamis__block *block,
+                                  uint64_t first, uint64_t column, uint64_t columns,
+                                  unsigned worker, tamis__run *ret_run, tamis_error *err);
+
+/* Before listed rows are worked on, on the calling thread: have the system read them. */
+void tamis__rows_read_listed(const tamis__engine *e, const tamis__block *block);
+
 /* Before a block is worked on, on the calling thread: have the system read what comes next. */
 void tamis__rows_read_ahead(tamis__engine *e, uint64_t first);
 /* After a block is done, on the calling thread: let go of what lies behind. */
@@ -93,8 +116,8 @@ void tamis__rows_release(tamis__engine *e, uint64_t end);
 
 /* --- block.c ---------------------------------------------------------------------------------- */
 
-/* Score rows first .. first + rows - 1 for the queries of the pass, into `out` [rows, capacity]. */
-tamis_status tamis__block_score(const tamis__engine *e, uint64_t first, uint64_t rows,
-                                unsigned worker, float *out, tamis_error *err);
+/* Score the rows for the queries of the pass, into `out` [rows, capacity]. */
+tamis_status tamis__block_score(const tamis__engine *e, const tamis__block *block, unsigned worker,
+                                float *out, tamis_error *err);
 
 #endif
