@@ -115,13 +115,12 @@ static uint64_t run_of(const tamis__block *block, uint64_t i)
     return n;
 }
 
-/* Rows of a list are far apart: more is mapped than is read, and rows_release() does not know. Once for
- * all columns. */
-static void note_touched(const tamis__engine *e, const tamis__block *block, uint64_t first)
+/* Rows of a list are far apart: more is mapped than is read, and rows_release() does not know. */
+static void note_touched(const tamis__engine *e, const tamis__block *block, uint64_t i)
 {
-    uint64_t n = block->rows - first, apart = block->listed[block->rows - 1] - block->listed[first];
-    uint64_t gap = n > 1 ? apart / (n - 1) * row_bytes(e) : AROUND;
-    tamis__store_touched(e->product->train, n * (gap < AROUND ? gap : AROUND));
+    uint64_t gap = AROUND;
+    if (i + 1 < block->rows) gap = (block->listed[i + 1] - block->listed[i]) * row_bytes(e);
+    tamis__store_touched(e->product->train, gap < AROUND ? gap : AROUND);
 }
 
 static tamis_status gather(const tamis__engine *e, uint32_t k, const tamis__block *block,
@@ -139,6 +138,7 @@ static tamis_status gather(const tamis__engine *e, uint32_t k, const tamis__bloc
             const unsigned char *from = tamis_store_map(e->product->train, k, row, &run);
             n = 1;
             memcpy(stored + at * size, from + column * size, columns * size);
+            note_touched(e, block, i);
             continue;
         }
         float *to = e->stored ? wide : wide + at;
@@ -146,7 +146,6 @@ static tamis_status gather(const tamis__engine *e, uint32_t k, const tamis__bloc
             tamis_store_read(e->product->train, k, row, n, column, columns, to, columns, err));
         if (e->stored) narrow_back(e, k, row, n, columns, to, stored + at * size);
     }
-    if (e->mapped && column == e->first_column) note_touched(e, block, first);
     *ret_run = (tamis__run){stored, columns * size, block->rows - first};
     return TAMIS_OK;
 }
