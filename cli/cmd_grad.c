@@ -9,6 +9,7 @@
 #include "command.h"
 #include "data_args.h"
 #include "form_arg.h"
+#include "labels_arg.h"
 #include "names.h"
 #include "report.h"
 #include "store_args.h"
@@ -17,15 +18,16 @@ typedef struct grad_args {
     common_args common;
     data_args data;
     store_args store;
-    const char *model, *layers, *checkpoints;
+    const char *model, *layers, *checkpoints, *labels;
     int activation, function, direction;
     const char *moments, *form;
-    double moments_step, beta1, beta2, epsilon; /* NaN = not given */
+    double label_seed, moments_step, beta1, beta2, epsilon; /* NaN = not given */
 } grad_args;
 
 static const grad_args defaults = {
     .activation = -1,
-    .data.labels = "true",
+    .labels = "true",
+    .label_seed = (double)NAN,
     .checkpoints = "all",
     .form = "full",
     .moments_step = (double)NAN,
@@ -69,11 +71,27 @@ static const opt options[] = {
      .fallback = "all"},
     DATA_OPTIONS(AT(data)),
     {.name = "labels",
-     .value = "true|FILE",
-     .help = "the data's own classes, or a .npy or IDX file of them",
+     .value = "WHICH|FILE",
+     .help = "true, sampled or expected; or a .npy or IDX file of classes",
      .type = OPT_STRING,
-     .at = AT(data.labels),
-     .flags = OPT_FILE},
+     .at = AT(labels),
+     .flags = OPT_FILE,
+     .more =
+         "Which labels gradients are of. true: the data's own, from --label or, where the rows' "
+         "file has none, from FILE. sampled: drawn from the model's softmax at each checkpoint. "
+         "expected: a row for each class, times the root of its probability. given:FILE, or FILE "
+         "beside --label: those. All but true make pseudo-gradients, which curvature is fitted "
+         "on; the store's label column stays that of the data."},
+    {.name = "label-seed",
+     .value = "N",
+     .help = "seed of sampled labels",
+     .type = OPT_REAL,
+     .at = AT(label_seed),
+     .min = 0,
+     .max = 9e15,
+     .fallback = "--seed",
+     .more = "A row's draw depends on nothing but this, its number and the model. A second pass "
+             "over the same rows, as EK-FAC has it, wants another seed."},
     {.name = "function",
      .value = "NAME",
      .help = "what is differentiated: the loss, or the margin of the label",
@@ -141,11 +159,14 @@ static const opt options[] = {
      .fallback = "the model's, or 1e-8"},
     {.name = "form",
      .value = "FORM",
-     .help = "rows as they are: full; or projected:K, to K columns at random",
+     .help = "rows in full; as their factors; or projected:K, to K columns at random",
      .type = OPT_STRING,
      .at = AT(form),
      .more =
-         "projected:K[,kind=sparse|rademacher][,nonzeros=S]: dot products are kept in the mean. "
+         "factors: for each layer its input and the gradient of its output, whose outer product is "
+         "the layer's part of the row. Nothing is lost, and they take a fraction of the space; "
+         "curvature is fitted on them. projected:K[,kind=sparse|rademacher][,nonzeros=S]: dot "
+         "products are kept in the mean. "
          "sparse, the usual kind, has S entries in each column of its matrix, 2 when nothing is "
          "said; rademacher none that is zero. The matrix comes from --seed. Stores that are to "
          "meet must be projected alike.",
@@ -246,19 +267,36 @@ static tamis_status note_constants(session *s, const tamis_gradient_params *para
 typedef struct made {
     tamis_model *model;
     tamis_data *data;
+    int32_t *label; /* given beside the data's */
     moments_list moments;
 } made;
+
+/* The rows, and labels that are given beside them. */
+static tamis_status read_rows(session *s, const grad_args *args, const data_args *from,
+                              const labels_choice *labels, made *m, tamis_error *err)
+{
+    const tamis_model_info *info = tamis_model_info_get(m->model);
+    data_like like = {info->classes, info->class_name, info->layer[0].in, info->feature_name};
+    TRY(data_read(s, from, &like, &m->data, err));
+    TRY(data_check_columns(from, m->data, args->model, info->layer[0].in, err));
+    warn_of_names(s, from, m->data, info);
+    if (!labels->path) return TAMIS_OK;
+    return tamis_labels_read(s->context, labels->path, m->data->rows, from->path, info->classes,
+                             &m->label, err);
+}
 
 static tamis_status make(session *s, const grad_args *args, made *m, tamis_error *err)
 {
     data_args from = args->data;
-    if (!strcmp(from.labels, "true")) from.labels = NULL;
-    TRY(data_check_labels(&from, err));
+    labels_choice labels = {0};
+    TRY(labels_choose(s, args->labels, args->label_seed, &from, &labels, err));
     bool projected = false;
     tamis_projection projection;
-    TRY(form_parse(args->form, args->common.seed, &projected, &projection, err));
+    tamis_form form = TAMIS_FORM_FULL;
+    TRY(form_parse(args->form, args->common.seed, &form, &projected, &projection, err));
     TRY(session_add_input(s, "model", args->model, err));
     TRY(data_add_inputs(s, &from, err));
+    TRY(session_add_input(s, "given labels", labels.path, err));
     TRY(add_moments(s, &m->moments, args->moments, err));
     TRY(session_add_output(s, args->common.output, store_output_flags(&args->store), err));
     tamis_gradient_params params = {
@@ -269,17 +307,17 @@ static tamis_status make(session *s, const grad_args *args, made *m, tamis_error
         .shard_rows = args->store.shard_rows,
         .force = args->common.force,
         .resume = args->store.resume,
+        .form = form,
+        .labels = labels.labels,
+        .label_seed = labels.seed,
     };
     if (projected) params.projection = &projection;
     TRY(fill_direction(args, &m->moments, &params, err));
     const char *activation = args->activation < 0 ? NULL : activation_names[args->activation];
     TRY(tamis_model_load(&m->model, s->context, args->model, activation, err));
-    const tamis_model_info *info = tamis_model_info_get(m->model);
-    data_like like = {info->classes, info->class_name, info->layer[0].in, info->feature_name};
-    TRY(data_read(s, &from, &like, &m->data, err));
-    TRY(data_check_columns(&from, m->data, args->model, info->layer[0].in, err));
-    warn_of_names(s, &from, m->data, info);
-    TRY(note_constants(s, &params, info, err));
+    TRY(read_rows(s, args, &from, &labels, m, err));
+    params.given_labels = m->label;
+    TRY(note_constants(s, &params, tamis_model_info_get(m->model), err));
     TRY(session_provenance(s, &params.provenance, err));
     tamis_data rows = *m->data;
     if (from.features) rows.feature_name = NULL; /* the user says which column stands for which */
@@ -292,6 +330,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     tamis_status status = make(s, cookie, &m, err);
     tamis_data_free(&m.data);
     tamis_model_free(&m.model);
+    free(m.label);
     free(m.moments.path);
     free(m.moments.text);
     TRY(status);
@@ -302,7 +341,8 @@ const command cmd_grad = {
     .name = "grad",
     .group = "Flow",
     .summary = "store the gradient of every example",
-    .synopsis = "--model FILE --data FILE [--label NAME] -o STORE.h5 [OPTIONS]",
+    .synopsis = "--model FILE --data FILE [--label NAME] [--labels WHICH|FILE] -o STORE.h5 "
+                "[OPTIONS]",
     .description =
         "Computes the gradient of every row's summed cross-entropy, or margin, with respect to the "
         "weights, at every checkpoint of the model, and writes it, or the direction of a step made "
@@ -321,9 +361,15 @@ const command cmd_grad = {
         "# for many or wide rows: 4,096 columns of a byte each\n"
         "tamis grad --model model.h5 --data train.csv --label class --form projected:4096 "
         "--dtype i8 -o train.h5\n"
+        "# rows as their factors\n"
+        "tamis grad --model model.h5 --data train.csv --label class --form factors --dtype bf16 "
+        "-o train.h5\n"
         "# weights made elsewhere\n"
         "tamis grad --model w.safetensors --activation tanh --data x.npy --labels y.npy -o "
-        "train.h5",
+        "train.h5\n"
+        "# pseudo-gradients, for curvature\n"
+        "tamis grad --model model.h5 --data train.csv --label class --labels sampled -o "
+        "pseudo.h5",
     .output = "STORE.h5",
     .options = options,
     .n_options = LEN(options),

@@ -1,4 +1,4 @@
-/* --form: rows in full, or projected.
+/* --form: rows in full, as their factors, or projected.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "form_arg.h"
@@ -34,20 +34,22 @@ static const tamis_param_desc table[N_PARAMS] = {
 
 static tamis_status malformed(const char *text, tamis_error *err)
 {
-    return fail(
-        err, TAMIS_ERR_ARG,
-        "--form '%s' is not valid: full or projected:K[,kind=sparse|rademacher][,nonzeros=S] "
-        "is wanted, for example projected:8192",
-        text);
+    return fail(err, TAMIS_ERR_ARG,
+                "--form '%s' is not valid: full, factors or "
+                "projected:K[,kind=sparse|rademacher][,nonzeros=S] "
+                "is wanted, for example projected:8192",
+                text);
 }
 
-tamis_status form_parse(const char *text, uint64_t seed, bool *ret_projected,
+tamis_status form_parse(const char *text, uint64_t seed, tamis_form *ret_form, bool *ret_projected,
                         tamis_projection *ret_projection, tamis_error *err)
 {
     static const char word[] = "projected:";
     tamis_param_value to, value[N_PARAMS];
     char number[32];
-    *ret_projected = strcmp(text, "full") != 0;
+    bool factors = strcmp(text, "factors") == 0;
+    *ret_form = factors ? TAMIS_FORM_FACTORS : TAMIS_FORM_FULL;
+    *ret_projected = !factors && strcmp(text, "full") != 0;
     if (!*ret_projected) return TAMIS_OK;
     if (strncmp(text, word, sizeof word - 1) != 0) return malformed(text, err);
     const char *at = text + sizeof word - 1;

@@ -1,4 +1,4 @@
-/* --form: rows in full, or projected.
+/* --form: rows in full, as their factors, or projected.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_CLI_FORM_ARG_H
@@ -6,9 +6,9 @@
 
 #include <tamis/tamis.h>
 
-/* "full" gives *ret_projected = false; "projected:K[,kind=sparse|rademacher][,nonzeros=S]" fills in
- * the projection. Errors: ARG. */
-tamis_status form_parse(const char *text, uint64_t seed, bool *ret_projected,
+/* "full" and "factors" give *ret_projected = false; "projected:K[,kind=sparse|rademacher]
+ * [,nonzeros=S]" fills in the projection. Errors: ARG. */
+tamis_status form_parse(const char *text, uint64_t seed, tamis_form *ret_form, bool *ret_projected,
                         tamis_projection *ret_projection, tamis_error *err);
 
 #endif

@@ -70,6 +70,16 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_data_read(tamis_data **ret_data,
                                                        const tamis_data_options *options,
                                                        tamis_error *err);
 
+/** Read a label for each of `rows` rows from a .npy or IDX file: one column of integers in
+ *  [0, classes). `of` is what has the rows, for messages. `ret_label` is allocated [rows]; the caller
+ *  frees it with free().
+ *  Errors: IO, FORMAT (not such a file; a value is no integer), SHAPE (another number of labels; a
+ *  label outside the classes: names the element), NOMEM. Complexity: one pass over the file. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_labels_read(tamis_context *context, const char *path,
+                                                         uint64_t rows, const char *of,
+                                                         uint32_t classes, int32_t **ret_label,
+                                                         tamis_error *err);
+
 /** Free and set to NULL. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_data_free(tamis_data **data);
 

@@ -149,6 +149,20 @@ typedef enum tamis_direction {
     TAMIS_DIRECTION_SECOND_MOMENT = 4
 } tamis_direction;
 
+/** Whose labels the gradients are of. Those that are not the data's own make pseudo-gradients, which
+ *  curvature is fitted on; the label column of the store stays that of the data. */
+typedef enum tamis_labels {
+    TAMIS_LABELS_TRUE = 0,    /**< those of the data */
+    TAMIS_LABELS_SAMPLED = 1, /**< one for each row and checkpoint, drawn from the model's softmax
+                                   there: a sample of the Fisher matrix, which is the Gauss-Newton
+                                   matrix of softmax cross-entropy (Martens 2020, section 9) */
+    /** A row of the store for each class of each row of the data, its gradient times the root of the
+     *  class's probability: the sum of their outer products is the Fisher matrix itself. Row
+     *  n * classes + c is class c of row n, with the id "<id of n>/<c>" and the other columns of n */
+    TAMIS_LABELS_EXPECTED = 2,
+    TAMIS_LABELS_GIVEN = 3 /**< those of `given_labels` */
+} tamis_labels;
+
 /** Bits of tamis_gradient_params.given. */
 enum {
     TAMIS_GIVEN_BETA1 = 1 << 0,
@@ -186,6 +200,15 @@ typedef struct tamis_gradient_params {
      *  be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most `to`. The
      *  store then has one layer, "projected". NULL = rows are stored whole */
     const tamis_projection *projection;
+    tamis_form form;     /**< default: full. Factors, one token a row, are of the gradient
+                                      itself, and not projected */
+    tamis_labels labels; /**< default those of the data; sampled and expected ones go with the
+                                      loss only, expected ones with the gradient itself only. Data
+                                      need labels for the true ones only */
+    const int32_t *given_labels; /**< [rows] class indices, with TAMIS_LABELS_GIVEN; else NULL */
+    uint64_t
+        label_seed; /**< with TAMIS_LABELS_SAMPLED; a row's draw depends on it, the row's number
+                              and the checkpoint's weights alone */
 } tamis_gradient_params;
 
 /** Gradients of each row's loss (summed, never averaged) or margin with respect to the chosen

@@ -26,7 +26,9 @@
 #include <tamis/manifest.h>
 #include <tamis/model.h>
 #include <tamis/param.h>
+#include <tamis/pbrf.h>
 #include <tamis/provenance.h>
+#include <tamis/retrain.h>
 #include <tamis/score.h>
 #include <tamis/scores.h>
 #include <tamis/select.h>

@@ -1,13 +1,15 @@
 /* How well a ranking finds rows known to be bad: AUC, and precision and recall at a budget.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include <tamis/evaluate.h>
+#include "evaluate/ranking.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/mem.h"
+#include "evaluate/scores.h"
 #include "select/values.h"
 
 /* The Mann-Whitney statistic by one walk over the sorted rows: each run of equal values wins half
@@ -49,15 +51,10 @@ static tamis_status count_bad(const uint8_t *bad, const uint64_t *order, uint64_
     return TAMIS_OK;
 }
 
-/* A list tells the order of its rows, and nothing of all others. */
 static tamis_status check_scores(const tamis_scores *scores, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
-    if (info->top > 0)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s' holds the top %" PRIu64 " rows of each query and not the scores "
-                           "of all rows: score without --top",
-                           tamis_scores_path(scores), info->top);
+    TAMIS_TRY(tamis__need_matrix(scores, err));
     if (info->skipped < info->rows) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s': none of its %" PRIu64 " rows has a score",
                        tamis_scores_path(scores), info->rows);
@@ -73,24 +70,53 @@ static void measure(const double *value, const uint64_t *order, const uint8_t *b
     noise->recall = (double)noise->found / (double)noise->bad;
 }
 
+static tamis_status list_scored(tamis__badness *b, tamis_error *err)
+{
+    b->scored = tamis__malloc((size_t)b->rows, sizeof *b->scored);
+    if (!b->scored) return tamis__fail_memory(err, "rows", b->rows * sizeof *b->scored);
+    for (uint64_t i = 0, n = 0; i < b->all_rows; i++)
+        if (!isnan(b->value[i])) b->scored[n++] = i;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__badness_make(tamis__badness *ret_badness, tamis_context *context,
+                                 const tamis_scores *scores, const tamis_noise_params *params,
+                                 tamis_noise *ret_noise, tamis_error *err)
+{
+    const tamis_scores_info *info = tamis_scores_info_get(scores);
+    tamis_noise noise = {.rows = info->rows - info->skipped, .skipped = info->skipped};
+    tamis__badness b = {.rows = noise.rows, .all_rows = info->rows, .is_bad = params->bad};
+    TAMIS_TRY(check_scores(scores, err));
+    TAMIS_TRY(tamis_budget_parse(params->budget, noise.rows, &noise.k, err));
+    TAMIS_TRY(tamis__aggregate(context, scores, params->by, &b.value, err));
+    tamis_status status = tamis__order(b.value, info->rows, !params->low, &b.order, err);
+    if (status == TAMIS_OK) status = list_scored(&b, err);
+    if (status == TAMIS_OK) status = count_bad(b.is_bad, b.order, noise.rows, &noise.bad, err);
+    if (status == TAMIS_OK) {
+        measure(b.value, b.order, b.is_bad, &noise);
+        *ret_noise = noise;
+        *ret_badness = b;
+    } else {
+        tamis__badness_free(&b);
+    }
+    return status;
+}
+
+void tamis__badness_free(tamis__badness *badness)
+{
+    free(badness->value);
+    free(badness->order);
+    free(badness->scored);
+    *badness = (tamis__badness){0};
+}
+
 tamis_status tamis_evaluate_noise(tamis_context *context, const tamis_scores *scores,
                                   tamis_aggregate by, bool low, const uint8_t *bad,
                                   const char *budget, tamis_noise *ret_noise, tamis_error *err)
 {
-    const tamis_scores_info *info = tamis_scores_info_get(scores);
-    tamis_noise noise = {.rows = info->rows - info->skipped, .skipped = info->skipped};
-    double *value = NULL;
-    uint64_t *order = NULL;
-    TAMIS_TRY(check_scores(scores, err));
-    TAMIS_TRY(tamis_budget_parse(budget, noise.rows, &noise.k, err));
-    TAMIS_TRY(tamis__aggregate(context, scores, by, &value, err));
-    tamis_status status = tamis__order(value, info->rows, !low, &order, err);
-    if (status == TAMIS_OK) status = count_bad(bad, order, noise.rows, &noise.bad, err);
-    if (status == TAMIS_OK) {
-        measure(value, order, bad, &noise);
-        *ret_noise = noise;
-    }
-    free(order);
-    free(value);
-    return status;
+    const tamis_noise_params params = {.by = by, .low = low, .bad = bad, .budget = budget};
+    tamis__badness badness = {0};
+    TAMIS_TRY(tamis__badness_make(&badness, context, scores, &params, ret_noise, err));
+    tamis__badness_free(&badness);
+    return TAMIS_OK;
 }

@@ -62,6 +62,59 @@ tamis_status tamis__beside_labels(tamis__beside *beside, tamis_context *context,
     return status;
 }
 
+static tamis_status read_offsets(const tamis__npy *npy, uint64_t *offset, uint64_t tokens,
+                                 const char *path, const char *of, tamis_error *err)
+{
+    int64_t before = 0;
+    for (uint64_t i = 0; i < npy->rows; i++) {
+        int64_t value = 0;
+        TAMIS_TRY(tamis__npy_integer(npy, i, &value, path, err));
+        if (i == 0 && value != 0)
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s' begins with %" PRId64 ": the first row's tokens begin at 0",
+                               path, value);
+        if (value < before)
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s' element %" PRIu64 ": %" PRId64 " after %" PRId64
+                               ": offsets do not fall",
+                               path, i, value, before);
+        offset[i] = (uint64_t)(before = value);
+    }
+    if ((uint64_t)before == tokens) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_SHAPE,
+                       "'%s' ends with %" PRId64 ", '%s' has %" PRIu64
+                       " tokens: the last offset is the number of tokens",
+                       path, before, of, tokens);
+}
+
+tamis_status tamis__beside_offsets(tamis_context *context, const char *path, uint64_t tokens,
+                                   const char *of, uint64_t **ret_offset, uint64_t *ret_rows,
+                                   tamis_error *err)
+{
+    tamis__npy npy;
+    tamis_status status = TAMIS_OK;
+    uint64_t *offset = NULL;
+    TAMIS_TRY(tamis__npy_open(&npy, context, path, err));
+    if (npy.cols != 1 || npy.rows < 2)
+        status = tamis__fail(err, TAMIS_ERR_SHAPE,
+                             "'%s' has %" PRIu64 " rows and %" PRIu64
+                             " columns: offsets are one column, one more than there are rows",
+                             path, npy.rows, npy.cols);
+    if (status == TAMIS_OK) {
+        offset = tamis__malloc((size_t)npy.rows, sizeof *offset);
+        status = offset ? read_offsets(&npy, offset, tokens, path, of, err)
+                        : tamis__fail_memory(err, "offsets", npy.rows * sizeof *offset);
+    }
+    if (status == TAMIS_OK) {
+        *ret_offset = offset;
+        *ret_rows = npy.rows - 1;
+    } else {
+        free(offset);
+    }
+    tamis__npy_close(&npy);
+    return status;
+}
+
 /* Distinct numbers become groups, named in decimal; -1 is no group. */
 static tamis_status read_groups(const tamis__npy *npy, tamis__names *names, int32_t *group,
                                 const char *path, tamis_error *err)

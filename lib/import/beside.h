@@ -23,6 +23,11 @@ tamis_status tamis__beside_labels(tamis__beside *beside, tamis_context *context,
 tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context, const char *path,
                                   uint64_t rows, const char *of, const char *entries,
                                   tamis_error *err);
+/* Offsets of tokens: integers from 0 up to `tokens` that do not fall, one more than there are rows.
+ * *ret_offset is freed with free(). Errors also: FORMAT naming the element. */
+tamis_status tamis__beside_offsets(tamis_context *context, const char *path, uint64_t tokens,
+                                   const char *of, uint64_t **ret_offset, uint64_t *ret_rows,
+                                   tamis_error *err);
 /* Text, an id a line. An id that repeats is allowed, with a warning. */
 tamis_status tamis__beside_ids(tamis__beside *beside, tamis_context *context, const char *path,
                                uint64_t rows, const char *of, tamis_error *err);

@@ -49,6 +49,15 @@ static tamis_status check_params(const tamis_import_params *params, tamis_error 
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "rows become a gradient store and scores a scores file: import one of them");
+    if (params->factors && params->rows)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "a store holds either rows or factors: import one of them");
+    if (!params->factors && (params->offset || params->layer || params->bias))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "offsets, layers and a bias are those of factors, and there are none");
+    if (params->bias && params->layer)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "a bias is said of each layer where layers are named");
     if (!params->checkpoints && !params->scores)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "nothing to import: name files of rows or a file of scores");
@@ -66,8 +75,9 @@ tamis_status tamis_import(tamis_context *context, const tamis_import_params *par
     const tamis__importer_class *importer = NULL;
     TAMIS_TRY(find_importer(params->format, &importer, err));
     TAMIS_TRY(check_params(params, err));
-    return params->scores ? tamis__import_scores(context, importer, params, err)
-                          : tamis__import_rows(context, importer, params, err);
+    if (params->scores) return tamis__import_scores(context, importer, params, err);
+    return params->factors ? tamis__import_factors(context, importer, params, err)
+                           : tamis__import_rows(context, importer, params, err);
 }
 
 uint64_t tamis__import_block(const tamis_context *context, uint64_t row_bytes, uint64_t rows)

@@ -33,6 +33,8 @@ TAMIS__IMPORTERS(TAMIS__DECLARE_IMPORTER)
 
 tamis_status tamis__import_rows(tamis_context *context, const tamis__importer_class *importer,
                                 const tamis_import_params *params, tamis_error *err);
+tamis_status tamis__import_factors(tamis_context *context, const tamis__importer_class *importer,
+                                   const tamis_import_params *params, tamis_error *err);
 tamis_status tamis__import_scores(tamis_context *context, const tamis__importer_class *importer,
                                   const tamis_import_params *params, tamis_error *err);
 

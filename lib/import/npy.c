@@ -203,6 +203,29 @@ void tamis__npy_rows(const tamis__npy *npy, uint64_t first_row, uint64_t rows, f
         convert(out + i * stride, 1, data + (size_t)(first_row + i) * row_bytes, (size_t)npy->cols);
 }
 
+double tamis__npy_double(const tamis__npy *npy, uint64_t row, uint64_t column)
+{
+    uint64_t at = npy->fortran ? column * npy->rows + row : row * npy->cols + column;
+    const unsigned char *in = (const unsigned char *)npy->data + (size_t)at * npy->item_size;
+    double value;
+    float narrow;
+    int fits;
+    if (npy->type == TAMIS__NPY_F8) {
+        memcpy(&value, in, sizeof value);
+        return value;
+    }
+    if (kind_of(npy->type) == 'f') {
+        tamis__convert_for('f', npy->item_size)(&narrow, 1, in, 1);
+        return (double)narrow;
+    }
+    if (npy->type == TAMIS__NPY_U8) {
+        uint64_t large;
+        memcpy(&large, in, sizeof large);
+        return (double)large;
+    }
+    return (double)tamis__convert_integer(kind_of(npy->type), npy->item_size, in, &fits);
+}
+
 static tamis_status whole(const tamis__npy *npy, uint64_t i, int64_t *ret_value, const char *path,
                           tamis_error *err)
 {

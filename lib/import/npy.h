@@ -47,6 +47,9 @@ void tamis__npy_close(tamis__npy *npy);
 void tamis__npy_rows(const tamis__npy *npy, uint64_t first_row, uint64_t rows, float *out,
                      size_t stride);
 
+/* Element (row, column) of any type, f8 without rounding. */
+double tamis__npy_double(const tamis__npy *npy, uint64_t row, uint64_t column);
+
 /* Element i of a one-column array as an integer. FORMAT when the array is floating and the value
  * is not whole, or it does not fit. */
 tamis_status tamis__npy_integer(const tamis__npy *npy, uint64_t i, int64_t *ret_value,

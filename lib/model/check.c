@@ -9,10 +9,7 @@
 
 static tamis_status check_labels(const tamis_data *data, uint64_t classes, tamis_error *err)
 {
-    if (!data->label)
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "the data have no labels: say which column or file holds them");
-    for (uint64_t i = 0; i < data->rows; i++) {
+    for (uint64_t i = 0; data->label && i < data->rows; i++) {
         int32_t label = data->label[i];
         if (label >= 0 && (uint64_t)label < classes) continue;
         return tamis__fail(err, TAMIS_ERR_SHAPE,
@@ -23,8 +20,8 @@ static tamis_status check_labels(const tamis_data *data, uint64_t classes, tamis
     return TAMIS_OK;
 }
 
-tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t classes,
-                               tamis_error *err)
+static tamis_status check_data(const tamis_data *data, uint64_t inputs, uint64_t classes,
+                               bool labelled, tamis_error *err)
 {
     if (data->rows == 0 || !data->x)
         return tamis__fail(err, TAMIS_ERR_SHAPE, "the data have no rows");
@@ -32,7 +29,16 @@ tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "the data have %" PRIu64 " columns, the model takes %" PRIu64,
                            data->columns, inputs);
+    if (labelled && !data->label)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "the data have no labels: say which column or file holds them");
     return check_labels(data, classes, err);
+}
+
+tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t classes,
+                               tamis_error *err)
+{
+    return check_data(data, inputs, classes, true, err);
 }
 
 static tamis_status check_class_names(const tamis_model_info *info, const tamis_data *data,
@@ -66,12 +72,24 @@ static tamis_status check_feature_names(const tamis_model_info *info, const tami
     return TAMIS_OK;
 }
 
-tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
-                                     tamis_error *err)
+static tamis_status check_model_data(const tamis_model *model, const tamis_data *data,
+                                     bool labelled, tamis_error *err)
 {
     const tamis_model_info *info = &model->info;
-    TAMIS_TRY(tamis__data_check(data, info->layer[0].in, info->classes, err));
+    TAMIS_TRY(check_data(data, info->layer[0].in, info->classes, labelled, err));
     if (info->class_name && data->class_name) TAMIS_TRY(check_class_names(info, data, err));
     if (info->feature_name && data->feature_name) TAMIS_TRY(check_feature_names(info, data, err));
     return TAMIS_OK;
+}
+
+tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
+                                     tamis_error *err)
+{
+    return check_model_data(model, data, true, err);
+}
+
+tamis_status tamis__model_rows_check(const tamis_model *model, const tamis_data *data,
+                                     tamis_error *err)
+{
+    return check_model_data(model, data, false, err);
 }

@@ -76,7 +76,7 @@ tamis_status tamis__row_refused(const tamis__gradient_job *job, const char *what
                                 uint64_t row, bool too_large, tamis_error *err)
 {
     char id[300];
-    id_text(job->data, row, id, sizeof id);
+    id_text(job->data, row / job->per_example, id, sizeof id);
     uint32_t checkpoint = job->checkpoints.item[k];
     if (!too_large)
         return tamis__fail(err, TAMIS_ERR_NUMERIC,

@@ -9,6 +9,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/labels.h"
 #include "model/object.h"
 
 static uint64_t row_floats(const tamis__gradient_job *job)
@@ -84,6 +85,18 @@ typedef struct compute {
     tamis__batch *batches;
 } compute;
 
+/* Rows of a batch to every per_example-th row of the factors. */
+static void put(const tamis__gradient_job *job, float *to, const float *from, size_t rows,
+                size_t width)
+{
+    size_t step = job->per_example * width;
+    if (job->per_example == 1)
+        memcpy(to, from, rows * width * sizeof *to);
+    else
+        for (size_t i = 0; i < rows; i++)
+            memcpy(to + i * step, from + i * width, width * sizeof *to);
+}
+
 /* Keep what expanding needs of a finished batch; `at` is its first row in the factors. */
 static void keep(const compute *c, const tamis__batch *batch, uint32_t k, uint64_t at)
 {
@@ -94,13 +107,37 @@ static void keep(const compute *c, const tamis__batch *batch, uint32_t k, uint64
         size_t to = (size_t)k * job->layers.items + i;
         size_t in = tamis__input_stride(&job->layer[i]), out = (size_t)job->layer[i].out;
         uint32_t l = job->layers.item[i];
-        memcpy(f->input[to] + at * in, batch->input[l], rows * in * sizeof(float));
-        memcpy(f->delta[to] + at * out, batch->delta[l], rows * out * sizeof(float));
+        put(job, f->input[to] + at * in, batch->input[l], rows, in);
+        put(job, f->delta[to] + at * out, batch->delta[l], rows, out);
     }
-    memcpy(f->loss[k] + at, batch->loss, rows * sizeof(float));
-    memcpy(f->margin[k] + at, batch->margin, rows * sizeof(float));
-    memcpy(f->probability[k] + at * job->classes, batch->probability,
-           rows * job->classes * sizeof(float));
+    put(job, f->loss[k] + at, batch->loss, rows, 1);
+    put(job, f->margin[k] + at, batch->margin, rows, 1);
+    put(job, f->probability[k] + at * job->classes, batch->probability, rows, job->classes);
+}
+
+/* From logits and labels to the factors of rows `at` and on. */
+static tamis_status backward(const compute *c, tamis__batch *batch, const tamis__network *network,
+                             uint32_t k, uint64_t at, tamis_error *err)
+{
+    const tamis__gradient_job *job = c->job;
+    (void)tamis__cross_entropy(batch, network, 1.0f);
+    if (job->function == TAMIS_FUNCTION_MARGIN) tamis__margin_delta(batch, network);
+    if (job->labels == TAMIS_LABELS_EXPECTED) tamis__weigh_delta(batch, network);
+    TAMIS_TRY(tamis__backward(batch, network, job->layers.item[0], err));
+    keep(c, batch, k, at);
+    return TAMIS_OK;
+}
+
+/* Every class of every example in turn. */
+static tamis_status backward_classes(const compute *c, tamis__batch *batch,
+                                     const tamis__network *network, uint32_t k, uint64_t at,
+                                     tamis_error *err)
+{
+    for (uint32_t label = 0; label < c->job->per_example; label++) {
+        for (size_t i = 0; i < batch->rows; i++) batch->label[i] = (int32_t)label;
+        TAMIS_TRY(backward(c, batch, network, k, at + label, err));
+    }
+    return TAMIS_OK;
 }
 
 /* Item: a group at a checkpoint. */
@@ -111,17 +148,17 @@ static tamis_status compute_group(void *arg, uint64_t item, unsigned slot, unsig
     const compute *c = arg;
     const tamis__gradient_job *job = c->job;
     uint32_t k = (uint32_t)(item % job->checkpoints.items);
-    uint64_t at = item / job->checkpoints.items * TAMIS__GROUP_ROWS, row = c->factors->first + at;
-    size_t rows = (size_t)(c->end - row < TAMIS__GROUP_ROWS ? c->end - row : TAMIS__GROUP_ROWS);
+    uint64_t at = item / job->checkpoints.items * job->group, row = c->factors->first + at;
+    uint64_t rows = c->end - row < job->group ? c->end - row : job->group;
+    uint64_t example = row / job->per_example;
     tamis__network network = tamis__model_network(job->model, job->checkpoints.item[k]);
     tamis__batch *batch = &c->batches[worker];
-    tamis__batch_load(batch, &network, job->data, NULL, row, rows);
+    tamis__batch_load(batch, &network, job->data, NULL, example, (size_t)rows / job->per_example);
     TAMIS_TRY(tamis__forward(batch, &network, err));
-    (void)tamis__cross_entropy(batch, &network, 1.0f);
-    if (job->function == TAMIS_FUNCTION_MARGIN) tamis__margin_delta(batch, &network);
-    TAMIS_TRY(tamis__backward(batch, &network, job->layers.item[0], err));
-    keep(c, batch, k, at);
-    return TAMIS_OK;
+    if (job->labels == TAMIS_LABELS_EXPECTED)
+        return backward_classes(c, batch, &network, k, at, err);
+    TAMIS_TRY(tamis__labels_set(job, &network, example, batch, err));
+    return backward(c, batch, &network, k, at, err);
 }
 
 /* Nothing is written yet, but here too the caller may ask to stop. */
@@ -129,8 +166,8 @@ static tamis_status report(void *arg, uint64_t item, unsigned slot, tamis_error 
 {
     (void)item, (void)slot;
     const compute *c = arg;
-    return tamis__progress(c->job->context, "writing gradients", c->written, c->job->data->rows,
-                           "rows", NULL, err);
+    return tamis__progress(c->job->context, "writing gradients", c->written, c->job->rows, "rows",
+                           NULL, err);
 }
 
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
@@ -139,7 +176,7 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
 {
     compute c = {
         .factors = factors, .job = job, .end = end, .written = written, .batches = batches};
-    uint64_t groups = (end - factors->first + TAMIS__GROUP_ROWS - 1) / TAMIS__GROUP_ROWS;
+    uint64_t groups = (end - factors->first + job->group - 1) / job->group;
     tamis__pipeline pipeline = {.arg = &c,
                                 .items = groups * job->checkpoints.items,
                                 .work = compute_group,

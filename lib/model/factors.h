@@ -26,6 +26,13 @@ typedef struct tamis__gradient_job {
     tamis__kernels kernels;
     tamis_function function;
     tamis_direction direction;
+    tamis_form form;
+    tamis_labels labels;
+    const int32_t *given_labels; /* [data->rows], or NULL */
+    uint64_t label_seed;
+    uint32_t per_example;        /* rows of the store that are made of one of the data */
+    uint64_t rows;               /* of the store */
+    uint64_t group;              /* of them, that go through the network together */
     tamis__moments moments;      /* of directions that need them */
     tamis__projector *projector; /* NULL = rows are not projected */
 } tamis__gradient_job;
@@ -40,7 +47,8 @@ void tamis__job_fini(tamis__gradient_job *job);
  * a float type. */
 static inline bool tamis__job_whole_rows(const tamis__gradient_job *job)
 {
-    return job->direction != TAMIS_DIRECTION_GRADIENT || job->projector || job->dtype == TAMIS_I8;
+    return job->form == TAMIS_FORM_FULL &&
+           (job->direction != TAMIS_DIRECTION_GRADIENT || job->projector || job->dtype == TAMIS_I8);
 }
 
 /* Factors and outputs of rows first .. first + capacity - 1 at every chosen checkpoint, as arrays
@@ -68,8 +76,7 @@ tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis__gradi
 void tamis__factors_fini(tamis__factors *factors);
 
 /* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows
- * are written so far. `first` is a multiple of TAMIS__GROUP_ROWS, `end` is too or is the last row's
- * end. `batches` has one for each thread. */
+ * are written so far. `first` is a multiple of job->group, `end` is too or is the last row's end. `batches` has one for each thread. */
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
                                     uint64_t end, tamis__batch *batches, uint64_t written,
                                     tamis_error *err);

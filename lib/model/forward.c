@@ -87,6 +87,17 @@ void tamis__margin_delta(tamis__batch *batch, const tamis__network *network)
     }
 }
 
+void tamis__weigh_delta(tamis__batch *batch, const tamis__network *network)
+{
+    size_t classes = (size_t)tamis__network_classes(network);
+    for (size_t i = 0; i < batch->rows; i++) {
+        float *delta = batch->delta[network->layers - 1] + i * classes;
+        /* As in the loss: from the margin, which keeps its digits. */
+        double p = 1.0 / (1.0 + exp(-(double)batch->margin[i]));
+        for (size_t c = 0; c < classes; c++) delta[c] = (float)((double)delta[c] * sqrt(p));
+    }
+}
+
 tamis_status tamis__backward(tamis__batch *batch, const tamis__network *network, uint32_t lowest,
                              tamis_error *err)
 {

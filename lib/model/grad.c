@@ -12,21 +12,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "linalg/blas.h"
-#include "model/factors.h"
+#include "model/grad_block.h"
+#include "model/labels.h"
 #include "model/object.h"
 #include "store/layers_digest.h"
-#include "store/store_writer.h"
-
-/* Chunks of every chosen checkpoint on their way from a thread to the writer. */
-typedef struct block_buffer {
-    void *memory;          /* [checkpoints] of [chunk rows, columns] in the stored type */
-    float *norms;          /* [checkpoints] of [chunk rows] */
-    float *scales;         /* the same, for i8; NULL otherwise */
-    const void **gradient; /* [checkpoints] into memory */
-    const float **norm;    /* [checkpoints] into norms */
-    const float **scale;   /* [checkpoints] into scales, for i8 */
-    uint64_t digest;
-} block_buffer;
 
 typedef struct gradient_run {
     const tamis__gradient_job *job;
@@ -34,8 +23,8 @@ typedef struct gradient_run {
     uint64_t chunk; /* rows of a block */
     uint64_t wave;  /* rows of a wave, a multiple of the chunk and of the group */
     unsigned slots;
-    block_buffer *buffer;  /* [slots] */
-    tamis__batch *batches; /* [threads] */
+    tamis__grad_block *block; /* [slots] */
+    tamis__batch *batches;    /* [threads] */
     unsigned threads;
     unsigned char *scratch; /* [threads] of tamis__whole_scratch() */
     tamis__factors factors;
@@ -44,13 +33,6 @@ typedef struct gradient_run {
 } gradient_run;
 
 /* --- sizes ---------------------------------------------------------------------------------- */
-
-static uint64_t block_bytes(const tamis__gradient_job *job, uint64_t chunk)
-{
-    uint64_t row = job->stored * tamis_dtype_size(job->dtype) + sizeof(float);
-    if (job->dtype == TAMIS_I8) row += sizeof(float); /* the scale */
-    return chunk * row * job->checkpoints.items;
-}
 
 static uint64_t lowest(uint64_t a, uint64_t b)
 {
@@ -68,16 +50,24 @@ static uint64_t wave_unit(uint64_t chunk)
     return round_up(chunk, TAMIS__GROUP_ROWS);
 }
 
+/* Waves of whole blocks need not be whole groups where groups are not a power of two: what is left
+ * of a group at either end is computed all the same. */
+static uint64_t wave_margin(const tamis__gradient_job *job)
+{
+    return job->per_example > 1 ? 2 * job->group : 0;
+}
+
 /* As many blocks in flight and as long a wave as keep the threads busy and the memory allows. */
 static tamis_status plan(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
     tamis__network network = tamis__model_network(job->model, 0);
-    uint64_t rows = round_up(job->data->rows, TAMIS__GROUP_ROWS),
-             row_bytes = tamis__factors_row_bytes(job);
-    uint64_t unit = lowest(wave_unit(run->chunk), rows), block = block_bytes(job, run->chunk);
+    uint64_t rows = round_up(job->rows, job->group), row_bytes = tamis__factors_row_bytes(job);
+    uint64_t unit = lowest(wave_unit(run->chunk), rows),
+             block = tamis__grad_block_bytes(job, run->chunk);
     uint64_t fixed = tamis__batch_bytes(&network, TAMIS__GROUP_ROWS, true) * run->threads +
-                     tamis__whole_scratch(job) * run->threads + job->moments.bytes;
+                     tamis__whole_scratch(job) * run->threads + job->moments.bytes +
+                     wave_margin(job) * row_bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed + unit * row_bytes + block,
                                   "writing gradients", err));
     uint64_t left = job->context->memory - fixed - unit * row_bytes - block;
@@ -85,7 +75,7 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
     run->slots = (unsigned)(1 + more);
     left -= more * block;
     /* Eight groups for each thread: the last ones of a wave are then a small part of it. */
-    uint64_t enough = round_up(8 * (uint64_t)run->threads * TAMIS__GROUP_ROWS, unit) / unit;
+    uint64_t enough = round_up(8 * (uint64_t)run->threads * job->group, unit) / unit;
     uint64_t units = 1 + lowest(left / (unit * row_bytes), enough - 1);
     run->wave = lowest(units * unit, rows);
     return TAMIS_OK;
@@ -93,50 +83,19 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
 
 /* --- buffers -------------------------------------------------------------------------------- */
 
-/* What rows of i8 need besides. */
-static tamis_status buffer_scales(block_buffer *buffer, const gradient_run *run, tamis_error *err)
-{
-    const tamis__gradient_job *job = run->job;
-    uint32_t checkpoints = job->checkpoints.items;
-    size_t rows = (size_t)run->chunk;
-    buffer->scales = tamis__calloc(checkpoints, rows * sizeof(float));
-    buffer->scale = tamis__calloc(checkpoints, sizeof *buffer->scale);
-    if (!buffer->scales || !buffer->scale)
-        return tamis__fail_memory(err, "a block of gradients", block_bytes(job, run->chunk));
-    for (uint32_t k = 0; k < checkpoints; k++) buffer->scale[k] = buffer->scales + k * rows;
-    return TAMIS_OK;
-}
-
-static tamis_status buffer_init(block_buffer *buffer, const gradient_run *run, tamis_error *err)
-{
-    const tamis__gradient_job *job = run->job;
-    uint32_t checkpoints = job->checkpoints.items;
-    size_t rows = (size_t)run->chunk, bytes = rows * job->stored * tamis_dtype_size(job->dtype);
-    buffer->memory = tamis__aligned(checkpoints, bytes);
-    buffer->norms = tamis__calloc(checkpoints, rows * sizeof(float));
-    buffer->gradient = tamis__calloc(checkpoints, sizeof *buffer->gradient);
-    buffer->norm = tamis__calloc(checkpoints, sizeof *buffer->norm);
-    if (!buffer->memory || !buffer->norms || !buffer->gradient || !buffer->norm)
-        return tamis__fail_memory(err, "a block of gradients", block_bytes(job, run->chunk));
-    for (uint32_t k = 0; k < checkpoints; k++) {
-        buffer->gradient[k] = (char *)buffer->memory + k * bytes;
-        buffer->norm[k] = buffer->norms + k * rows;
-    }
-    return job->dtype == TAMIS_I8 ? buffer_scales(buffer, run, err) : TAMIS_OK;
-}
-
 static tamis_status run_init(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
     uint32_t checkpoints = job->checkpoints.items;
     TAMIS_TRY(plan(run, err));
-    run->buffer = tamis__calloc(run->slots, sizeof *run->buffer);
+    run->block = tamis__calloc(run->slots, sizeof *run->block);
     run->loss = tamis__calloc(checkpoints, sizeof *run->loss);
     run->margin = tamis__calloc(checkpoints, sizeof *run->margin);
     run->probability = tamis__calloc(checkpoints, sizeof *run->probability);
-    if (!run->buffer || !run->loss || !run->margin || !run->probability)
-        return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->buffer);
-    for (unsigned i = 0; i < run->slots; i++) TAMIS_TRY(buffer_init(&run->buffer[i], run, err));
+    if (!run->block || !run->loss || !run->margin || !run->probability)
+        return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->block);
+    for (unsigned i = 0; i < run->slots; i++)
+        TAMIS_TRY(tamis__grad_block_init(&run->block[i], job, run->chunk, err));
     uint64_t scratch = tamis__whole_scratch(job);
     if (scratch) run->scratch = tamis__aligned(run->threads, (size_t)scratch);
     if (scratch && !run->scratch)
@@ -144,20 +103,13 @@ static tamis_status run_init(gradient_run *run, tamis_error *err)
     tamis__network network = tamis__model_network(job->model, 0);
     TAMIS_TRY(
         tamis__batches_create(&run->batches, run->threads, &network, TAMIS__GROUP_ROWS, true, err));
-    return tamis__factors_init(&run->factors, job, run->wave, err);
+    return tamis__factors_init(&run->factors, job, run->wave + wave_margin(job), err);
 }
 
 static void run_fini(gradient_run *run)
 {
-    for (unsigned i = 0; run->buffer && i < run->slots; i++) {
-        free(run->buffer[i].memory);
-        free(run->buffer[i].norms);
-        free(run->buffer[i].scales);
-        free(run->buffer[i].scale);
-        free(run->buffer[i].gradient);
-        free(run->buffer[i].norm);
-    }
-    free(run->buffer);
+    for (unsigned i = 0; run->block && i < run->slots; i++) tamis__grad_block_fini(&run->block[i]);
+    free(run->block);
     free(run->loss);
     free(run->margin);
     free(run->probability);
@@ -179,66 +131,33 @@ static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsign
                                  tamis_error *err)
 {
     gradient_run *run = arg;
-    const tamis__gradient_job *job = run->job;
-    block_buffer *buffer = &run->buffer[slot];
-    size_t bytes = (size_t)(run->chunk * job->stored) * tamis_dtype_size(job->dtype);
     uint64_t first = 0, rows = block_rows(run, item, &first);
-    void *scratch = run->scratch ? run->scratch + worker * tamis__whole_scratch(job) : NULL;
-    buffer->digest = 0;
-    for (uint32_t k = 0; k < job->checkpoints.items; k++) {
-        tamis__row_block block = {
-            .stored = (char *)buffer->memory + k * bytes,
-            .scale = buffer->scales ? buffer->scales + k * run->chunk : NULL,
-            .norm = buffer->norms + k * run->chunk,
-        };
-        TAMIS_TRY(tamis__factors_expand(&run->factors, job, k, first, rows, scratch, &block, err));
-        buffer->digest += tamis__store_rows_digest(block.stored, block.scale, rows, first,
-                                                   job->stored, job->dtype, k);
-    }
-    return TAMIS_OK;
-}
-
-/* The data's columns from a row on. */
-static tamis_examples examples_from(const tamis_data *data, uint64_t row)
-{
-    return (tamis_examples){
-        .id_number = data->id_number ? data->id_number + row : NULL,
-        .id_text = data->id_text ? (const char *const *)data->id_text + row : NULL,
-        .digest = data->digest ? data->digest + row : NULL,
-        .label = data->label ? data->label + row : NULL,
-        .group = data->group ? data->group + row : NULL,
-        .group_name = (const char *const *)data->group_name,
-        .groups = data->groups,
-        .class_name = (const char *const *)data->class_name,
-        .classes = data->class_name ? data->classes : 0,
-    };
+    void *scratch = run->scratch ? run->scratch + worker * tamis__whole_scratch(run->job) : NULL;
+    return tamis__grad_block_fill(&run->block[slot], run->job, &run->factors, first, rows, scratch,
+                                  err);
 }
 
 static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     gradient_run *run = arg;
     const tamis__gradient_job *job = run->job;
-    const block_buffer *buffer = &run->buffer[slot];
     uint64_t first = 0, rows = block_rows(run, item, &first), at = first - run->factors.first;
     for (uint32_t k = 0; k < job->checkpoints.items; k++) {
         run->loss[k] = run->factors.loss[k] + at;
         run->margin[k] = run->factors.margin[k] + at;
         run->probability[k] = run->factors.probability[k] + at * job->classes;
     }
-    tamis__store_block block = {
-        .rows = rows,
-        .gradient = buffer->gradient,
-        .norm = buffer->norm,
-        .scale = buffer->scale,
-        .digest = buffer->digest,
-        .examples = examples_from(job->data, first),
-        .loss = run->loss,
-        .margin = run->margin,
-        .probability = run->probability,
-    };
-    TAMIS_TRY(tamis__store_writer_put_block(run->writer, &block, err));
-    return tamis__progress(job->context, "writing gradients", first + rows, job->data->rows, "rows",
-                           NULL, err);
+    tamis__store_block block = tamis__grad_block_store(&run->block[slot], job, rows);
+    block.loss = run->loss;
+    block.margin = run->margin;
+    block.probability = run->probability;
+    void *memory = NULL;
+    TAMIS_TRY(tamis__labels_examples(job, first, rows, &block.examples, &memory, err));
+    tamis_status status = tamis__store_writer_put_block(run->writer, &block, err);
+    free(memory);
+    if (status != TAMIS_OK) return status;
+    return tamis__progress(job->context, "writing gradients", first + rows, job->rows, "rows", NULL,
+                           err);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */
@@ -246,16 +165,16 @@ static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_e
 static tamis_status write_waves(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
-    uint64_t rows = job->data->rows;
+    uint64_t rows = job->rows;
     tamis__pipeline blocks = {
         .arg = run, .slots = run->slots, .work = expand_block, .consume = write_block};
     run->first = tamis_store_writer_next(run->writer);
     while (run->first < rows) {
         /* A resumed run may start inside a group: the group is computed whole all the same. */
-        run->factors.first = run->first / TAMIS__GROUP_ROWS * TAMIS__GROUP_ROWS;
-        run->end = lowest(run->factors.first + run->wave, rows);
-        TAMIS_TRY(
-            tamis__factors_compute(&run->factors, job, run->end, run->batches, run->first, err));
+        run->factors.first = run->first / job->group * job->group;
+        run->end = lowest((wave_margin(job) ? run->first : run->factors.first) + run->wave, rows);
+        uint64_t end = lowest(round_up(run->end, job->group), rows);
+        TAMIS_TRY(tamis__factors_compute(&run->factors, job, end, run->batches, run->first, err));
         blocks.items = (run->end - run->first + run->chunk - 1) / run->chunk;
         TAMIS_TRY(tamis__pool_run(job->context->pool, &blocks, err));
         run->first = run->end;
@@ -282,7 +201,7 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     tamis_store_spec spec = {
         .path = params->path,
         .dtype = job->dtype,
-        .rows = job->data->rows,
+        .rows = job->rows,
         .layer = job->layer,
         .layers = job->layers.items,
         .checkpoint = job->checkpoint,
@@ -295,6 +214,10 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
         .provenance = params->provenance,
         .function = tamis__function_name(job->function),
         .direction = tamis__direction_name(job->direction),
+        .form = job->form,
+        .labels = tamis__labels_name(job->labels),
+        .label_seed = job->label_seed,
+        .rows_per_example = job->per_example,
     };
     tamis_layer projected = {.name = "projected", .out = 1, .in = job->stored};
     tamis_projection projection = {0};

@@ -8,7 +8,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "model/factors.h"
+#include "model/labels.h"
 #include "model/object.h"
 
 /* The chosen layers side by side, and the chosen checkpoints. */
@@ -82,6 +82,23 @@ static tamis_status get_moments(tamis__gradient_job *job, const tamis_gradient_p
     return tamis__moments_init(&job->moments, &plan, job->context, err);
 }
 
+/* The factors of a gradient make no direction and no projected row. */
+static tamis_status check_form(const tamis_gradient_params *params, tamis_error *err)
+{
+    if ((unsigned)params->form > TAMIS_FORM_FACTORS)
+        return tamis__fail(err, TAMIS_ERR_ARG, "no such form of rows");
+    if (params->form == TAMIS_FORM_FULL) return TAMIS_OK;
+    if (params->direction != TAMIS_DIRECTION_GRADIENT)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "the direction %s is no outer product of an input and an output "
+                           "gradient: store it in full",
+                           tamis__direction_name(params->direction));
+    if (params->projection)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "rows are either projected or kept as their factors: choose one");
+    return TAMIS_OK;
+}
+
 static tamis_status fill(tamis__gradient_job *job, const tamis_gradient_params *params,
                          tamis_error *err)
 {
@@ -102,11 +119,23 @@ tamis_status tamis__job_init(tamis__gradient_job *ret_job, const tamis_model *mo
         .classes = model->info.classes,
         .function = params->function,
         .direction = params->direction,
+        .form = params->form,
+        .labels = params->labels,
+        .given_labels = params->given_labels,
+        .label_seed = params->labels == TAMIS_LABELS_SAMPLED ? params->label_seed : 0,
+        .per_example = params->labels == TAMIS_LABELS_EXPECTED ? model->info.classes : 1,
     };
+    job.rows = data->rows * job.per_example;
+    job.group = tamis__labels_group(job.per_example) * job.per_example;
     if ((unsigned)params->function > TAMIS_FUNCTION_MARGIN)
         return tamis__fail(err, TAMIS_ERR_ARG, "no such function to differentiate");
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no path for the gradient store");
-    TAMIS_TRY(tamis__model_data_check(model, data, err));
+    if (params->labels == TAMIS_LABELS_TRUE)
+        TAMIS_TRY(tamis__model_data_check(model, data, err));
+    else
+        TAMIS_TRY(tamis__model_rows_check(model, data, err));
+    TAMIS_TRY(check_form(params, err));
+    TAMIS_TRY(tamis__labels_check(params, data->rows, job.classes, err));
     tamis__kernels_init(&job.kernels, tamis_context_cpu(context));
     tamis_status status = fill(&job, params, err);
     if (status == TAMIS_OK)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "model/object.h"
 #include "model/tensors.h"
+#include "model/wide.h"
 
 static const tamis__tensor *find_part(const tamis__safetensors *st, uint64_t layer,
                                       const char *part)
@@ -147,6 +148,56 @@ static tamis_status set_activation(tamis__model_file *file, const tamis__safeten
     return TAMIS_OK;
 }
 
+/* --- doubles ---------------------------------------------------------------------------------- */
+
+static bool any_doubles(const tamis__safetensors *st)
+{
+    for (size_t i = 0; i < st->tensors; i++)
+        if (strcmp(st->tensor[i].dtype, "F64") == 0) return true;
+    return false;
+}
+
+/* Values of a tensor that is F64, `at` and on. */
+static void copy_doubles(const tamis__tensor *tensor, size_t at, size_t n, double *out)
+{
+    if (tensor && strcmp(tensor->dtype, "F64") == 0)
+        memcpy(out, (const char *)tensor->data + at * sizeof *out, n * sizeof *out);
+}
+
+/* The model itself is in float; yardsticks in double take the weights as they are written. */
+static tamis_status keep_doubles(tamis_model *model, const tamis__safetensors *st, tamis_error *err)
+{
+    const tamis_model_info *info = &model->info;
+    if (!any_doubles(st)) return TAMIS_OK;
+    double *wide = tamis__malloc((size_t)info->parameters, sizeof *wide);
+    if (!wide) return tamis__fail_memory(err, "weights", info->parameters * sizeof *wide);
+    tamis__model_wide_weights(model, 0, wide);
+    for (uint32_t l = 0; l < info->layers; l++) {
+        const tamis__tensor *weight = find_part(st, l, "weight"), *bias = find_part(st, l, "bias");
+        size_t in = (size_t)info->layer[l].in, stride = tamis__input_stride(&info->layer[l]);
+        for (size_t o = 0; o < info->layer[l].out; o++) {
+            double *row = wide + info->layer[l].first_column + o * stride;
+            copy_doubles(weight, o * in, in, row);
+            copy_doubles(bias, o, bias != NULL, row + in);
+        }
+    }
+    model->wide = wide;
+    return TAMIS_OK;
+}
+
+static tamis_status make_model(tamis_model **ret_model, tamis__model_file *file,
+                               const tamis__safetensors *st, const char *path, tamis_error *err)
+{
+    tamis_model *model = NULL;
+    TAMIS_TRY(tamis__model_adopt(&model, file, path, err));
+    tamis_status status = keep_doubles(model, st, err);
+    if (status == TAMIS_OK)
+        *ret_model = model;
+    else
+        tamis_model_free(&model);
+    return status;
+}
+
 tamis_status tamis__load_safetensors(tamis_model **ret_model, tamis_context *context,
                                      const char *path, const char *activation, tamis_error *err)
 {
@@ -155,7 +206,7 @@ tamis_status tamis__load_safetensors(tamis_model **ret_model, tamis_context *con
     TAMIS_TRY(tamis__safetensors_open(&st, context, path, err));
     tamis_status status = read_layers(&file, &st, context, path, err);
     if (status == TAMIS_OK) status = set_activation(&file, &st, path, activation, err);
-    if (status == TAMIS_OK) status = tamis__model_adopt(ret_model, &file, path, err);
+    if (status == TAMIS_OK) status = make_model(ret_model, &file, &st, path, err);
     tamis__model_file_fini(&file);
     tamis__safetensors_close(&st);
     return status;

@@ -116,6 +116,7 @@ void tamis_model_free(tamis_model **model)
 {
     if (!model || !*model) return;
     tamis__model_file_fini(&(*model)->file);
+    free((*model)->wide);
     free(*model);
     *model = NULL;
 }

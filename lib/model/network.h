@@ -78,6 +78,10 @@ double tamis__cross_entropy(tamis__batch *batch, const tamis__network *network, 
 /* The last layer's delta for the margin instead of the loss, after tamis__cross_entropy(). */
 void tamis__margin_delta(tamis__batch *batch, const tamis__network *network);
 
+/* Multiply the last layer's delta of every row by the root of its label's probability, after
+ * tamis__cross_entropy(). */
+void tamis__weigh_delta(tamis__batch *batch, const tamis__network *network);
+
 /* Deltas of layers `lowest` and up, from the last layer's. */
 tamis_status tamis__backward(tamis__batch *batch, const tamis__network *network, uint32_t lowest,
                              tamis_error *err);

@@ -10,6 +10,7 @@
 struct tamis_model {
     tamis_model_info info; /* points into `file` */
     tamis__model_file file;
+    double *wide; /* [parameters] as a safetensors file of doubles has them; NULL = no such file */
 };
 
 /* Check the arrays (layers chain, at least two classes) and make a model of them; on success `file`
@@ -34,6 +35,9 @@ tamis_status tamis__data_check(const tamis_data *data, uint64_t inputs, uint64_t
                                tamis_error *err);
 /* The same for a model's data; class names must agree where both have them. */
 tamis_status tamis__model_data_check(const tamis_model *model, const tamis_data *data,
+                                     tamis_error *err);
+/* The same of data that need no labels. */
+tamis_status tamis__model_rows_check(const tamis_model *model, const tamis_data *data,
                                      tamis_error *err);
 
 /* Weights from a safetensors file. */

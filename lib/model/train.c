@@ -44,7 +44,9 @@ typedef struct training {
     tamis_context *context;
     const tamis_train_params *params;
     const tamis_data *data;
-    tamis__model_file file; /* the model being made */
+    const tamis__train_rows *some; /* NULL = all rows */
+    uint64_t rows;                 /* trained on */
+    tamis__model_file file;        /* the model being made */
     uint64_t parameters;
     float *weights; /* [parameters] being trained */
     const float *weight[MAX_LAYERS];
@@ -52,7 +54,8 @@ typedef struct training {
     tamis__optimiser optimiser;
     tamis__stepper stepper;
     gsl_rng *rng;
-    uint64_t *order; /* [rows] */
+    uint64_t *order; /* [rows of the data] */
+    bool *there;     /* [rows of the data], when places are kept: trained on */
     uint32_t kept;   /* checkpoints filled in */
 } training;
 
@@ -136,7 +139,7 @@ static tamis_status check_memory(const training *t, tamis_error *err)
     uint64_t each = t->params->optimizer == TAMIS_ADAM ? 3 : 1; /* weights, with their moments */
     uint64_t copies = each * checkpoints_of(t->params) + 3, batch = t->params->batch;
     unsigned threads = tamis_context_threads(t->context);
-    if (batch > t->data->rows) batch = t->data->rows;
+    if (batch > t->rows) batch = t->rows;
     uint64_t room = t->context->memory, bytes = t->parameters * sizeof(float);
     /* By division first: the product of both may not fit 64 bits. */
     if (bytes <= room / copies)
@@ -213,7 +216,8 @@ static tamis_status make_file(training *t, tamis_error *err)
     file->scale = tamis__calloc(t->data->columns, sizeof *file->scale);
     if (!file->mean || !file->scale)
         return tamis__fail_memory(err, "means", t->data->columns * sizeof(float));
-    TAMIS_TRY(tamis__standardise(t->data, file->mean, file->scale, err));
+    TAMIS_TRY(tamis__standardise(t->data, t->some ? t->some->row : NULL, t->rows, file->mean,
+                                 file->scale, err));
     t->network.mean = file->mean;
     t->network.scale = file->scale;
     return TAMIS_OK;
@@ -232,14 +236,17 @@ static tamis_status training_init(training *t, tamis_error *err)
     TAMIS_TRY(make_file(t, err));
     t->weights = tamis__aligned(t->parameters, sizeof *t->weights);
     t->order = tamis__malloc(t->data->rows, sizeof *t->order);
+    t->there = tamis__calloc(t->some && t->some->in_place ? t->data->rows : 0, sizeof *t->there);
     t->rng = tamis__rng_create();
-    if (!t->weights || !t->order || !t->rng)
+    if (!t->weights || !t->order || !t->there || !t->rng)
         return tamis__fail_memory(err, "weights", t->parameters * sizeof *t->weights);
+    for (uint64_t i = 0; t->some && t->some->in_place && i < t->rows; i++)
+        t->there[t->some->row[i]] = true;
     for (uint32_t l = 0; l < t->file.layers; l++)
         t->weight[l] = t->weights + t->file.layer[l].first_column;
     TAMIS_TRY(tamis__initial_weights(&t->network, t->params->seed, t->weights, err));
     TAMIS_TRY(tamis__optimiser_init(&t->optimiser, t->params, t->parameters, err));
-    uint64_t batch = t->params->batch < t->data->rows ? t->params->batch : t->data->rows;
+    uint64_t batch = t->params->batch < t->rows ? t->params->batch : t->rows;
     return tamis__stepper_init(&t->stepper, t->context, t->data, &t->network, t->parameters, batch,
                                err);
 }
@@ -251,6 +258,7 @@ static void training_fini(training *t)
     tamis__model_file_fini(&t->file);
     free(t->weights);
     free(t->order);
+    free(t->there);
     if (t->rng) gsl_rng_free(t->rng);
 }
 
@@ -269,27 +277,49 @@ static tamis_status report(const training *t, uint32_t epochs, uint64_t rows, co
                            tamis_error *err)
 {
     char note[64];
-    double n = (double)(rows ? rows : t->data->rows);
+    double n = (double)(rows ? rows : t->rows);
     snprintf(note, sizeof note, "loss %.3f  accuracy %.3f", sum->loss / n, sum->accuracy / n);
     return tamis__progress(t->context, "training", epochs, t->params->epochs, "epochs", note, err);
 }
 
+/* Rows in the order of an epoch; returns how many places there are. */
+static uint64_t shuffle(training *t, uint32_t epoch)
+{
+    const tamis__train_rows *some = t->some;
+    uint64_t places = some && some->in_place ? t->data->rows : t->rows;
+    tamis__rng_key(t->rng, t->params->seed, TAMIS__STREAM_SHUFFLE, epoch);
+    tamis__rng_permutation(t->rng, t->order, places);
+    for (uint64_t i = 0; some && !some->in_place && i < places; i++)
+        t->order[i] = some->row[t->order[i]];
+    return places;
+}
+
+/* Rows at places first .. first + n - 1 that are trained on, moved together; returns how many. */
+static uint64_t close_up(training *t, uint64_t first, uint64_t n)
+{
+    uint64_t left = 0;
+    if (!t->some || !t->some->in_place) return n;
+    for (uint64_t i = first; i < first + n; i++)
+        if (t->there[t->order[i]]) t->order[first + left++] = t->order[i];
+    return left;
+}
+
 static tamis_status train_epoch(training *t, uint32_t epoch, tamis_error *err)
 {
-    uint64_t rows = t->data->rows, batch = t->params->batch, told = 0;
+    uint64_t places = shuffle(t, epoch), batch = t->params->batch, done = 0, told = 0;
     tamis_fit sum = {0};
-    tamis__rng_key(t->rng, t->params->seed, TAMIS__STREAM_SHUFFLE, epoch);
-    tamis__rng_permutation(t->rng, t->order, rows);
-    for (uint64_t first = 0; first < rows; first += batch) {
-        uint64_t n = rows - first < batch ? rows - first : batch;
+    for (uint64_t first = 0; first < places; first += batch) {
+        uint64_t n = close_up(t, first, places - first < batch ? places - first : batch);
+        if (n == 0) continue;
         TAMIS_TRY(tamis__stepper_gradient(&t->stepper, t->order, first, n, err));
         sum.loss += t->stepper.total_loss;
         sum.accuracy += (double)t->stepper.total_correct;
         if (!isfinite(sum.loss)) return diverged(t, epoch, "loss is", err);
         tamis__optimiser_step(&t->optimiser, t->file.layer, t->file.layers, t->weights,
                               t->stepper.memory);
-        if (first + n < rows && first + n - told >= PROGRESS_ROWS) {
-            told = first + n;
+        done += n;
+        if (done < t->rows && done - told >= PROGRESS_ROWS) {
+            told = done;
             TAMIS_TRY(report(t, epoch - 1, told, &sum, err));
         }
     }
@@ -330,9 +360,22 @@ static tamis_status run_epochs(training *t, tamis_error *err)
     return TAMIS_OK;
 }
 
-tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
-                         const tamis_train_params *params, const tamis_data *data,
-                         tamis_fit *ret_fit, tamis_error *err)
+static tamis_status check_rows(const tamis_data *data, const tamis__train_rows *some,
+                               tamis_error *err)
+{
+    if (!some) return TAMIS_OK;
+    if (some->rows == 0) return tamis__fail(err, TAMIS_ERR_ARG, "no row is left to train on");
+    for (uint64_t i = 0; i < some->rows; i++)
+        if (some->row[i] >= data->rows)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "there is no row %" PRIu64 ": rows are 0 to %" PRIu64, some->row[i],
+                               data->rows - 1);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__train(tamis_model **ret_model, tamis_context *context,
+                          const tamis_train_params *params, const tamis_data *data,
+                          const tamis__train_rows *rows, tamis_fit *ret_fit, tamis_error *err)
 {
     TAMIS_TRY(check_params(params, err));
     if (data->label && data->classes < 2)
@@ -340,14 +383,19 @@ tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
                            "the labels have %" PRIu32 " classes: at least two are needed",
                            data->classes);
     TAMIS_TRY(tamis__data_check(data, data->columns, data->classes, err));
-    training t = {.context = context, .params = params, .data = data};
+    TAMIS_TRY(check_rows(data, rows, err));
+    training t = {.context = context,
+                  .params = params,
+                  .data = data,
+                  .some = rows,
+                  .rows = rows ? rows->rows : data->rows};
     tamis_model *model = NULL;
     tamis_fit fit = {0};
     tamis__blas_begin();
     tamis_status status = training_init(&t, err);
     if (status == TAMIS_OK) status = run_epochs(&t, err);
     if (status == TAMIS_OK) status = tamis__model_adopt(&model, &t.file, "training", err);
-    if (status == TAMIS_OK)
+    if (status == TAMIS_OK && ret_fit)
         status = tamis_model_evaluate(model, context, model->info.checkpoints - 1, data, &fit, NULL,
                                       err);
     tamis__blas_end();
@@ -358,5 +406,16 @@ tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
     }
     if (ret_fit) *ret_fit = fit;
     *ret_model = model;
+    return TAMIS_OK;
+}
+
+tamis_status tamis_train(tamis_model **ret_model, tamis_context *context,
+                         const tamis_train_params *params, const tamis_data *data,
+                         tamis_fit *ret_fit, tamis_error *err)
+{
+    tamis_fit fit;
+    /* Asked for in every case: a model whose loss is not finite is refused. */
+    TAMIS_TRY(tamis__train(ret_model, context, params, data, NULL, &fit, err));
+    if (ret_fit) *ret_fit = fit;
     return TAMIS_OK;
 }

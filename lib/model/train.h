@@ -6,6 +6,25 @@
 
 #include "model/network.h"
 
+/* --- training on some of the rows ------------------------------------------------------------- */
+
+/* The rows that a model is trained on. */
+typedef struct tamis__train_rows {
+    const uint64_t *row; /* [rows] ascending */
+    uint64_t rows;       /* > 0 */
+    /* False: as if the data held these rows only. True: epochs go through all rows in the order they
+     * have when none is left out, and a row that is left out leaves its place in the mini-batch
+     * empty. What differs between two trainings with one seed is then that row, and not every
+     * mini-batch. */
+    bool in_place;
+} tamis__train_rows;
+
+/* As tamis_train(), on some rows (NULL: all). Loss and accuracy over all rows are worked out only
+ * when asked for. ARG when a row does not exist. */
+tamis_status tamis__train(tamis_model **ret_model, tamis_context *context,
+                          const tamis_train_params *params, const tamis_data *data,
+                          const tamis__train_rows *rows, tamis_fit *ret_fit, tamis_error *err);
+
 /* --- initial weights -------------------------------------------------------------------------- */
 
 /* Layer by layer, keyed by the layer, so that widening one layer leaves the numbers of the others'
@@ -15,10 +34,10 @@ tamis_status tamis__initial_weights(const tamis__network *network, uint64_t seed
 
 /* --- standardisation -------------------------------------------------------------------------- */
 
-/* Mean and deviation (of the population) of every column, computed in double; the scale of a
- * constant column is 1. */
-tamis_status tamis__standardise(const tamis_data *data, float *ret_mean, float *ret_scale,
-                                tamis_error *err);
+/* Mean and deviation (of the population) of every column over `rows` rows (`row` NULL: 0, 1, 2 ...),
+ * computed in double; the scale of a constant column is 1. */
+tamis_status tamis__standardise(const tamis_data *data, const uint64_t *row, uint64_t rows,
+                                float *ret_mean, float *ret_scale, tamis_error *err);
 
 /* --- optimiser -------------------------------------------------------------------------------- */
 

@@ -28,35 +28,7 @@ static tamis_status check(const tamis__ekfac_job *job, tamis_error *err)
     return why ? tamis__fail(err, TAMIS_ERR_ARG, "%s", why) : TAMIS_OK;
 }
 
-/* A curvature is that of one checkpoint. */
-static tamis_status find_checkpoint(const tamis__ekfac_job *job, uint32_t *ret_checkpoint,
-                                    tamis_error *err)
-{
-    const tamis_store_info *train = tamis_store_info_get(job->call->train);
-    uint32_t k = job->call->curvature
-                     ? tamis_curvature_info_get(job->call->curvature)->checkpoint
-                     : 0;
-    *ret_checkpoint = train->checkpoints == 1 ? 0 : k;
-    if (*ret_checkpoint < train->checkpoints) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_SHAPE,
-                       "the curvature was fitted on checkpoint %u, and '%s' has only %u: fit it on a "
-                       "store with the same ones",
-                       k, tamis_store_path(job->call->train), train->checkpoints);
-}
-
-static uint64_t spectrum_bytes(const tamis__ekfac_job *job)
-{
-    uint64_t doubles = 0;
-    for (uint32_t l = 0; l < tamis_store_info_get(job->call->train)->layers; l++) {
-        const tamis__spectrum *s = &job->spectrum[l];
-        doubles += 2 * s->out * s->in;
-        if (s->output.blocks) doubles += s->out * s->out;
-        if (s->input.blocks) doubles += s->in * s->in;
-    }
-    return doubles * sizeof(double);
-}
-
-static uint64_t tokens_bytes(const tamis__tokens *t)
+static uint64_t tokens_bytes(const tamis__factor_tokens *t)
 {
     return t->runs * sizeof *t->run + (t->own ? 2 * t->items * sizeof *t->own : 0);
 }
@@ -64,15 +36,17 @@ static uint64_t tokens_bytes(const tamis__tokens *t)
 /* --- queries ---------------------------------------------------------------------------------- */
 
 /* Means and sums of scores are scores of means and sums of queries. */
-static tamis_status take_queries(const tamis__ekfac_job *job, uint32_t checkpoint,
-                                 tamis__tokens *ret_query, tamis_error *err)
+static tamis_status take_queries(const tamis__ekfac_job *job, tamis__factor_tokens *ret_query,
+                                 tamis_error *err)
 {
     const tamis__score_output *output = job->call->output;
     tamis_reduce reduce = output->params->reduce;
     if (reduce == TAMIS_REDUCE_NONE || reduce == TAMIS_REDUCE_MAX)
-        return tamis__tokens_of_store(ret_query, job->call->query, checkpoint, false, err);
-    return tamis__tokens_gather(ret_query, job->call->query, checkpoint, output->groups.n,
-                                output->groups.member, output->groups.size, err);
+        return tamis__factor_tokens_of_store(ret_query, job->call->query, job->checkpoint, false,
+                                             err);
+    return tamis__factor_tokens_gather(ret_query, job->call->query, job->checkpoint,
+                                       output->groups.n, output->groups.member, output->groups.size,
+                                       err);
 }
 
 /* One product, its scores into the output. */
@@ -98,8 +72,8 @@ static tamis_status run_once(tamis__factor_product *product, const tamis__score_
     return status;
 }
 
-static tamis_status run(const tamis__ekfac_job *job, const tamis__tokens *train,
-                        const tamis__tokens *query, tamis_error *err)
+static tamis_status run(const tamis__ekfac_job *job, const tamis__factor_tokens *train,
+                        const tamis__factor_tokens *query, tamis_error *err)
 {
     tamis__score_output *output = job->call->output;
     tamis__factor_product product = {
@@ -107,7 +81,7 @@ static tamis_status run(const tamis__ekfac_job *job, const tamis__tokens *train,
         .train = train,
         .query = query,
         .skip = tamis__score_skipped(job->call),
-        .reserved = spectrum_bytes(job) + tamis__score_output_bytes(output) + tokens_bytes(query),
+        .reserved = job->spectrum_bytes + tamis__score_output_bytes(output) + tokens_bytes(query),
         .phase = "scoring"};
     output->stages.spectral_rank = job->spectral_rank;
     output->stages.query_rank = job->query_rank;
@@ -118,18 +92,15 @@ static tamis_status run(const tamis__ekfac_job *job, const tamis__tokens *train,
 tamis_status tamis__ekfac_factors(const tamis__ekfac_job *job, tamis_error *err)
 {
     const tamis__score_call *call = job->call;
-    tamis__tokens train = {0}, query = {0};
+    tamis__factor_tokens train = {0}, query = {0};
     const float *norms;
-    uint32_t checkpoint = 0;
     TAMIS_TRY(check(job, err));
-    TAMIS_TRY(find_checkpoint(job, &checkpoint, err));
-    if (!tamis__score_norms(call)) TAMIS_TRY(tamis__score_rows(call, false, err));
-    TAMIS_TRY(tamis__finite_norms(call->query, checkpoint, false, &norms, err));
-    TAMIS_TRY(tamis__tokens_of_store(&train, call->train, checkpoint, job->by == TAMIS_BY_TOKEN,
-                                     err));
-    tamis_status status = take_queries(job, checkpoint, &query, err);
+    TAMIS_TRY(tamis__finite_norms(call->query, job->checkpoint, false, &norms, err));
+    TAMIS_TRY(tamis__factor_tokens_of_store(&train, call->train, job->checkpoint,
+                                            job->by == TAMIS_BY_TOKEN, err));
+    tamis_status status = take_queries(job, &query, err);
     if (status == TAMIS_OK) status = run(job, &train, &query, err);
-    tamis__tokens_fini(&train);
-    tamis__tokens_fini(&query);
+    tamis__factor_tokens_fini(&train);
+    tamis__factor_tokens_fini(&query);
     return status;
 }

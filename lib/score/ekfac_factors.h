@@ -18,42 +18,47 @@
 #include "score/ekfac.h"
 #include "score/output.h"
 
-/* Tokens that are rotated together, which is part of the result's last bits; tokens that are multiplied
- * with a panel at once; terms of a panel. */
-enum { TAMIS__TOKEN_CHUNK = 128, TAMIS__TOKEN_BLOCK = 256, TAMIS__TERM_TILE = 64 };
+/* Tokens that are rotated together, and those of a query that are added up together, which are part of
+ * the result's last bits; tokens that are multiplied with a panel at once; terms of a panel. */
+enum {
+    TAMIS__TOKEN_CHUNK = 128,
+    TAMIS__TERM_SLICE = 128,
+    TAMIS__TOKEN_BLOCK = 64,
+    TAMIS__TERM_TILE = 64
+};
 
 /* --- tokens (ekfac_factors_tokens.c) ---------------------------------------------------------- */
 
 /* Tokens of a store that follow one another in it. */
-typedef struct tamis__token_run {
+typedef struct tamis__factor_token_run {
     uint64_t at, token, n; /* place in our order, in the store, how many */
-} tamis__token_run;
+} tamis__factor_token_run;
 
 /* A store's tokens in the order of the items that they make up: rows, tokens, or means of rows. */
-typedef struct tamis__tokens {
+typedef struct tamis__factor_tokens {
     const tamis_store *store;
     uint32_t checkpoint;
     uint64_t items, tokens;
     const uint64_t *offset; /* [rows + 1] the store's own */
-    const uint64_t *first; /* [items + 1] an item's first token; NULL = every token is an item */
-    double *weight;        /* [items]: the sum over an item's tokens is multiplied by it; NULL = 1 */
-    tamis__token_run *run; /* [runs] ascending in `at` */
+    const uint64_t *first;  /* [items + 1] an item's first token; NULL = every token is an item */
+    double *weight; /* [items]: the sum over an item's tokens is multiplied by it; NULL = 1 */
+    tamis__factor_token_run *run; /* [runs] ascending in `at` */
     size_t runs;
     uint64_t *own; /* what `first` points to, where it is not the store's */
-} tamis__tokens;
+} tamis__factor_tokens;
 
 /* Every row an item, or with `each` every token. */
-tamis_status tamis__tokens_of_store(tamis__tokens *ret_tokens, tamis_store *store,
-                                    uint32_t checkpoint, bool each, tamis_error *err);
+tamis_status tamis__factor_tokens_of_store(tamis__factor_tokens *ret_tokens, tamis_store *store,
+                                           uint32_t checkpoint, bool each, tamis_error *err);
 /* Item of[row] has the rows that name it, divided by size[item] (NULL = 1); rows of UINT64_MAX are in
  * none. */
-tamis_status tamis__tokens_gather(tamis__tokens *ret_tokens, tamis_store *store,
-                                  uint32_t checkpoint, uint64_t items, const uint64_t *of,
-                                  const double *size, tamis_error *err);
+tamis_status tamis__factor_tokens_gather(tamis__factor_tokens *ret_tokens, tamis_store *store,
+                                         uint32_t checkpoint, uint64_t items, const uint64_t *of,
+                                         const double *size, tamis_error *err);
 /* Accepts a zeroed struct. */
-void tamis__tokens_fini(tamis__tokens *tokens);
+void tamis__factor_tokens_fini(tamis__factor_tokens *tokens);
 
-static inline uint64_t tamis__tokens_first(const tamis__tokens *tokens, uint64_t item)
+static inline uint64_t tamis__factor_tokens_first(const tamis__factor_tokens *tokens, uint64_t item)
 {
     return tokens->first ? tokens->first[item] : item;
 }
@@ -69,17 +74,17 @@ typedef enum tamis__term_kind {
 typedef struct tamis__factor_layer {
     const tamis__spectrum *spectrum;
     uint32_t index;
-    uint64_t x, y;              /* widths */
-    bool swapped;               /* x is the side of the outputs */
-    int exponent;               /* the inverse spectrum is multiplied by 2^-exponent */
-    uint64_t spectral;          /* terms of a token; 0 = not by the spectrum */
-    double *spectral_x;         /* [spectral, x], near 1 */
-    double *spectral_y;         /* [spectral, y], near 1 at most */
-    int spectral_exponent;      /* their products are to be multiplied by 2^this */
-    uint64_t query;             /* terms of a query; 0 = not by the query */
-    float *query_x, *query_y;   /* [queries of the pass, query, x] and [.., y] */
-    int *query_exponent;        /* [queries of the pass] */
-    double *start;              /* [width, x]: where singular vectors start from; NULL = all are found */
+    uint64_t x, y;            /* widths */
+    bool swapped;             /* x is the side of the outputs */
+    int exponent;             /* the inverse spectrum is multiplied by 2^-exponent */
+    uint64_t spectral;        /* terms of a token; 0 = not by the spectrum */
+    double *spectral_x;       /* [spectral, x], near 1 */
+    double *spectral_y;       /* [spectral, y], near 1 at most */
+    int spectral_exponent;    /* their products are to be multiplied by 2^this */
+    uint64_t query;           /* terms of a query; 0 = not by the query */
+    float *query_x, *query_y; /* [queries of the pass, query, x] and [.., y] */
+    int *query_exponent;      /* [queries of the pass] */
+    double *start; /* [width, x]: where singular vectors start from; NULL = all are found */
     uint64_t start_width;
 } tamis__factor_layer;
 
@@ -109,9 +114,10 @@ static inline double tamis__factor_layer_inverse(const tamis__factor_layer *laye
 /* Tokens first .. first + n - 1, all of one chunk, in the eigenbasis: x [n, layer x] and y [n, layer
  * y], without gaps. Between tamis__blas_begin() and _end(). `scratch` has room for
  * tamis__rotate_scratch() doubles. */
-tamis_status tamis__tokens_rotate(const tamis__tokens *tokens, const tamis__factor_layer *layer,
-                                  uint64_t first, uint64_t n, double *scratch, float *x, float *y,
-                                  tamis_error *err);
+tamis_status tamis__factor_tokens_rotate(const tamis__factor_tokens *tokens,
+                                         const tamis__factor_layer *layer, uint64_t first,
+                                         uint64_t n, double *scratch, float *x, float *y,
+                                         tamis_error *err);
 uint64_t tamis__rotate_scratch(const tamis__factor_layer *layer);
 
 /* --- a query's terms (ekfac_factors_terms.c) -------------------------------------------------- */
@@ -133,8 +139,8 @@ void tamis__factor_query_init(tamis__factor_query *query, const tamis__factor_la
 /* What term rows are made with; one thread's. */
 typedef struct tamis__term_room {
     double *wide;   /* [TERM_TILE, MANY_STEP] */
-    double *wide_x; /* [TOKEN_BLOCK, MANY_STEP] */
-    double *wide_y; /* [TOKEN_BLOCK, TERM_TILE] */
+    double *wide_x; /* [TERM_SLICE, MANY_STEP] */
+    double *wide_y; /* [TERM_SLICE, TERM_TILE] */
 } tamis__term_room;
 
 /* Terms first .. first + n - 1, n <= TERM_TILE, at columns column .. column + columns - 1 of the
@@ -161,15 +167,15 @@ typedef struct tamis__factor_pairs {
 
 typedef struct tamis__factor_product {
     const tamis__ekfac_job *job;
-    bool exact;                       /* whatever the job says of ranks */
-    const tamis__tokens *train, *query;
-    const unsigned char *skip;        /* [training rows] no score: NaN; NULL = none */
-    uint64_t reserved;                /* bytes of the memory limit that are taken otherwise */
-    uint64_t pass;                    /* queries of a pass, as an earlier run had them; 0 = what fits */
-    uint64_t first_item;              /* blocks of 256 items that the sink has, over all passes */
-    tamis__sink sink;                 /* columns: query, or query * layers + layer */
-    tamis__factor_pairs *pairs;       /* instead of the sink: only these */
-    const char *phase;                /* of progress */
+    bool exact; /* whatever the job says of ranks */
+    const tamis__factor_tokens *train, *query;
+    const unsigned char *skip;  /* [training rows] no score: NaN; NULL = none */
+    uint64_t reserved;          /* bytes of the memory limit that are taken otherwise */
+    uint64_t pass;              /* queries of a pass, as an earlier run had them; 0 = what fits */
+    uint64_t first_item;        /* blocks of 256 items that the sink has, over all passes */
+    tamis__sink sink;           /* columns: query, or query * layers + layer */
+    tamis__factor_pairs *pairs; /* instead of the sink: only these */
+    const char *phase;          /* of progress */
 } tamis__factor_product;
 
 /* The same bits for any number of threads, memory limit and sharding. Errors: NUMERIC (a score is not

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "score/ekfac_factors_state.h"
 
-enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, BLOCK = TAMIS__TOKEN_BLOCK, LANES = 8 };
+enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, BLOCK = TAMIS__TOKEN_BLOCK };
 
 typedef struct segment {
     const tamis__factor_query *query;
@@ -30,13 +30,13 @@ static size_t panel_step(const tamis__factor_run *run, size_t width)
 
 tamis__factor_query tamis__factor_query_at(const tamis__factor_run *run, uint64_t query)
 {
-    const tamis__tokens *t = run->p->query;
-    uint64_t base = tamis__tokens_first(t, run->first_query);
-    uint64_t first = tamis__tokens_first(t, run->first_query + query);
+    const tamis__factor_tokens *t = run->p->query;
+    uint64_t base = tamis__factor_tokens_first(t, run->first_query);
+    uint64_t first = tamis__factor_tokens_first(t, run->first_query + query);
     tamis__factor_query q = {
         .x = run->query_x + (first - base) * run->now->x,
         .y = run->query_y + (first - base) * run->now->y,
-        .tokens = tamis__tokens_first(t, run->first_query + query + 1) - first,
+        .tokens = tamis__factor_tokens_first(t, run->first_query + query + 1) - first,
         .index = query,
         .weight = t->weight ? t->weight[run->first_query + query] : 1.0,
     };
@@ -55,8 +55,8 @@ static tamis_status fill(const tamis__factor_run *run, const tile *t, bool of_y,
         uint64_t n = tamis__least(STEP, columns - column), at = 0;
         for (unsigned i = 0; i < t->parts; at += t->part[i++].n)
             TAMIS_TRY(tamis__factor_terms(run->now, t->part[i].query, of_y, t->part[i].first,
-                                          t->part[i].n, column, n, &w->room,
-                                          w->narrow + at * STEP, STEP, err));
+                                          t->part[i].n, column, n, &w->room, w->narrow + at * STEP,
+                                          STEP, err));
         run->mul->pack(w->panel[of_y] + column / STEP * panel_step(run, width), w->narrow, STEP,
                        t->terms, width, n);
     }
@@ -77,34 +77,6 @@ static void multiply(const tamis__factor_run *run, const tile *t, bool of_y, con
                       tamis__least(STEP, columns - column));
 }
 
-/* Eight interleaved sums, added up pairwise. */
-static double end_sum(double part[LANES])
-{
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
-}
-
-static double dot_float(const double *restrict a, const float *restrict b, uint64_t n)
-{
-    double part[LANES] = {0};
-    uint64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) part[k] += a[i + k] * (double)b[i + k];
-    for (int k = 0; i < n; i++, k++) part[k] += a[i] * (double)b[i];
-    return end_sum(part);
-}
-
-static double dot_double(const double *restrict a, const double *restrict b, uint64_t n)
-{
-    double part[LANES] = {0};
-    uint64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) part[k] += a[i + k] * b[i + k];
-    for (int k = 0; i < n; i++, k++) part[k] += a[i] * b[i];
-    return end_sum(part);
-}
-
 /* From the sums of a block of tokens to scores. */
 static void add_scores(const tamis__factor_run *run, const tile *t, const float *y, uint64_t n,
                        const tamis__factor_worker *w, double *acc, size_t stride)
@@ -113,19 +85,18 @@ static void add_scores(const tamis__factor_run *run, const tile *t, const float 
     for (unsigned i = 0; i < t->parts; at += t->part[i++].n) {
         const segment *s = &t->part[i];
         double *to = acc + s->column * stride;
-        for (uint64_t r = 0; r < n; r++) {
-            const double *x = w->sum[0] + r * TILE + at;
-            double sum = s->query->kind == TAMIS__TERMS_EXACT
-                             ? dot_float(x, y + r * run->now->y + s->first, s->n)
-                             : dot_double(x, w->sum[1] + r * TILE + at, s->n);
-            to[r] += s->query->factor * sum;
-        }
+        if (s->query->kind == TAMIS__TERMS_EXACT)
+            run->dots.floats(to, s->query->factor, w->sum[0] + at, TILE, y + s->first, run->now->y,
+                             n, s->n);
+        else
+            run->dots.doubles(to, s->query->factor, w->sum[0] + at, TILE, w->sum[1] + at, TILE, n,
+                              s->n);
     }
 }
 
-static tamis_status score_tile(const tamis__factor_run *run, const tile *t,
-                               tamis__factor_worker *w, const float *x, const float *y,
-                               uint64_t tokens, double *acc, size_t stride, tamis_error *err)
+static tamis_status score_tile(const tamis__factor_run *run, const tile *t, tamis__factor_worker *w,
+                               const float *x, const float *y, uint64_t tokens, double *acc,
+                               size_t stride, tamis_error *err)
 {
     bool exact = t->part[0].query->kind == TAMIS__TERMS_EXACT;
     TAMIS_TRY(fill(run, t, false, w, err));
@@ -142,8 +113,8 @@ static tamis_status score_tile(const tamis__factor_run *run, const tile *t,
 tamis_status tamis__factor_bundle_score(const tamis__factor_run *run,
                                         const tamis__factor_bundle *bundle,
                                         tamis__factor_worker *worker, const float *x,
-                                        const float *y, uint64_t tokens, double *acc,
-                                        size_t stride, tamis_error *err)
+                                        const float *y, uint64_t tokens, double *acc, size_t stride,
+                                        tamis_error *err)
 {
     tamis__factor_query query[TILE];
     tile t = {0};

@@ -36,12 +36,12 @@ static tamis_status refuse(const tamis__factor_run *run, uint64_t row, uint64_t 
     const char *what = run->p->train->first ? "row" : "token";
     char id[256] = "";
     if (run->p->train->first) tamis_store_id(store, row, id, sizeof id);
-    return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "'%s': %s %llu%s%s%s has no finite score for query %llu: raise the damping, or "
-                       "make the store again without it",
-                       tamis_store_path(store), what, (unsigned long long)row, *id ? " (id " : "",
-                       id, *id ? ")" : "",
-                       (unsigned long long)(run->first_query + column / run->columns));
+    return tamis__fail(
+        err, TAMIS_ERR_NUMERIC,
+        "'%s': %s %llu%s%s%s has no finite score for query %llu: raise the damping, or "
+        "make the store again without it",
+        tamis_store_path(store), what, (unsigned long long)row, *id ? " (id " : "", id,
+        *id ? ")" : "", (unsigned long long)(run->first_query + column / run->columns));
 }
 
 static tamis_status check(const tamis__factor_run *run, uint64_t first, uint64_t columns,
@@ -73,13 +73,13 @@ static tamis_status put(tamis__factor_run *run, tamis_error *err)
 /* Rows next_row .. next_row + n - 1 end within the span; the first of them may have begun before it. */
 static void add_rows(tamis__factor_run *run, uint64_t n)
 {
-    const tamis__tokens *t = run->p->train;
+    const tamis__factor_tokens *t = run->p->train;
     uint64_t columns = run->queries * run->columns;
     for (uint64_t c = 0; c < columns; c++) {
         const double *acc = run->acc + c * run->span;
         for (uint64_t r = 0; r < n; r++) {
-            uint64_t at = tamis__tokens_first(t, run->next_row + r);
-            uint64_t end = tamis__tokens_first(t, run->next_row + r + 1);
+            uint64_t at = tamis__factor_tokens_first(t, run->next_row + r);
+            uint64_t end = tamis__factor_tokens_first(t, run->next_row + r + 1);
             double sum = r == 0 ? run->carry[c] : 0.0;
             if (at < run->first_token) at = run->first_token;
             for (; at < end; at++) sum += acc[at - run->first_token];
@@ -95,7 +95,7 @@ static void add_rows(tamis__factor_run *run, uint64_t n)
 static void keep_rest(tamis__factor_run *run)
 {
     uint64_t columns = run->queries * run->columns, end = run->first_token + run->tokens;
-    uint64_t at = tamis__tokens_first(run->p->train, run->next_row);
+    uint64_t at = tamis__factor_tokens_first(run->p->train, run->next_row);
     if (at < run->first_token) at = run->first_token;
     for (uint64_t c = 0; c < columns; c++)
         for (uint64_t i = at; i < end; i++)
@@ -104,12 +104,12 @@ static void keep_rest(tamis__factor_run *run)
 
 tamis_status tamis__factor_give(tamis__factor_run *run, tamis_error *err)
 {
-    const tamis__tokens *t = run->p->train;
+    const tamis__factor_tokens *t = run->p->train;
     uint64_t end = run->first_token + run->tokens;
     for (;;) {
         uint64_t n = 0, most = TAMIS__GIVE_ROWS - run->filled;
         while (n < most && run->next_row + n < t->items &&
-               tamis__tokens_first(t, run->next_row + n + 1) <= end)
+               tamis__factor_tokens_first(t, run->next_row + n + 1) <= end)
             n++;
         if (n) add_rows(run, n);
         if (run->filled < TAMIS__GIVE_ROWS) break;
@@ -125,8 +125,8 @@ tamis_status tamis__factor_give(tamis__factor_run *run, tamis_error *err)
 /* Tokens of a row within the span. */
 static void clip(const tamis__factor_run *run, uint64_t row, uint64_t *ret_at, uint64_t *ret_end)
 {
-    uint64_t at = tamis__tokens_first(run->p->train, row);
-    uint64_t end = tamis__tokens_first(run->p->train, row + 1);
+    uint64_t at = tamis__factor_tokens_first(run->p->train, row);
+    uint64_t end = tamis__factor_tokens_first(run->p->train, row + 1);
     uint64_t last = run->first_token + run->tokens;
     *ret_at = at < run->first_token ? run->first_token : at;
     *ret_end = end > last ? last : end;
@@ -142,7 +142,8 @@ void tamis__factor_pairs_begin(tamis__factor_run *run)
         uint64_t end = p->first[run->first_query + q + 1], n = 0, from, to;
         for (uint64_t i = run->cursor[q]; i < end; i++) {
             clip(run, p->row[i], &from, &to);
-            if (tamis__tokens_first(run->p->train, p->row[i]) >= run->first_token + run->tokens)
+            if (tamis__factor_tokens_first(run->p->train, p->row[i]) >=
+                run->first_token + run->tokens)
                 break;
             for (uint64_t at = from; at < to; at++)
                 run->wanted[(at - run->first_token) / TAMIS__TOKEN_CHUNK] = 1;
@@ -161,10 +162,10 @@ void tamis__factor_pairs_end(tamis__factor_run *run)
         uint64_t end = p->first[run->first_query + q + 1], i = run->cursor[q], from, to;
         const double *acc = run->acc + run->place[q];
         for (; i < end; i++) {
-            if (tamis__tokens_first(run->p->train, p->row[i]) >= last) break;
+            if (tamis__factor_tokens_first(run->p->train, p->row[i]) >= last) break;
             clip(run, p->row[i], &from, &to);
             for (; from < to; from++) p->value[i] += *acc++;
-            if (tamis__tokens_first(run->p->train, p->row[i] + 1) > last) break;
+            if (tamis__factor_tokens_first(run->p->train, p->row[i] + 1) > last) break;
         }
         run->cursor[q] = i;
     }

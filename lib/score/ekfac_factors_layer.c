@@ -16,7 +16,7 @@
 #include "score/ekfac_factors.h"
 
 /* Where all singular vectors are found: of an inverse spectrum, which is done once, and of queries. */
-enum { WHOLE_SPECTRUM = 1024, WHOLE_QUERY = 64 };
+enum { WHOLE_SPECTRUM = 1024, WHOLE_QUERY = 128 };
 /* Beyond the rank, and iterations, of the random search for the others. */
 enum { MORE_SPECTRUM = 16, POWER_SPECTRUM = 6, MORE_QUERY = 8 };
 static const double FLOOR = 1e-4;
@@ -28,8 +28,8 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 
 static bool saves(const tamis__factor_layer *layer, uint64_t terms)
 {
-    return terms > 0 && (double)terms * (double)(layer->x + layer->y) <
-                            (double)layer->x * (double)layer->y;
+    return terms > 0 &&
+           (double)terms * (double)(layer->x + layer->y) < (double)layer->x * (double)layer->y;
 }
 
 void tamis__factor_layer_init(tamis__factor_layer *ret_layer, const tamis__spectrum *spectrum,
@@ -101,9 +101,9 @@ uint64_t tamis__factor_query_bytes(const tamis__factor_layer *layer, bool meanwh
     uint64_t sides = layer->x + layer->y;
     if (!layer->query) return 0;
     if (!meanwhile) return layer->query * sides * sizeof(float) + sizeof(int);
-    uint64_t search = layer->start_width ? tamis__low_rank_sketch_bytes(layer->y, layer->x,
-                                                                        layer->start_width)
-                                         : tamis__low_rank_bytes(layer->y);
+    uint64_t search = layer->start_width
+                          ? tamis__low_rank_sketch_bytes(layer->y, layer->x, layer->start_width)
+                          : tamis__low_rank_bytes(layer->y);
     return (layer->x * layer->y + layer->query * sides) * sizeof(double) + search;
 }
 

@@ -15,6 +15,7 @@ enum {
     STEP = TAMIS__MANY_STEP,
     TILE = TAMIS__TERM_TILE,
     BLOCK = TAMIS__TOKEN_BLOCK,
+    SLICE = TAMIS__TERM_SLICE,
     CHUNK = TAMIS__TOKEN_CHUNK,
     MOST_TOKENS = 8192, /* enough for the cost of terms not to be seen */
     MANY_QUERIES = 64   /* enough for the cost of rotations not to be */
@@ -60,7 +61,7 @@ static uint64_t scratch_size(const tamis__factor_run *run)
 
 static uint64_t worker_bytes(const tamis__factor_run *run)
 {
-    uint64_t doubles = TILE * STEP + BLOCK * STEP + 3 * BLOCK * TILE + scratch_size(run);
+    uint64_t doubles = TILE * STEP + SLICE * (STEP + TILE) + 2 * BLOCK * TILE + scratch_size(run);
     uint64_t floats = TILE * STEP + gather_rows(run) * (run->x + run->y), search = 0;
     for (uint32_t l = 0; l < run->layers; l++) {
         uint64_t bytes = tamis__factor_query_bytes(&run->layer[l], true);
@@ -74,8 +75,8 @@ static bool worker_init(const tamis__factor_run *run, tamis__factor_worker *w)
 {
     uint64_t weights = weights_size(run);
     w->room.wide = tamis__aligned(TILE * STEP, sizeof(double));
-    w->room.wide_x = tamis__aligned(BLOCK * STEP, sizeof(double));
-    w->room.wide_y = tamis__aligned(BLOCK * TILE, sizeof(double));
+    w->room.wide_x = tamis__aligned(SLICE * STEP, sizeof(double));
+    w->room.wide_y = tamis__aligned(SLICE * TILE, sizeof(double));
     w->narrow = tamis__aligned(TILE * STEP, sizeof(float));
     w->scratch = tamis__malloc(scratch_size(run), sizeof(double));
     w->weights = weights ? tamis__malloc(weights, sizeof(double)) : NULL;
@@ -124,11 +125,11 @@ static uint64_t fixed_bytes(const tamis__factor_run *run)
 /* Tokens of the queries of a pass, at most. */
 static uint64_t most_tokens(const tamis__factor_run *run, uint64_t capacity)
 {
-    const tamis__tokens *t = run->p->query;
+    const tamis__factor_tokens *t = run->p->query;
     uint64_t most = 0;
     for (uint64_t q = 0; q < t->items; q += capacity) {
         uint64_t end = tamis__least(q + capacity, t->items);
-        uint64_t n = tamis__tokens_first(t, end) - tamis__tokens_first(t, q);
+        uint64_t n = tamis__factor_tokens_first(t, end) - tamis__factor_tokens_first(t, q);
         if (n > most) most = n;
     }
     return most;
@@ -141,8 +142,8 @@ static uint64_t pair_tokens(const tamis__factor_run *run)
     uint64_t n = 0;
     if (!p) return 0;
     for (uint64_t i = 0; i < p->first[run->p->query->items]; i++)
-        n += tamis__tokens_first(run->p->train, p->row[i] + 1) -
-             tamis__tokens_first(run->p->train, p->row[i]);
+        n += tamis__factor_tokens_first(run->p->train, p->row[i] + 1) -
+             tamis__factor_tokens_first(run->p->train, p->row[i]);
     return n;
 }
 
@@ -150,8 +151,7 @@ static uint64_t query_bytes(const tamis__factor_run *run, uint64_t capacity)
 {
     uint64_t each = sizeof(tamis__factor_bundle) + 2 * sizeof(uint64_t);
     uint64_t bytes = most_tokens(run, capacity) * (run->x + run->y) * sizeof(float);
-    if (!run->p->pairs)
-        each += run->columns * (sizeof(double) + TAMIS__GIVE_ROWS * sizeof(float));
+    if (!run->p->pairs) each += run->columns * (sizeof(double) + TAMIS__GIVE_ROWS * sizeof(float));
     for (uint32_t l = 0; l < run->layers; l++)
         each += tamis__factor_query_bytes(&run->layer[l], false);
     return bytes + capacity * each + pair_tokens(run) * sizeof(double);
@@ -166,7 +166,7 @@ static uint64_t token_bytes(const tamis__factor_run *run, uint64_t capacity)
 /* Tokens that are worth being held at once. */
 static uint64_t wanted_tokens(const tamis__factor_run *run)
 {
-    const tamis__tokens *query = run->p->query;
+    const tamis__factor_tokens *query = run->p->query;
     uint64_t all = rounded(run->p->train->tokens, CHUNK), most = MOST_TOKENS;
     uint64_t each = query->tokens / query->items;
     if (all == 0) return CHUNK;

@@ -31,8 +31,8 @@ enum {
 /* Places of the queries' tokens of the pass. */
 static void query_range(const tamis__factor_run *run, uint64_t *ret_first, uint64_t *ret_end)
 {
-    *ret_first = tamis__tokens_first(run->p->query, run->first_query);
-    *ret_end = tamis__tokens_first(run->p->query, run->first_query + run->queries);
+    *ret_first = tamis__factor_tokens_first(run->p->query, run->first_query);
+    *ret_end = tamis__factor_tokens_first(run->p->query, run->first_query + run->queries);
 }
 
 static tamis_status load_train(const tamis__factor_run *run, uint64_t chunk,
@@ -40,9 +40,9 @@ static tamis_status load_train(const tamis__factor_run *run, uint64_t chunk,
 {
     uint64_t at = chunk * CHUNK, n = tamis__least(CHUNK, run->tokens - at);
     if (run->wanted && !run->wanted[chunk]) return TAMIS_OK;
-    return tamis__tokens_rotate(run->p->train, run->now, run->first_token + at, n, w->scratch,
-                                run->train_x + at * run->now->x, run->train_y + at * run->now->y,
-                                err);
+    return tamis__factor_tokens_rotate(run->p->train, run->now, run->first_token + at, n,
+                                       w->scratch, run->train_x + at * run->now->x,
+                                       run->train_y + at * run->now->y, err);
 }
 
 /* Chunks are those of all queries, so that a pass has the same bits wherever it begins. */
@@ -53,8 +53,8 @@ static tamis_status load_query(const tamis__factor_run *run, uint64_t chunk,
     query_range(run, &first, &end);
     uint64_t at = (first / CHUNK + chunk) * CHUNK;
     uint64_t n = tamis__least(CHUNK, run->p->query->tokens - at);
-    TAMIS_TRY(tamis__tokens_rotate(run->p->query, run->now, at, n, w->scratch, w->gather[0],
-                                   w->gather[1], err));
+    TAMIS_TRY(tamis__factor_tokens_rotate(run->p->query, run->now, at, n, w->scratch, w->gather[0],
+                                          w->gather[1], err));
     uint64_t from = at < first ? first : at, to = tamis__least(at + n, end);
     memcpy(run->query_x + (from - first) * x, w->gather[0] + (from - at) * x,
            (to - from) * x * sizeof(float));
@@ -84,8 +84,7 @@ static tamis_status load(tamis__factor_run *run, uint32_t layer, bool with_train
     run->with_train = with_train;
     query_range(run, &first, &end);
     uint64_t chunks = end > first ? tamis__ceil_div(end, CHUNK) - first / CHUNK : 0;
-    tamis__pipeline pipeline = {
-        .arg = run, .items = train_chunks(run) + chunks, .work = load_item};
+    tamis__pipeline pipeline = {.arg = run, .items = train_chunks(run) + chunks, .work = load_item};
     return tamis__pool_run(run->context->pool, &pipeline, err);
 }
 
@@ -162,11 +161,11 @@ static void bundle_queries(tamis__factor_run *run)
 {
     uint64_t width = 0;
     tamis__term_kind kind = TAMIS__TERMS_EXACT;
-    const tamis__tokens *t = run->p->query;
+    const tamis__factor_tokens *t = run->p->query;
     run->bundles = 0;
     for (uint64_t q = 0; q < run->queries; q++) {
         uint64_t at = run->first_query + q;
-        uint64_t tokens = tamis__tokens_first(t, at + 1) - tamis__tokens_first(t, at);
+        uint64_t tokens = tamis__factor_tokens_first(t, at + 1) - tamis__factor_tokens_first(t, at);
         tamis__term_kind own = tamis__factor_layer_kind(run->now, tokens);
         uint64_t terms = tamis__factor_layer_terms(run->now, own, tokens);
         if (terms == 0) continue; /* its score of this layer is 0 */
@@ -214,8 +213,8 @@ static tamis_status score_item(void *arg, uint64_t item, unsigned slot, unsigned
 static tamis_status score_done(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     const tamis__factor_run *run = arg;
-    uint64_t all = run->p->train->items, items = run->p->pairs ? run->queries
-                                                               : run->bundles * run->parts;
+    uint64_t all = run->p->train->items,
+             items = run->p->pairs ? run->queries : run->bundles * run->parts;
     double share = run->tokens ? (double)run->tokens / (double)run->p->train->tokens : 0;
     double done = (double)run->first_token / (double)run->p->train->tokens;
     done += share * (run->now->index + (double)(item + 1) / (double)items) / run->layers;
@@ -255,8 +254,8 @@ static tamis_status score_span(tamis__factor_run *run, tamis_error *err)
 
 static tamis_status run_pass(tamis__factor_run *run, uint64_t first_row, tamis_error *err)
 {
-    const tamis__tokens *train = run->p->train;
-    uint64_t start = tamis__tokens_first(train, first_row) / CHUNK * CHUNK;
+    const tamis__factor_tokens *train = run->p->train;
+    uint64_t start = tamis__factor_tokens_first(train, first_row) / CHUNK * CHUNK;
     TAMIS_TRY(prepare_queries(run, err));
     run->next_row = first_row;
     run->filled = 0;
@@ -292,14 +291,14 @@ static tamis_status init(tamis__factor_run *run, const tamis__factor_product *pr
 {
     const tamis__ekfac_job *job = product->job;
     const tamis_store_info *info = tamis_store_info_get(job->call->train);
-    const tamis__product_wish wish = {.dtype = TAMIS_F32,
-                                      .cpu = tamis_context_cpu(job->call->context),
-                                      .exact = true};
+    const tamis__product_wish wish = {
+        .dtype = TAMIS_F32, .cpu = tamis_context_cpu(job->call->context), .exact = true};
     *run = (tamis__factor_run){.p = product,
                                .context = job->call->context,
                                .mul = tamis__multiplier_choose(&wish),
                                .layers = info->layers,
                                .columns = job->by == TAMIS_BY_LAYER ? info->layers : 1};
+    tamis__row_dots_init(&run->dots, wish.cpu);
     run->workers = tamis_context_threads(run->context);
     run->layer = tamis__calloc(run->layers, sizeof *run->layer);
     if (!run->layer) return tamis__fail_memory(err, "layers", run->layers * sizeof *run->layer);
@@ -323,8 +322,7 @@ tamis_status tamis__factor_product_run(const tamis__factor_product *product,
     tamis__blas_end();
     if (status == TAMIS_OK) status = tamis__store_unchanged(product->train->store, err);
     if (status == TAMIS_OK) status = tamis__store_unchanged(product->query->store, err);
-    for (uint32_t l = 0; l < run.layers && run.layer; l++)
-        tamis__factor_layer_fini(&run.layer[l]);
+    for (uint32_t l = 0; l < run.layers && run.layer; l++) tamis__factor_layer_fini(&run.layer[l]);
     free(run.layer);
     if (status == TAMIS_OK && ret_report)
         *ret_report = (tamis__product_report){.kernel = run.mul->name, .panel = run.mul->panel};

@@ -145,8 +145,7 @@ static tamis_status rescore(const tamis__factor_product *product, lists *candida
     p.phase = "scoring candidates";
     if (status == TAMIS_OK) status = tamis__factor_product_run(&p, NULL, err);
     if (status == TAMIS_OK) status = give_pairs(&p, &pairs, err);
-    if (status == TAMIS_OK)
-        p.job->call->output->stages.rescored = pairs.first[p.query->items];
+    if (status == TAMIS_OK) p.job->call->output->stages.rescored = pairs.first[p.query->items];
     pairs_fini(&pairs);
     return status;
 }
@@ -159,12 +158,13 @@ static uint64_t sampled(const tamis__factor_product *p, uint64_t i)
 }
 
 /* Of which sampled query each row of the query store is a part. */
-static tamis_status sample_tokens(const tamis__factor_product *p, tamis__tokens *ret_tokens,
+static tamis_status sample_tokens(const tamis__factor_product *p, tamis__factor_tokens *ret_tokens,
                                   tamis_error *err)
 {
     const tamis__score_output *output = p->job->call->output;
     uint64_t rows = tamis_store_info_get(p->query->store)->rows, sample = output->stages.sample;
-    uint64_t *of = tamis__malloc(rows, sizeof *of), *at = tamis__malloc(p->query->items, sizeof *at);
+    uint64_t *of = tamis__malloc(rows, sizeof *of),
+             *at = tamis__malloc(p->query->items, sizeof *at);
     double *size = tamis__malloc(sample, sizeof *size);
     tamis_status status = of && at && size
                               ? TAMIS_OK
@@ -177,8 +177,8 @@ static tamis_status sample_tokens(const tamis__factor_product *p, tamis__tokens 
         }
         for (uint64_t r = 0; r < rows; r++)
             of[r] = at[output->groups.member ? output->groups.member[r] : r];
-        status = tamis__tokens_gather(ret_tokens, p->job->call->query, p->query->checkpoint, sample,
-                                      of, size, err);
+        status = tamis__factor_tokens_gather(ret_tokens, p->job->call->query, p->query->checkpoint,
+                                             sample, of, size, err);
     }
     free(of);
     free(at);
@@ -238,7 +238,7 @@ static tamis_status measure(const tamis__factor_product *product, tamis_error *e
 {
     tamis__factor_product p = *product;
     tamis__score_stages *s = &p.job->call->output->stages;
-    tamis__tokens query = {0};
+    tamis__factor_tokens query = {0};
     lists exact = {0};
     s->sample = p.job->sample < p.query->items ? p.job->sample : p.query->items;
     if (s->sample == 0) return TAMIS_OK;
@@ -252,7 +252,7 @@ static tamis_status measure(const tamis__factor_product *product, tamis_error *e
     if (status == TAMIS_OK) status = tamis__factor_product_run(&p, NULL, err);
     if (status == TAMIS_OK) status = compare_all(product, &exact, err);
     lists_fini(&exact);
-    tamis__tokens_fini(&query);
+    tamis__factor_tokens_fini(&query);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #ifndef TAMIS_SCORE_EKFAC_FACTORS_STATE_H
 #define TAMIS_SCORE_EKFAC_FACTORS_STATE_H
 
+#include "kernels/row_dots.h"
 #include "score/ekfac_factors.h"
 
 /* Rows that the sink is given at once; tokens of a list of pairs that are copied together. */
@@ -12,12 +13,12 @@ enum { TAMIS__GIVE_ROWS = 256, TAMIS__GATHER = 1024 };
 /* One thread's. */
 typedef struct tamis__factor_worker {
     tamis__term_room room;
-    float *narrow;              /* [TERM_TILE, MANY_STEP] terms on their way into a panel */
-    unsigned char *panel[2];    /* of the x side and of the y side */
-    double *sum[2];             /* [TOKEN_BLOCK, TERM_TILE] */
-    float *gather[2];           /* [GATHER, x], [GATHER, y] of pairs; a chunk of queries on its way */
-    double *scratch;            /* of rotations */
-    double *weights;            /* [y, x], and beside it [rank, y] and [rank, x]: queries by low rank */
+    float *narrow;           /* [TERM_TILE, MANY_STEP] terms on their way into a panel */
+    unsigned char *panel[2]; /* of the x side and of the y side */
+    double *sum[2];          /* [TOKEN_BLOCK, TERM_TILE] */
+    float *gather[2];        /* [GATHER, x], [GATHER, y] of pairs; a chunk of queries on its way */
+    double *scratch;         /* of rotations */
+    double *weights; /* [y, x], and beside it [rank, y] and [rank, x]: queries by low rank */
 } tamis__factor_worker;
 
 /* Queries that are done together: one, or several whose terms fit one panel. */
@@ -29,6 +30,7 @@ typedef struct tamis__factor_run {
     const tamis__factor_product *p;
     const tamis_context *context;
     const tamis__multiplier *mul;
+    tamis__row_dots dots;
     tamis__factor_layer *layer; /* [layers] */
     uint32_t layers;
     uint64_t x, y;    /* the widest sides */
@@ -58,8 +60,8 @@ typedef struct tamis__factor_run {
 
     /* Of the layer that is worked on. */
     const tamis__factor_layer *now;
-    bool with_train; /* loading: training tokens, or only queries */
-    tamis__factor_bundle *bundle; /* [capacity] */
+    bool with_train;               /* loading: training tokens, or only queries */
+    tamis__factor_bundle *bundle;  /* [capacity] */
     uint64_t bundles, parts, part; /* a bundle's tokens are split into parts of so many */
 } tamis__factor_run;
 
@@ -89,8 +91,8 @@ tamis__factor_query tamis__factor_query_at(const tamis__factor_run *run, uint64_
 tamis_status tamis__factor_bundle_score(const tamis__factor_run *run,
                                         const tamis__factor_bundle *bundle,
                                         tamis__factor_worker *worker, const float *x,
-                                        const float *y, uint64_t tokens, double *acc,
-                                        size_t stride, tamis_error *err);
+                                        const float *y, uint64_t tokens, double *acc, size_t stride,
+                                        tamis_error *err);
 
 /* --- ekfac_factors_give.c --------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include "linalg/blas.h"
 #include "score/ekfac_factors.h"
 
-enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, SLICE = TAMIS__TOKEN_BLOCK };
+enum { STEP = TAMIS__MANY_STEP, TILE = TAMIS__TERM_TILE, SLICE = TAMIS__TERM_SLICE };
 
 static int exponent_of(const float *values, uint64_t n)
 {
@@ -97,8 +97,7 @@ static tamis_status weigh(const tamis__factor_layer *layer, const tamis__factor_
 
 static tamis_status exact(const tamis__factor_layer *layer, const tamis__factor_query *query,
                           uint64_t first, uint64_t n, uint64_t column, uint64_t columns,
-                          const tamis__term_room *room, float *out, size_t stride,
-                          tamis_error *err)
+                          const tamis__term_room *room, float *out, size_t stride, tamis_error *err)
 {
     TAMIS_TRY(weigh(layer, query, first, n, column, columns, room, err));
     for (uint64_t j = 0; j < n; j++)

@@ -8,26 +8,26 @@
 #include "base/mem.h"
 #include "score/ekfac_factors.h"
 
-void tamis__tokens_fini(tamis__tokens *tokens)
+void tamis__factor_tokens_fini(tamis__factor_tokens *tokens)
 {
     free(tokens->own);
     free(tokens->run);
     free(tokens->weight);
-    *tokens = (tamis__tokens){0};
+    *tokens = (tamis__factor_tokens){0};
 }
 
-tamis_status tamis__tokens_of_store(tamis__tokens *ret_tokens, tamis_store *store,
-                                    uint32_t checkpoint, bool each, tamis_error *err)
+tamis_status tamis__factor_tokens_of_store(tamis__factor_tokens *ret_tokens, tamis_store *store,
+                                           uint32_t checkpoint, bool each, tamis_error *err)
 {
     const uint64_t *offset = NULL, rows = tamis_store_info_get(store)->rows;
     TAMIS_TRY(tamis_store_tokens(store, checkpoint, &offset, err));
-    tamis__tokens t = {.store = store, .checkpoint = checkpoint, .tokens = offset[rows]};
+    tamis__factor_tokens t = {.store = store, .checkpoint = checkpoint, .tokens = offset[rows]};
     t.offset = offset;
     t.items = each ? t.tokens : rows;
     t.first = each ? NULL : offset;
     t.run = tamis__calloc(1, sizeof *t.run);
     if (!t.run) return tamis__fail_memory(err, "tokens", sizeof *t.run);
-    *t.run = (tamis__token_run){.n = t.tokens};
+    *t.run = (tamis__factor_token_run){.n = t.tokens};
     t.runs = t.tokens > 0;
     *ret_tokens = t;
     return TAMIS_OK;
@@ -40,19 +40,19 @@ static void sort_rows(const uint64_t *of, uint64_t rows, uint64_t *place, uint64
         if (of[i] != UINT64_MAX) ret_order[place[of[i]]++] = i;
 }
 
-static void add_run(tamis__tokens *t, uint64_t token, uint64_t n)
+static void add_run(tamis__factor_tokens *t, uint64_t token, uint64_t n)
 {
-    tamis__token_run *last = t->runs ? &t->run[t->runs - 1] : NULL;
+    tamis__factor_token_run *last = t->runs ? &t->run[t->runs - 1] : NULL;
     if (n == 0) return;
     if (last && last->token + last->n == token)
         last->n += n;
     else
-        t->run[t->runs++] = (tamis__token_run){t->tokens, token, n};
+        t->run[t->runs++] = (tamis__factor_token_run){t->tokens, token, n};
     t->tokens += n;
 }
 
-static void gather(tamis__tokens *t, const uint64_t *offset, uint64_t rows, const uint64_t *of,
-                   uint64_t *order, uint64_t *place)
+static void gather(tamis__factor_tokens *t, const uint64_t *offset, uint64_t rows,
+                   const uint64_t *of, uint64_t *order, uint64_t *place)
 {
     for (uint64_t i = 0; i < rows; i++)
         if (of[i] != UINT64_MAX) place[of[i] + 1]++;
@@ -66,12 +66,12 @@ static void gather(tamis__tokens *t, const uint64_t *offset, uint64_t rows, cons
     t->own[t->items] = t->tokens;
 }
 
-tamis_status tamis__tokens_gather(tamis__tokens *ret_tokens, tamis_store *store,
-                                  uint32_t checkpoint, uint64_t items, const uint64_t *of,
-                                  const double *size, tamis_error *err)
+tamis_status tamis__factor_tokens_gather(tamis__factor_tokens *ret_tokens, tamis_store *store,
+                                         uint32_t checkpoint, uint64_t items, const uint64_t *of,
+                                         const double *size, tamis_error *err)
 {
     const uint64_t *offset = NULL, rows = tamis_store_info_get(store)->rows;
-    tamis__tokens t = {.store = store, .checkpoint = checkpoint, .items = items};
+    tamis__factor_tokens t = {.store = store, .checkpoint = checkpoint, .items = items};
     TAMIS_TRY(tamis_store_tokens(store, checkpoint, &offset, err));
     t.offset = offset;
     uint64_t *order = tamis__malloc(rows, sizeof *order);
@@ -90,7 +90,7 @@ tamis_status tamis__tokens_gather(tamis__tokens *ret_tokens, tamis_store *store,
     free(order);
     free(place);
     if (status != TAMIS_OK)
-        tamis__tokens_fini(&t);
+        tamis__factor_tokens_fini(&t);
     else
         *ret_tokens = t;
     return status;
@@ -99,7 +99,7 @@ tamis_status tamis__tokens_gather(tamis__tokens *ret_tokens, tamis_store *store,
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* The run that holds the token at this place. */
-static size_t find_run(const tamis__tokens *t, uint64_t at)
+static size_t find_run(const tamis__factor_tokens *t, uint64_t at)
 {
     size_t low = 0, high = t->runs;
     while (high - low > 1) {
@@ -113,11 +113,12 @@ static size_t find_run(const tamis__tokens *t, uint64_t at)
 }
 
 /* One side of tokens as it is stored. */
-static tamis_status read_side(const tamis__tokens *t, uint32_t layer, bool outputs, uint64_t first,
-                              uint64_t n, size_t width, float *out, tamis_error *err)
+static tamis_status read_side(const tamis__factor_tokens *t, uint32_t layer, bool outputs,
+                              uint64_t first, uint64_t n, size_t width, float *out,
+                              tamis_error *err)
 {
     for (size_t r = find_run(t, first); n > 0; r++) {
-        const tamis__token_run *run = &t->run[r];
+        const tamis__factor_token_run *run = &t->run[r];
         uint64_t skip = first - run->at, some = run->n - skip < n ? run->n - skip : n;
         TAMIS_TRY(tamis_store_read_factors(t->store, t->checkpoint, layer, run->token + skip, some,
                                            outputs ? NULL : out, width, outputs ? out : NULL, width,
@@ -129,7 +130,7 @@ static tamis_status read_side(const tamis__tokens *t, uint32_t layer, bool outpu
     return TAMIS_OK;
 }
 
-static tamis_status rotate_side(const tamis__tokens *t, const tamis__factor_layer *layer,
+static tamis_status rotate_side(const tamis__factor_tokens *t, const tamis__factor_layer *layer,
                                 bool outputs, uint64_t first, uint64_t n, double *scratch,
                                 float *out, tamis_error *err)
 {
@@ -150,9 +151,10 @@ uint64_t tamis__rotate_scratch(const tamis__factor_layer *layer)
     return 2 * TAMIS__TOKEN_CHUNK * layer->x;
 }
 
-tamis_status tamis__tokens_rotate(const tamis__tokens *tokens, const tamis__factor_layer *layer,
-                                  uint64_t first, uint64_t n, double *scratch, float *x, float *y,
-                                  tamis_error *err)
+tamis_status tamis__factor_tokens_rotate(const tamis__factor_tokens *tokens,
+                                         const tamis__factor_layer *layer, uint64_t first,
+                                         uint64_t n, double *scratch, float *x, float *y,
+                                         tamis_error *err)
 {
     TAMIS_TRY(rotate_side(tokens, layer, layer->swapped, first, n, scratch, x, err));
     return rotate_side(tokens, layer, !layer->swapped, first, n, scratch, y, err);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <tamis/version.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -16,6 +15,7 @@
 #include "store/h5.h"
 #include "store/inspection.h"
 #include "store/model_file.h"
+#include "store/store_file.h"
 
 /* Of features and classes. */
 #define NAMES_SHOWN 6
@@ -54,7 +54,7 @@ tamis_status tamis__path_size(const char *path, uint64_t *ret_size, tamis_error 
 static tamis_status kind_of_file(const char *path, char ret_kind[32], tamis_error *err)
 {
     tamis__h5 h5;
-    TAMIS_TRY(tamis__h5_open(&h5, path, NULL, TAMIS_FORMAT_VERSION, err));
+    TAMIS_TRY(tamis__h5_open(&h5, path, NULL, TAMIS__STORE_VERSION, err));
     snprintf(ret_kind, 32, "%s", h5.kind);
     tamis__h5_close(&h5);
     return TAMIS_OK;
@@ -203,10 +203,9 @@ typedef struct kind_entry {
 } kind_entry;
 
 static const kind_entry kinds[] = {
-    {"gradient-store", tamis__inspect_store},
-    {"scores", tamis__inspect_scores},
-    {"selection", tamis__inspect_selection},
-    {"model", tamis__inspect_model},
+    {"gradient-store", tamis__inspect_store}, {"scores", tamis__inspect_scores},
+    {"selection", tamis__inspect_selection},  {"model", tamis__inspect_model},
+    {"curvature", tamis__inspect_curvature},
 };
 
 static tamis_status inspect(tamis_inspection *inspection, tamis_context *context, const char *path,

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "store/inspect_factors.h"
 #include "store/inspection.h"
 #include "store/store_object.h"
 #include "store/store_pages.h"
@@ -23,7 +24,14 @@
 #define OUTLIER 100.0
 
 /* What was seen of a row, over the checkpoints. */
-enum { NOT_ZERO = 1, ZERO_SOMEWHERE = 2, NOT_FINITE = 4, BAD_NORM = 8, ROUNDED_AWAY = 16 };
+enum {
+    NOT_ZERO = 1,
+    ZERO_SOMEWHERE = 2,
+    NOT_FINITE = 4,
+    BAD_NORM = 8,
+    ROUNDED_AWAY = 16,
+    BAD_BIAS = 32
+};
 
 typedef struct row_check {
     tamis_context *context;
@@ -34,6 +42,8 @@ typedef struct row_check {
     uint32_t checkpoint;
     const float *norm;  /* [rows] of this checkpoint, as stored */
     const float *scale; /* [rows] of this checkpoint; NULL unless i8 */
+    const uint64_t *offset;   /* [rows + 1] of this checkpoint, of factors; else NULL */
+    tamis__factor_look *look; /* [threads] of factors; else NULL */
     float *wide;        /* [threads][columns] a row as floats */
     uint32_t *narrow;   /* [threads][columns] a row in its stored type, when it is not mapped */
     uint64_t *hash;     /* [rows] of the row's bytes in all checkpoints, whatever its number */
@@ -89,6 +99,40 @@ static tamis_status stored_row(const row_check *c, uint64_t row, unsigned worker
     else
         tamis__widen(&c->kernels, c->info->dtype, wide, stored, (size_t)columns);
     *ret_stored = stored;
+    return TAMIS_OK;
+}
+
+/* How far rounding may have moved the norm is known for factors. */
+static uint8_t judge_factors(const row_check *c, uint64_t row, const tamis__factor_seen *factors)
+{
+    double norm = (double)c->norm[row];
+    uint8_t seen = factors->bad_bias ? BAD_BIAS : 0;
+    if (!isfinite(factors->norm)) return seen | NOT_FINITE | NOT_ZERO;
+    seen |= factors->norm > 0 ? NOT_ZERO : ZERO_SOMEWHERE;
+    if (factors->norm == 0 && norm > 0 && c->info->dtype != TAMIS_F32) return seen | ROUNDED_AWAY;
+    double off = factors->bound + 1e-5 * fmax(norm, factors->norm);
+    if (!isfinite(norm) || !(fabs(norm - factors->norm) <= off)) seen |= BAD_NORM;
+    return seen;
+}
+
+static tamis_status check_factors(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                  tamis_error *err)
+{
+    const row_check *c = arg;
+    uint64_t first = item * c->block_rows, rows = rows_of(c, item), digest = 0;
+    TAMIS_TRY(tamis__store_rows_there(c->store, first, rows, err));
+    for (uint64_t row = first; row < first + rows; row++) {
+        tamis__factor_seen seen;
+        TAMIS_TRY(tamis__factor_look_at(&c->look[worker], c->store, c->checkpoint, row, c->offset,
+                                        &seen, err));
+        digest += seen.digest;
+        c->hash[row] = tamis__digest_seeded(&seen.hash, sizeof seen.hash, c->hash[row]);
+        c->seen[row] |= judge_factors(c, row, &seen);
+    }
+    uint64_t tokens = c->offset[first + rows] - c->offset[first];
+    tamis__store_touched(c->store, tokens * (c->info->input_columns + c->info->output_columns) *
+                                       tamis_dtype_size(c->info->dtype));
+    c->part[slot] = digest;
     return TAMIS_OK;
 }
 
@@ -178,6 +222,8 @@ static tamis_status tell_rows(tamis_inspection *inspection, const row_check *c, 
                         "all zero at some checkpoints, not at others", err));
     TAMIS_TRY(tell_flag(inspection, c, true, BAD_NORM, BAD_NORM, "norm_mismatch",
                         "a stored norm that is not the row's", err));
+    TAMIS_TRY(tell_flag(inspection, c, true, BAD_BIAS, BAD_BIAS, "bias_not_one",
+                        "an input without the 1 of its layer's bias at its end", err));
     return tell_repeats(inspection, c, err);
 }
 
@@ -219,17 +265,36 @@ static tamis_status tell_norms(tamis_inspection *inspection, const row_check *c,
 
 /* --- the full check --------------------------------------------------------------------------- */
 
+static uint64_t most_tokens(const row_check *c)
+{
+    uint64_t most = 1;
+    for (uint64_t row = 0; row < c->info->rows; row++)
+        if (c->offset[row + 1] - c->offset[row] > most) most = c->offset[row + 1] - c->offset[row];
+    return most;
+}
+
+static bool allocate_scratch(row_check *c, unsigned threads)
+{
+    if (c->info->form == TAMIS_FORM_FACTORS) {
+        c->look = tamis__calloc(threads, sizeof *c->look);
+        return c->look != NULL;
+    }
+    c->wide = tamis__aligned((size_t)(threads * c->info->columns), sizeof *c->wide);
+    c->narrow = tamis__aligned((size_t)(threads * c->info->columns), sizeof *c->narrow);
+    return c->wide && c->narrow;
+}
+
 static tamis_status allocate(row_check *c, unsigned slots, tamis_error *err)
 {
     unsigned threads = tamis__pool_threads(c->context->pool);
-    uint64_t scratch = threads * c->info->columns * 8, table = c->info->rows * 9 + slots * 8;
+    uint64_t wide = c->offset ? most_tokens(c) * (c->info->input_columns + c->info->output_columns)
+                              : c->info->columns;
+    uint64_t scratch = threads * wide * 8, table = c->info->rows * 9 + slots * 8;
     TAMIS_TRY(tamis__memory_check(c->context, scratch + table, "checking a store", err));
-    c->wide = tamis__aligned((size_t)(threads * c->info->columns), sizeof *c->wide);
-    c->narrow = tamis__aligned((size_t)(threads * c->info->columns), sizeof *c->narrow);
     c->hash = tamis__calloc((size_t)c->info->rows, sizeof *c->hash);
     c->seen = tamis__calloc((size_t)c->info->rows, sizeof *c->seen);
     c->part = tamis__calloc(slots, sizeof *c->part);
-    if (c->wide && c->narrow && c->hash && c->seen && c->part) return TAMIS_OK;
+    if (allocate_scratch(c, threads) && c->hash && c->seen && c->part) return TAMIS_OK;
     return tamis__fail_memory(err, "checking a store", scratch + table);
 }
 
@@ -238,29 +303,50 @@ static tamis_status check_rows(row_check *c, const tamis__pipeline *pipeline, ta
     for (c->checkpoint = 0; c->checkpoint < c->info->checkpoints; c->checkpoint++) {
         TAMIS_TRY(tamis_store_norms(c->store, c->checkpoint, &c->norm, err));
         TAMIS_TRY(tamis_store_scales(c->store, c->checkpoint, &c->scale, err));
+        TAMIS_TRY(tamis_store_tokens(c->store, c->checkpoint, &c->offset, err));
         TAMIS_TRY(tamis__pool_run(c->context->pool, pipeline, err));
     }
     return TAMIS_OK;
+}
+
+/* Stored bytes of a row, on average. */
+static uint64_t row_bytes(const row_check *c)
+{
+    uint64_t columns = c->info->columns;
+    if (c->offset)
+        columns = (c->info->input_columns + c->info->output_columns) *
+                  (c->offset[c->info->rows] / c->info->rows + 1);
+    return columns * tamis_dtype_size(c->info->dtype);
+}
+
+static void check_fini(row_check *c)
+{
+    for (unsigned i = 0; c->look && i < tamis__pool_threads(c->context->pool); i++)
+        tamis__factor_look_fini(&c->look[i]);
+    free(c->look);
+    free(c->wide);
+    free(c->narrow);
+    free(c->hash);
+    free(c->seen);
+    free(c->part);
 }
 
 static tamis_status full_check(tamis_inspection *inspection, tamis_context *context,
                                tamis_store *store, tamis_error *err)
 {
     row_check c = {.context = context, .store = store, .info = tamis_store_info_get(store)};
-    uint64_t row_bytes = c.info->columns * tamis_dtype_size(c.info->dtype);
-    c.block_rows = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
+    TAMIS_TRY(tamis_store_tokens(store, 0, &c.offset, err));
+    uint64_t bytes = row_bytes(&c);
+    c.block_rows = bytes < BLOCK_BYTES ? BLOCK_BYTES / bytes : 1;
     tamis__kernels_init(&c.kernels, context->cpu);
-    tamis__pipeline pipeline = {.arg = &c, .work = check_block, .consume = add_block};
+    tamis__pipeline pipeline = {
+        .arg = &c, .work = c.offset ? check_factors : check_block, .consume = add_block};
     pipeline.items = (c.info->rows + c.block_rows - 1) / c.block_rows;
     tamis_status status = allocate(&c, tamis__pool_slots(context->pool, &pipeline), err);
     if (status == TAMIS_OK) status = check_rows(&c, &pipeline, err);
     if (status == TAMIS_OK) status = tell_norms(inspection, &c, err);
     if (status == TAMIS_OK) status = tell_rows(inspection, &c, err);
-    free(c.wide);
-    free(c.narrow);
-    free(c.hash);
-    free(c.seen);
-    free(c.part);
+    check_fini(&c);
     return status;
 }
 
@@ -280,19 +366,52 @@ static tamis_status describe_examples(tamis_inspection *inspection, const tamis_
     return tamis__fact_count(inspection, "record_digests", known, err);
 }
 
-static tamis_status describe(tamis_inspection *inspection, const tamis_store *store,
-                             tamis_error *err)
+static tamis_status describe_factors(tamis_inspection *inspection, tamis_store *store,
+                                     tamis_error *err)
+{
+    const tamis_store_info *info = tamis_store_info_get(store);
+    const uint64_t *offset = NULL;
+    uint64_t least = UINT64_MAX, most = 0;
+    if (info->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
+    TAMIS_TRY(tamis_store_tokens(store, 0, &offset, err));
+    for (uint64_t row = 0; row < info->rows; row++) {
+        uint64_t tokens = offset[row + 1] - offset[row];
+        if (tokens < least) least = tokens;
+        if (tokens > most) most = tokens;
+    }
+    TAMIS_TRY(tamis__fact_text(inspection, "form", err, "%s", "factors"));
+    TAMIS_TRY(tamis__fact_count(inspection, "input_columns", info->input_columns, err));
+    TAMIS_TRY(tamis__fact_count(inspection, "output_columns", info->output_columns, err));
+    TAMIS_TRY(tamis__fact_count(inspection, "tokens", offset[info->rows], err));
+    TAMIS_TRY(tamis__fact_count(inspection, "tokens_per_row_least", least, err));
+    return tamis__fact_count(inspection, "tokens_per_row_most", most, err);
+}
+
+static tamis_status describe_labels(tamis_inspection *inspection, const tamis_store_info *info,
+                                    tamis_error *err)
+{
+    if (info->labels)
+        TAMIS_TRY(tamis__fact_text(inspection, "gradients_of_labels", err, "%s", info->labels));
+    if (info->label_seed)
+        TAMIS_TRY(tamis__fact_count(inspection, "label_seed", info->label_seed, err));
+    if (info->rows_per_example == 1) return TAMIS_OK;
+    return tamis__fact_count(inspection, "rows_per_example", info->rows_per_example, err);
+}
+
+static tamis_status describe(tamis_inspection *inspection, tamis_store *store, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(store);
     TAMIS_TRY(tamis__fact_count(inspection, "rows", info->rows, err));
     TAMIS_TRY(tamis__fact_count(inspection, "columns", info->columns, err));
     TAMIS_TRY(tamis__fact_text(inspection, "dtype", err, "%s", tamis_dtype_name(info->dtype)));
+    TAMIS_TRY(describe_factors(inspection, store, err));
     TAMIS_TRY(tamis__fact_count(inspection, "shards", info->shards, err));
     TAMIS_TRY(tamis__fact_count(inspection, "classes", info->classes, err));
     if (info->function)
         TAMIS_TRY(tamis__fact_text(inspection, "function", err, "%s", info->function));
     if (info->direction)
         TAMIS_TRY(tamis__fact_text(inspection, "direction", err, "%s", info->direction));
+    TAMIS_TRY(describe_labels(inspection, info, err));
     TAMIS_TRY(tamis__fact_text(inspection, "projection", err, "%s",
                                info->projection ? info->projection : "none"));
     if (info->whitening)

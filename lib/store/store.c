@@ -268,7 +268,8 @@ tamis_status tamis__store_stored(const tamis_store *store, uint32_t checkpoint, 
                                  void *out, tamis_error *err)
 {
     const tamis__store_part *part = part_of(store, row);
-    return tamis__store_part_stored(part, checkpoint, row - part->header.first_row, out, err);
+    return tamis__store_rows_stored(part, &part->rows[checkpoint], row - part->header.first_row, 1,
+                                    out, err);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */

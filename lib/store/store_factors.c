@@ -171,58 +171,73 @@ tamis_status tamis__store_part_offsets(const tamis__store_part *part, uint32_t c
     return check_offsets(part, checkpoint, out, err);
 }
 
-/* --- digests ---------------------------------------------------------------------------------- */
+/* --- as they are stored ----------------------------------------------------------------------- */
 
-/* Runs of rows whose tokens lie together in the file on every side are digested where they are;
- * a row that a chunk's end cuts is put together first. */
-typedef struct digest_walk {
-    const tamis__store_part *part;
-    tamis__factor_shape shape;
-    uint32_t checkpoint;
-    unsigned char *joined[TAMIS__FACTORS]; /* of one row; grown as needed */
-    uint64_t room[TAMIS__FACTORS];
-} digest_walk;
-
-static tamis_status join_row(digest_walk *walk, int which, uint64_t token, uint64_t tokens,
-                             const void **ret_bytes, tamis_error *err)
+static tamis_status copy_stored(const tamis__store_part *part, const tamis__store_rows *rows,
+                                uint64_t token, uint64_t tokens, unsigned char *out,
+                                tamis_error *err)
 {
-    const tamis__store_rows *rows = &walk->part->factors[walk->checkpoint][which];
     uint64_t row_bytes = rows->columns * tamis_dtype_size(rows->dtype), run = 0;
-    const unsigned char *in_place = tamis__store_rows_map(walk->part, rows, token, &run);
-    *ret_bytes = in_place;
-    if (tokens == 0 || (in_place && run >= tokens)) return TAMIS_OK;
-    if (walk->room[which] < tokens * row_bytes) {
-        unsigned char *grown = tamis__realloc(walk->joined[which], tokens, row_bytes);
-        if (!grown) return tamis__fail_memory(err, "the tokens of a row", tokens * row_bytes);
-        walk->joined[which] = grown;
-        walk->room[which] = tokens * row_bytes;
-    }
-    *ret_bytes = walk->joined[which];
+    if (rows->dataset) return tamis__store_rows_stored(part, rows, token, tokens, out, err);
     for (uint64_t done = 0; done < tokens; done += run) {
-        in_place = tamis__store_rows_map(walk->part, rows, token + done, &run);
-        if (!in_place) { /* our writer's files are always mapped; the digest will differ */
-            memset(walk->joined[which], 0, tokens * row_bytes);
-            return TAMIS_OK;
-        }
+        const void *from = tamis__store_rows_map(part, rows, token + done, &run);
         if (run > tokens - done) run = tokens - done;
-        memcpy(walk->joined[which] + done * row_bytes, in_place, run * row_bytes);
+        memcpy(out + done * row_bytes, from, run * row_bytes);
     }
     return TAMIS_OK;
 }
 
-static tamis_status digest_row(digest_walk *walk, uint64_t row, const uint64_t *offset,
-                               uint64_t *sum, tamis_error *err)
+static tamis_status join_side(tamis__factor_joiner *joiner, const tamis__store_part *part,
+                              uint32_t checkpoint, int which, uint64_t token, uint64_t tokens,
+                              const void **ret_bytes, tamis_error *err)
+{
+    const tamis__store_rows *rows = &part->factors[checkpoint][which];
+    uint64_t bytes = tokens * rows->columns * tamis_dtype_size(rows->dtype), run = 0;
+    *ret_bytes = tokens ? tamis__store_rows_map(part, rows, token, &run) : NULL;
+    if (tokens == 0 || (*ret_bytes && run >= tokens)) return TAMIS_OK;
+    if (joiner->room[which] < bytes) {
+        unsigned char *grown = tamis__realloc(joiner->joined[which], bytes, 1);
+        if (!grown) return tamis__fail_memory(err, "the tokens of a row", bytes);
+        joiner->joined[which] = grown;
+        joiner->room[which] = bytes;
+    }
+    *ret_bytes = joiner->joined[which];
+    return copy_stored(part, rows, token, tokens, joiner->joined[which], err);
+}
+
+tamis_status tamis__factor_join(tamis__factor_joiner *joiner, const tamis__store_part *part,
+                                uint32_t checkpoint, uint64_t first_token, uint64_t tokens,
+                                tamis__factor_rows *ret_rows, tamis_error *err)
 {
     const void *bytes[TAMIS__FACTORS] = {NULL, NULL, NULL, NULL};
-    int sides = walk->shape.dtype == TAMIS_I8 ? TAMIS__FACTORS : TAMIS__INPUT_SCALE;
+    int sides = part->header.dtype == TAMIS_I8 ? TAMIS__FACTORS : TAMIS__INPUT_SCALE;
     for (int which = 0; which < sides; which++)
-        TAMIS_TRY(join_row(walk, which, offset[0], offset[1] - offset[0], &bytes[which], err));
-    const tamis__factor_rows rows = {.input = bytes[TAMIS__INPUT],
-                                     .output_gradient = bytes[TAMIS__OUTPUT_GRADIENT],
-                                     .input_scale = bytes[TAMIS__INPUT_SCALE],
-                                     .output_gradient_scale = bytes[TAMIS__OUTPUT_GRADIENT_SCALE]};
-    *sum += tamis__store_factors_digest(&walk->shape, &rows, 1, offset, row, walk->checkpoint);
+        TAMIS_TRY(join_side(joiner, part, checkpoint, which, first_token, tokens, &bytes[which],
+                            err));
+    *ret_rows =
+        (tamis__factor_rows){.input = bytes[TAMIS__INPUT],
+                             .output_gradient = bytes[TAMIS__OUTPUT_GRADIENT],
+                             .input_scale = bytes[TAMIS__INPUT_SCALE],
+                             .output_gradient_scale = bytes[TAMIS__OUTPUT_GRADIENT_SCALE]};
     return TAMIS_OK;
+}
+
+void tamis__factor_joiner_fini(tamis__factor_joiner *joiner)
+{
+    for (int which = 0; which < TAMIS__FACTORS; which++) free(joiner->joined[which]);
+    *joiner = (tamis__factor_joiner){.room = {0}};
+}
+
+/* --- digests ---------------------------------------------------------------------------------- */
+
+tamis__factor_shape tamis__store_part_shape(const tamis__store_part *part)
+{
+    const tamis__store_header *header = &part->header;
+    return (tamis__factor_shape){.layer = header->layer,
+                                 .layers = header->layers,
+                                 .dtype = header->dtype,
+                                 .input_columns = header->input_columns,
+                                 .output_columns = header->output_columns};
 }
 
 tamis_status tamis__store_part_factors_digest(const tamis__store_part *part, uint32_t checkpoint,
@@ -230,18 +245,19 @@ tamis_status tamis__store_part_factors_digest(const tamis__store_part *part, uin
 {
     const tamis__store_header *header = &part->header;
     uint64_t *offset = tamis__malloc(header->rows + 1, sizeof *offset), sum = 0;
-    digest_walk walk = {.part = part,
-                        .checkpoint = checkpoint,
-                        .shape = {.layer = header->layer,
-                                  .layers = header->layers,
-                                  .dtype = header->dtype,
-                                  .input_columns = header->input_columns,
-                                  .output_columns = header->output_columns}};
+    tamis__factor_shape shape = tamis__store_part_shape(part);
+    tamis__factor_joiner joiner = {.room = {0}};
+    tamis__factor_rows rows;
     if (!offset) return tamis__fail_memory(err, "offsets", (header->rows + 1) * sizeof *offset);
     tamis_status status = tamis__store_part_offsets(part, checkpoint, offset, err);
-    for (uint64_t i = 0; i < header->rows && status == TAMIS_OK; i++)
-        status = digest_row(&walk, header->first_row + i, offset + i, &sum, err);
-    for (int which = 0; which < TAMIS__FACTORS; which++) free(walk.joined[which]);
+    for (uint64_t i = 0; i < header->rows && status == TAMIS_OK; i++) {
+        status = tamis__factor_join(&joiner, part, checkpoint, offset[i], offset[i + 1] - offset[i],
+                                    &rows, err);
+        if (status == TAMIS_OK)
+            sum += tamis__store_factors_digest(&shape, &rows, 1, offset + i, header->first_row + i,
+                                               checkpoint);
+    }
+    tamis__factor_joiner_fini(&joiner);
     free(offset);
     if (status == TAMIS_OK) *ret_digest = sum;
     return status;

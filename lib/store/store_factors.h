@@ -5,6 +5,7 @@
 #define TAMIS_STORE_STORE_FACTORS_H
 
 #include "store/store_part.h"
+#include "store/store_writer.h"
 
 /* Where the factors of checkpoint k lie; sets *through_hdf5 when some must be read through HDF5.
  * Errors: FORMAT, SHAPE (scales that are not one for each token and layer), UNSUPPORTED, NOMEM. */
@@ -30,6 +31,21 @@ tamis_status tamis__store_part_factors(const tamis__store_part *part,
  * FORMAT (they do not begin at 0, fall, or do not end there), IO, NOMEM. */
 tamis_status tamis__store_part_offsets(const tamis__store_part *part, uint32_t checkpoint,
                                        uint64_t *out, tamis_error *err);
+
+/* Factors of a row as they are stored, put together where a file has them in pieces. Zero-initialise;
+ * one thread at a time. */
+typedef struct tamis__factor_joiner {
+    unsigned char *joined[TAMIS__FACTORS];
+    uint64_t room[TAMIS__FACTORS]; /* bytes */
+} tamis__factor_joiner;
+
+/* Tokens of the part; *ret_rows is valid until the next call. Errors: IO, NOMEM. */
+tamis_status tamis__factor_join(tamis__factor_joiner *joiner, const tamis__store_part *part,
+                                uint32_t checkpoint, uint64_t first_token, uint64_t tokens,
+                                tamis__factor_rows *ret_rows, tamis_error *err);
+void tamis__factor_joiner_fini(tamis__factor_joiner *joiner);
+
+tamis__factor_shape tamis__store_part_shape(const tamis__store_part *part);
 
 /* The part's share of the content digest at a checkpoint, from what the file holds now. */
 tamis_status tamis__store_part_factors_digest(const tamis__store_part *part, uint32_t checkpoint,

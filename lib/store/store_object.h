@@ -46,7 +46,8 @@ tamis_status tamis__store_expand(const tamis_store *store, uint32_t checkpoint, 
 /* The number of the part that holds a row. */
 uint32_t tamis__store_part_of(const tamis_store *store, uint64_t row);
 
-/* A row in its stored type into `out`, for rows that tamis_store_map() does not give.
+/* A row of a store in full form in its stored type into `out`, for rows that tamis_store_map() does
+ * not give.
  * Thread-safe. */
 tamis_status tamis__store_stored(const tamis_store *store, uint32_t checkpoint, uint64_t row,
                                  void *out, tamis_error *err);

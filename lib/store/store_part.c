@@ -227,20 +227,18 @@ static tamis_status read_narrow(const tamis__store_part *part, const tamis__stor
     return status;
 }
 
-tamis_status tamis__store_part_stored(const tamis__store_part *part, uint32_t checkpoint,
-                                      uint64_t row, void *out, tamis_error *err)
+tamis_status tamis__store_rows_stored(const tamis__store_part *part, const tamis__store_rows *rows,
+                                      uint64_t first_row, uint64_t n, void *out, tamis_error *err)
 {
     tamis__h5_scope scope;
-    tamis__h5_part where = {.first_row = row,
-                            .rows = 1,
-                            .columns = part->header.columns,
-                            .stride = part->header.columns};
+    tamis__h5_part where = {
+        .first_row = first_row, .rows = n, .columns = rows->columns, .stride = rows->columns};
     tamis__h5_enter(&scope);
-    hid_t type = tamis__store_type(part->header.dtype);
+    hid_t type = tamis__store_type(rows->dtype);
     tamis_status status = type < 0
                               ? tamis__h5_fail(err, TAMIS_ERR_NOMEM, "cannot read '%s'", part->path)
-                              : tamis__h5_dataset_read(&part->h5, part->rows[checkpoint].dataset,
-                                                       type, &where, out, err);
+                              : tamis__h5_dataset_read(&part->h5, rows->dataset, type, &where, out,
+                                                       err);
     if (type >= 0) H5Tclose(type);
     tamis__h5_leave(&scope);
     return status;

@@ -49,9 +49,9 @@ tamis_status tamis__store_rows_read(const tamis__store_part *part, const tamis__
 const void *tamis__store_rows_map(const tamis__store_part *part, const tamis__store_rows *rows,
                                   uint64_t row, uint64_t *ret_rows);
 
-/* A row in its stored type, for rows that are not in place. Thread-safe. */
-tamis_status tamis__store_part_stored(const tamis__store_part *part, uint32_t checkpoint,
-                                      uint64_t row, void *out, tamis_error *err);
+/* Rows in their stored type, packed, for rows that are not in place. Thread-safe. */
+tamis_status tamis__store_rows_stored(const tamis__store_part *part, const tamis__store_rows *rows,
+                                      uint64_t first_row, uint64_t n, void *out, tamis_error *err);
 
 /* A row of a part in full form; NULL in factor form. */
 const void *tamis__store_part_map(const tamis__store_part *part, uint32_t checkpoint, uint64_t row,

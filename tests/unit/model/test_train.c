@@ -291,7 +291,7 @@ START_TEST(test_standardise)
         data->x[i * COLUMNS + 3] = 0.0f;
     }
     float mean[COLUMNS], scale[COLUMNS];
-    ck_ok(tamis__standardise(data, mean, scale, &err));
+    ck_ok(tamis__standardise(data, NULL, data->rows, mean, scale, &err));
     for (int j = 0; j < COLUMNS; j++) {
         double sum = 0, squares = 0;
         for (int i = 0; i < ROWS; i++) sum += (double)data->x[i * COLUMNS + j] / ROWS;

@@ -72,8 +72,7 @@ static inline void write_factors(tamis_context *context, const factor_plan *p)
         }
     }
     tamis_store_writer *writer = NULL;
-    tamis_examples examples = {
-        .id_number = id, .group = group, .group_name = names, .groups = 2};
+    tamis_examples examples = {.id_number = id, .group = group, .group_name = names, .groups = 2};
     const float *const inputs[1] = {input}, *const outputs[1] = {output};
     ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
     ck_ok(tamis_store_writer_append_factors(writer, p->rows, offset, inputs, outputs, &examples,
@@ -90,6 +89,36 @@ static inline tamis_store *make_factors(tamis_context *context, const factor_pla
 {
     write_factors(context, p);
     return open_store(context, p->path);
+}
+
+/* One layer, wide on both sides; one token a row. */
+static const tamis_layer wide_layer = {.name = "wide", .out = 140, .in = 150, .bias = 0};
+
+static inline tamis_store *make_wide(tamis_context *context, const char *path, uint64_t rows,
+                                     uint64_t seed)
+{
+    tamis_store_spec spec = {.path = path,
+                             .rows = rows,
+                             .layer = &wide_layer,
+                             .layers = 1,
+                             .checkpoint = plan_checkpoints,
+                             .checkpoints = 1,
+                             .force = true,
+                             .form = TAMIS_FORM_FACTORS};
+    float *input = calloc(rows * wide_layer.in, sizeof *input);
+    float *output = calloc(rows * wide_layer.out, sizeof *output);
+    uint64_t *offset = calloc(rows + 1, sizeof *offset);
+    for (uint64_t i = 0; i <= rows; i++) offset[i] = i;
+    scene_numbers(input, rows * wide_layer.in, seed, 1);
+    scene_numbers(output, rows * wide_layer.out, seed, 2);
+    tamis_store_writer *writer = NULL;
+    const float *const inputs[1] = {input}, *const outputs[1] = {output};
+    ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_store_writer_append_factors(writer, rows, offset, inputs, outputs,
+                                            &(tamis_examples){0}, NULL, NULL, NULL, &err));
+    ck_ok(tamis_store_writer_commit(&writer, &err));
+    free(input), free(output), free(offset);
+    return open_store(context, path);
 }
 
 /* --- spectra ---------------------------------------------------------------------------------- */
@@ -121,8 +150,7 @@ static inline tamis__basis scene_basis(uint64_t n, uint32_t blocks, uint64_t ite
 static inline void scene_spectrum(tamis__spectrum *s, const tamis_layer *layer, uint64_t item,
                                   double decades, tamis__damping damping)
 {
-    *s = (tamis__spectrum){
-        .layer = *layer, .out = layer->out, .in = layer->in + layer->bias};
+    *s = (tamis__spectrum){.layer = *layer, .out = layer->out, .in = layer->in + layer->bias};
     s->output = scene_basis(s->out, (uint32_t)(item % 3), item * 2);
     s->input = scene_basis(s->in, (uint32_t)(item % 3), item * 2 + 1);
     s->lambda = calloc(s->out * s->in, sizeof *s->lambda);
@@ -130,9 +158,9 @@ static inline void scene_spectrum(tamis__spectrum *s, const tamis_layer *layer, 
     scene_numbers(random, s->out * s->in, 6, item);
     for (uint64_t i = 0; i < s->out; i++)
         for (uint64_t j = 0; j < s->in; j++)
-            s->lambda[i * s->in + j] =
-                pow(10.0, -decades * (double)i / (double)s->out - decades * (double)j / (double)s->in +
-                              0.5 * (double)random[i * s->in + j]);
+            s->lambda[i * s->in + j] = pow(10.0, -decades * (double)i / (double)s->out -
+                                                     decades * (double)j / (double)s->in +
+                                                     0.5 * (double)random[i * s->in + j]);
     ck_ok(tamis__spectrum_damp(s, damping, &err));
     free(random);
 }
@@ -165,8 +193,8 @@ static inline double *turn(const tamis__basis *b, const float *x, uint64_t rows)
         for (uint64_t r = 0; r < rows; r++)
             for (uint64_t e = 0; e < size; e++)
                 for (uint64_t c = 0; c < size; c++)
-                    out[r * b->n + first + e] +=
-                        b->vectors[k][e * size + c] * (double)x[r * b->n + first + c];
+                    out[r * b->n + first + e] += b->vectors[k][e * size + c] *
+                                                 (double)x[r * b->n + first + c];
     }
     return out;
 }
@@ -191,12 +219,13 @@ static inline turned turn_layer(tamis_store *store, uint32_t l, const tamis__spe
     return t;
 }
 
-/* What becomes of a query's weights [out, in] before they are used. */
-typedef void (*weight_change)(double *weights, const tamis__spectrum *s);
+/* What becomes of a query's weights [out, in], of so many tokens, before they are used. */
+typedef void (*weight_change)(double *weights, const tamis__spectrum *s, uint64_t tokens,
+                              uint64_t rank);
 
 static inline void add_query(const turned *train, const turned *query, uint64_t q,
-                             const tamis__spectrum *s, weight_change change, uint64_t tokens,
-                             double *out, uint64_t stride)
+                             const tamis__spectrum *s, weight_change change, uint64_t rank,
+                             uint64_t tokens, double *out, uint64_t stride)
 {
     double *w = calloc(s->out * s->in, sizeof *w);
     for (uint64_t t = query->offset[q]; t < query->offset[q + 1]; t++)
@@ -204,7 +233,7 @@ static inline void add_query(const turned *train, const turned *query, uint64_t 
             for (uint64_t j = 0; j < s->in; j++)
                 w[i * s->in + j] += query->g[t * s->out + i] * query->a[t * s->in + j];
     for (uint64_t i = 0; i < s->out * s->in; i++) w[i] *= s->inverse[i];
-    if (change) change(w, s);
+    if (change) change(w, s, query->offset[q + 1] - query->offset[q], rank);
     for (uint64_t t = 0; t < tokens; t++)
         for (uint64_t i = 0; i < s->out; i++) {
             double sum = 0;
@@ -217,7 +246,7 @@ static inline void add_query(const turned *train, const turned *query, uint64_t 
 /* [tokens, queries] or, by layer, [tokens, queries * layers]. */
 static inline double *token_scores(tamis_store *train, tamis_store *query,
                                    const tamis__spectrum *spectra, bool by_layer,
-                                   weight_change change)
+                                   weight_change change, uint64_t rank)
 {
     uint32_t layers = tamis_store_info_get(train)->layers;
     uint64_t queries = tamis_store_info_get(query)->rows, each = by_layer ? layers : 1;
@@ -227,11 +256,56 @@ static inline double *token_scores(tamis_store *train, tamis_store *query,
         uint64_t tokens = t.offset[tamis_store_info_get(train)->rows];
         if (!out) out = calloc(tokens * queries * each + 1, sizeof *out);
         for (uint64_t i = 0; i < queries; i++)
-            add_query(&t, &q, i, &spectra[l], change, tokens, out + i * each + (by_layer ? l : 0),
-                      queries * each);
+            add_query(&t, &q, i, &spectra[l], change, rank, tokens,
+                      out + i * each + (by_layer ? l : 0), queries * each);
         free(t.a), free(t.g), free(q.a), free(q.g);
     }
     return out;
+}
+
+/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958). */
+static inline void cut_rank(double *m, uint64_t rows, uint64_t columns, uint64_t rank)
+{
+    double *a = calloc(columns * rows, sizeof *a), *v = calloc(columns * columns, sizeof *v);
+    double *norm = calloc(columns, sizeof *norm);
+    for (uint64_t j = 0; j < columns; j++) {
+        v[j * columns + j] = 1.0;
+        for (uint64_t i = 0; i < rows; i++) a[j * rows + i] = m[i * columns + j];
+    }
+    for (int sweep = 0; sweep < 30; sweep++)
+        for (uint64_t p = 0; p < columns; p++)
+            for (uint64_t q = p + 1; q < columns; q++) {
+                double pp = 0, qq = 0, pq = 0;
+                for (uint64_t i = 0; i < rows; i++) {
+                    pp += a[p * rows + i] * a[p * rows + i];
+                    qq += a[q * rows + i] * a[q * rows + i];
+                    pq += a[p * rows + i] * a[q * rows + i];
+                }
+                if (fabs(pq) <= 1e-15 * sqrt(pp * qq)) continue;
+                double zeta = (qq - pp) / (2.0 * pq);
+                double t = (zeta < 0 ? -1.0 : 1.0) / (fabs(zeta) + sqrt(1.0 + zeta * zeta));
+                double c = 1.0 / sqrt(1.0 + t * t), sine = c * t;
+                for (uint64_t i = 0; i < rows + columns; i++) {
+                    double *x = i < rows ? a + p * rows + i : v + p * columns + i - rows;
+                    double *y = i < rows ? a + q * rows + i : v + q * columns + i - rows;
+                    double old = *x;
+                    *x = c * old - sine * *y;
+                    *y = sine * old + c * *y;
+                }
+            }
+    for (uint64_t j = 0; j < columns; j++)
+        for (uint64_t i = 0; i < rows; i++) norm[j] += a[j * rows + i] * a[j * rows + i];
+    memset(m, 0, rows * columns * sizeof *m);
+    for (uint64_t r = 0; r < rank && r < columns; r++) {
+        uint64_t best = 0;
+        for (uint64_t j = 0; j < columns; j++)
+            if (norm[j] > norm[best]) best = j;
+        for (uint64_t i = 0; i < rows; i++)
+            for (uint64_t j = 0; j < columns; j++)
+                m[i * columns + j] += a[best * rows + i] * v[best * columns + j];
+        norm[best] = -1;
+    }
+    free(a), free(v), free(norm);
 }
 
 /* Sums over the tokens of each row: [rows, columns]. */
@@ -296,6 +370,7 @@ static inline tamis_status run_factors(tamis_context *context, factor_run *run)
     if (params->reduce) spec.queries = params->reduce == TAMIS_REDUCE_GROUP_MEAN ? 2 : 1;
     run->job.call = &call;
     if (status == TAMIS_OK) status = tamis__score_output_open(&output, context, &spec, &err);
+    if (status == TAMIS_OK) status = tamis__score_rows(&call, false, &err);
     if (status == TAMIS_OK) status = tamis__ekfac_factors(&run->job, &err);
     if (status == TAMIS_OK) status = tamis__score_output_commit(&output, &err);
     run->stages = output.stages;
