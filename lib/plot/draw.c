@@ -90,7 +90,7 @@ static void append_column(const tamis__drawing *d, trace *t, uint64_t begin, uin
     for (size_t k = 0; k < 4; k++)
         if (k == 0 || kept[k] > kept[k - 1]) append(d, t, kept[k]);
     if (!t->low) return;
-    double low = -INFINITY, high = INFINITY;
+    double low = -HUGE_VAL, high = HUGE_VAL;
     for (uint64_t i = begin; i < end; i++) {
         low = fmax(low, pixel_y(d->layout, curve->low[i]));
         high = fmin(high, pixel_y(d->layout, curve->high[i]));

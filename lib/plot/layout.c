@@ -35,7 +35,7 @@ static bool has_bars(const tamis_figure *figure)
 
 static void set_ranges(const tamis_figure *figure, tamis__layout *layout)
 {
-    double x[2] = {INFINITY, -INFINITY}, y[2] = {INFINITY, -INFINITY};
+    double x[2] = {HUGE_VAL, -HUGE_VAL}, y[2] = {HUGE_VAL, -HUGE_VAL};
     for (uint32_t i = 0; i < figure->curves; i++) {
         const tamis_curve *curve = &figure->curve[i];
         for (uint64_t k = 0; k < curve->points; k++) {

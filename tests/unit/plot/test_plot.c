@@ -468,7 +468,7 @@ START_TEST(wrong_figures_are_refused)
     const tamis_figure good = two_curves(curve);
     double bad[POINTS];
     memcpy(bad, rising, sizeof bad);
-    bad[3] = NAN;
+    bad[3] = (double)NAN;
     ck_fails(tamis_figure_draw(context, &good, "a.pdf", false, &err), TAMIS_ERR_ARG,
              ".svg or .png");
     ck_fails(tamis_figure_draw(context, &good, "svg", false, &err), TAMIS_ERR_ARG, ".svg or .png");
@@ -485,7 +485,7 @@ START_TEST(wrong_figures_are_refused)
     refuses(figure, TAMIS_ERR_ARG, "x is not positive");
     figure = good;
     figure.level = true;
-    figure.level_at = INFINITY;
+    figure.level_at = HUGE_VAL;
     refuses(figure, TAMIS_ERR_ARG, "level");
     figure.category = classes;
     figure.categories = 4;
