@@ -53,7 +53,7 @@ static tamis_status merge(session *s, const merge_args *args, tamis_error *err)
     for (size_t i = 0; i < args->parts.n; i++) TRY(check_kind(args->parts.item[i], err));
     TRY(session_provenance(s, &provenance, err));
     return tamis_merge_curvature(s->context, args->parts.item, args->parts.n, args->common.output,
-                                 args->finish, args->common.force, provenance, err);
+                                 args->finish, NULL, args->common.force, provenance, err);
 }
 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
