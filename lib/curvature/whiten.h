@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <tamis/curvature.h>
 
-/* --- whiten_moments.c -------------------------------------------------------------------------- */
+/* --- whiten_scatter.c -------------------------------------------------------------------------- */
 
 /* Sums over rows of z = x - centre. Sums about a point near the mean lose nothing where the mean is
  * large against the deviation, and are moved to the mean itself without looking at the rows again. The
  * third and fourth are what Ledoit and Wolf's shrinkage needs. */
-typedef struct tamis__moments {
+typedef struct tamis__scatter {
     uint64_t columns, rows;
     double *centre;  /* [columns] */
     double *sum;     /* [columns] of z */
@@ -21,38 +21,38 @@ typedef struct tamis__moments {
     double *third;   /* [columns] of |z|^2 z */
     double fourth;   /* of |z|^4 */
     double *offset;  /* [columns]: by what the centre is moved */
-} tamis__moments;
+} tamis__scatter;
 
 /* All zeros. Errors: NOMEM. */
-tamis_status tamis__moments_init(tamis__moments *ret_moments, uint64_t columns, tamis_error *err);
+tamis_status tamis__scatter_init(tamis__scatter *ret_moments, uint64_t columns, tamis_error *err);
 /* Accepts a zeroed struct. */
-void tamis__moments_fini(tamis__moments *moments);
-uint64_t tamis__moments_bytes(uint64_t columns);
+void tamis__scatter_fini(tamis__scatter *moments);
+uint64_t tamis__scatter_bytes(uint64_t columns);
 
 /* Add the rows of a store, summed over its checkpoints; only the lower triangle of the scatter. With
  * no rows so far the centre becomes the mean of the first block. The same bits for any number of
  * threads: blocks are of fixed size, and an entry of a sum is one thread's.
  * Errors: NUMERIC (a row is not finite, or the sums are not), NOMEM, IO, CANCELLED. */
-tamis_status tamis__moments_add(tamis__moments *moments, tamis_context *context,
+tamis_status tamis__scatter_add(tamis__scatter *moments, tamis_context *context,
                                 const tamis_store *store, tamis_error *err);
 /* Bytes that it takes besides the sums. */
-uint64_t tamis__moments_add_bytes(const tamis_context *context, uint64_t columns);
+uint64_t tamis__scatter_add_bytes(const tamis_context *context, uint64_t columns);
 
 /* Put the centre at the mean, where the sum is zero; both triangles of the scatter are there from then
  * on. */
-void tamis__moments_centre(tamis__moments *moments);
+void tamis__scatter_centre(tamis__scatter *moments);
 
 /* The same to another point [columns], for sums about their mean. */
-void tamis__moments_move(tamis__moments *moments, const double *point);
+void tamis__scatter_move(tamis__scatter *moments, const double *point);
 
 /* Add sums about the same centre. */
-void tamis__moments_join(tamis__moments *moments, const tamis__moments *other);
+void tamis__scatter_join(tamis__scatter *moments, const tamis__scatter *other);
 
 /* --- whiten_factor.c --------------------------------------------------------------------------- */
 
 /* Sums about the mean become the factor, in place of the scatter, and eigenvalues [columns]. `name` is
  * what messages call the rows. Errors: NUMERIC, NOMEM. */
-tamis_status tamis__whiten_factor(tamis__moments *moments, const tamis_whiten_params *params,
+tamis_status tamis__whiten_factor(tamis__scatter *moments, const tamis_whiten_params *params,
                                   const char *name, double *ret_eigenvalues,
                                   tamis_whiten_facts *ret_facts, tamis_error *err);
 /* Bytes that it takes besides the sums. */
@@ -70,7 +70,7 @@ tamis_status tamis__whiten_fit(tamis_context *context, const tamis_fit_curvature
 /* Write sums, or with info->stage final what is made of them, which takes `params`. Warns of few
  * rows. */
 tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *info,
-                                 tamis__moments *moments, const tamis_whiten_params *params,
+                                 tamis__scatter *moments, const tamis_whiten_params *params,
                                  const char *path, bool force, tamis_error *err);
 
 /* --- whiten_merge.c ---------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ static double effective_rank(const double *values, uint64_t p)
 
 /* --- the factor ------------------------------------------------------------------------------- */
 
-static tamis_status check_rows(const tamis__moments *m, const char *name, double mean,
+static tamis_status check_rows(const tamis__scatter *m, const char *name, double mean,
                                tamis_error *err)
 {
     if (m->rows < 2)
@@ -112,7 +112,7 @@ static tamis_status check_rows(const tamis__moments *m, const char *name, double
 }
 
 /* Cholesky may go through where rounding has made a zero eigenvalue positive; what it gives is noise. */
-static tamis_status check_definite(const tamis__moments *m, const char *name, uint64_t constant,
+static tamis_status check_definite(const tamis__scatter *m, const char *name, uint64_t constant,
                                    const tamis_whiten_facts *f, tamis_error *err)
 {
     double floor = f->most * (double)m->columns * DBL_EPSILON;
@@ -126,7 +126,7 @@ static tamis_status check_definite(const tamis__moments *m, const char *name, ui
                        name, m->rows, f->least, f->damping, f->most, constant, m->columns);
 }
 
-static tamis_status factorise(tamis__moments *m, const char *name, uint64_t constant,
+static tamis_status factorise(tamis__scatter *m, const char *name, uint64_t constant,
                               tamis_whiten_facts *f, double *values, tamis_error *err)
 {
     uint64_t p = m->columns;
@@ -145,7 +145,7 @@ static tamis_status factorise(tamis__moments *m, const char *name, uint64_t cons
     return TAMIS_OK;
 }
 
-tamis_status tamis__whiten_factor(tamis__moments *moments, const tamis_whiten_params *params,
+tamis_status tamis__whiten_factor(tamis__scatter *moments, const tamis_whiten_params *params,
                                   const char *name, double *ret_eigenvalues,
                                   tamis_whiten_facts *ret_facts, tamis_error *err)
 {

@@ -31,7 +31,7 @@ static void warn_few(const tamis_context *context, const char *path, uint64_t ro
                rows / ROWS_PER_COLUMN ? rows / ROWS_PER_COLUMN : 1);
 }
 
-static const double *array_of(const tamis__moments *m, const double *eigenvalues,
+static const double *array_of(const tamis__scatter *m, const double *eigenvalues,
                               tamis__curvature_array array)
 {
     switch (array) {
@@ -44,7 +44,7 @@ static const double *array_of(const tamis__moments *m, const double *eigenvalues
 }
 
 static tamis_status write_arrays(tamis_context *context, const tamis_curvature_info *info,
-                                 const tamis__moments *m, const double *eigenvalues,
+                                 const tamis__scatter *m, const double *eigenvalues,
                                  const char *path, bool force, tamis_error *err)
 {
     tamis__curvature_writer *writer = NULL;
@@ -59,7 +59,7 @@ static tamis_status write_arrays(tamis_context *context, const tamis_curvature_i
 }
 
 tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *info,
-                                 tamis__moments *moments, const tamis_whiten_params *params,
+                                 tamis__scatter *moments, const tamis_whiten_params *params,
                                  const char *path, bool force, tamis_error *err)
 {
     tamis_whiten_facts facts;
@@ -119,9 +119,9 @@ static tamis_status check_memory(const tamis_context *context, const tamis_store
                                  tamis_error *err)
 {
     uint64_t n = tamis_store_info_get(store)->columns, limit = tamis_context_memory(context);
-    uint64_t pass = tamis__moments_add_bytes(context, n);
+    uint64_t pass = tamis__scatter_add_bytes(context, n);
     uint64_t factor = final ? tamis__whiten_factor_bytes(n) + n * sizeof(double) : 0;
-    uint64_t bytes = tamis__moments_bytes(n) + (factor > pass ? factor : pass);
+    uint64_t bytes = tamis__scatter_bytes(n) + (factor > pass ? factor : pass);
     if (n < UINT64_C(1) << 28 && bytes <= limit) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_NOMEM,
                        "'%s': the covariance of %" PRIu64 " columns needs %" PRIu64
@@ -133,7 +133,7 @@ static tamis_status check_memory(const tamis_context *context, const tamis_store
 /* --- all of it -------------------------------------------------------------------------------- */
 
 static tamis_status fit(tamis_context *context, const tamis_fit_curvature_params *p,
-                        const tamis_whiten_params *whiten, tamis__moments *m, tamis_error *err)
+                        const tamis_whiten_params *whiten, tamis__scatter *m, tamis_error *err)
 {
     const tamis_store_info *store = tamis_store_info_get(p->train);
     tamis_curvature_info info = {.kind = TAMIS_CURVATURE_WHITEN,
@@ -145,11 +145,11 @@ static tamis_status fit(tamis_context *context, const tamis_fit_curvature_params
                                  .labels = store->labels,
                                  .projected_by = store->projected_by,
                                  .provenance = p->provenance};
-    TAMIS_TRY(tamis__moments_init(m, store->columns, err));
-    TAMIS_TRY(tamis__moments_add(m, context, p->train, err));
+    TAMIS_TRY(tamis__scatter_init(m, store->columns, err));
+    TAMIS_TRY(tamis__scatter_add(m, context, p->train, err));
     for (size_t i = 0; i < p->n_with; i++)
-        TAMIS_TRY(tamis__moments_add(m, context, p->with[i], err));
-    tamis__moments_centre(m);
+        TAMIS_TRY(tamis__scatter_add(m, context, p->with[i], err));
+    tamis__scatter_centre(m);
     return tamis__whiten_write(context, &info, m, whiten, p->path, p->force, err);
 }
 
@@ -157,7 +157,7 @@ tamis_status tamis__whiten_fit(tamis_context *context, const tamis_fit_curvature
                                tamis_error *err)
 {
     tamis_whiten_params whiten;
-    tamis__moments m = {0};
+    tamis__scatter m = {0};
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no curvature file is named");
     TAMIS_TRY(check_options(params, err));
     TAMIS_TRY(tamis__whiten_params(params->whiten, &whiten, err));
@@ -166,6 +166,6 @@ tamis_status tamis__whiten_fit(tamis_context *context, const tamis_fit_curvature
     TAMIS_TRY(tamis__output_check(params->path, params->force, false, err));
     TAMIS_TRY(check_memory(context, params->train, params->until == TAMIS_STAGE_FINAL, err));
     tamis_status status = fit(context, params, &whiten, &m, err);
-    tamis__moments_fini(&m);
+    tamis__scatter_fini(&m);
     return status;
 }

@@ -17,7 +17,7 @@ static tamis_status read_array(const tamis_curvature *part, tamis__curvature_arr
     return tamis__curvature_read(part, &place, values, err);
 }
 
-static tamis_status read_part(const tamis_curvature *part, tamis__moments *m, tamis_error *err)
+static tamis_status read_part(const tamis_curvature *part, tamis__scatter *m, tamis_error *err)
 {
     m->rows = tamis_curvature_info_get(part)->examples;
     TAMIS_TRY(read_array(part, TAMIS__WHITEN_MEAN, m->centre, err));
@@ -29,7 +29,7 @@ static tamis_status read_part(const tamis_curvature *part, tamis__moments *m, ta
 }
 
 /* From the first part's mean, so that parts with one mean have exactly that. */
-static tamis_status find_mean(tamis_curvature *const *part, size_t n, tamis__moments *all,
+static tamis_status find_mean(tamis_curvature *const *part, size_t n, tamis__scatter *all,
                               double *scratch, tamis_error *err)
 {
     double total = 0;
@@ -49,21 +49,21 @@ static tamis_status find_mean(tamis_curvature *const *part, size_t n, tamis__mom
 }
 
 static tamis_status add_up(tamis_context *context, tamis_curvature *const *part, size_t n,
-                           tamis__moments *all, tamis_error *err)
+                           tamis__scatter *all, tamis_error *err)
 {
-    tamis__moments one = {0};
-    TAMIS_TRY(tamis__moments_init(&one, all->columns, err));
+    tamis__scatter one = {0};
+    TAMIS_TRY(tamis__scatter_init(&one, all->columns, err));
     tamis_status status = find_mean(part, n, all, one.centre, err);
     for (size_t i = 0; i < n && status == TAMIS_OK; i++) {
         status = read_part(part[i], &one, err);
         if (status != TAMIS_OK) break;
-        tamis__moments_move(&one, all->centre);
-        tamis__moments_join(all, &one);
+        tamis__scatter_move(&one, all->centre);
+        tamis__scatter_join(all, &one);
         status = tamis__progress(context, "merging", i + 1, n, "parts", NULL, err);
     }
     /* About the mean it is zero, but for rounding. */
     for (uint64_t c = 0; c < all->columns; c++) all->sum[c] = 0;
-    tamis__moments_fini(&one);
+    tamis__scatter_fini(&one);
     return status;
 }
 
@@ -72,16 +72,16 @@ tamis_status tamis__whiten_merge(tamis_context *context, tamis_curvature *const 
                                  const char *path, bool force, tamis_error *err)
 {
     tamis_whiten_params whiten;
-    tamis__moments all = {0};
-    uint64_t sums = tamis__moments_bytes(info->columns);
+    tamis__scatter all = {0};
+    uint64_t sums = tamis__scatter_bytes(info->columns);
     uint64_t factor = tamis__whiten_factor_bytes(info->columns);
     TAMIS_TRY(tamis__whiten_params(params, &whiten, err));
     TAMIS_TRY(tamis__memory_check(context, sums + (factor > sums ? factor : sums),
                                   "merging curvature files", err));
-    TAMIS_TRY(tamis__moments_init(&all, info->columns, err));
+    TAMIS_TRY(tamis__scatter_init(&all, info->columns, err));
     tamis_status status = add_up(context, part, n, &all, err);
     if (status == TAMIS_OK)
         status = tamis__whiten_write(context, info, &all, &whiten, path, force, err);
-    tamis__moments_fini(&all);
+    tamis__scatter_fini(&all);
     return status;
 }

@@ -28,41 +28,41 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-uint64_t tamis__moments_bytes(uint64_t columns)
+uint64_t tamis__scatter_bytes(uint64_t columns)
 {
     return (columns * columns + 4 * columns) * sizeof(double);
 }
 
-tamis_status tamis__moments_init(tamis__moments *ret_moments, uint64_t columns, tamis_error *err)
+tamis_status tamis__scatter_init(tamis__scatter *ret_moments, uint64_t columns, tamis_error *err)
 {
-    tamis__moments m = {.columns = columns};
+    tamis__scatter m = {.columns = columns};
     m.centre = tamis__aligned(columns, sizeof *m.centre);
     m.sum = tamis__aligned(columns, sizeof *m.sum);
     m.scatter = tamis__aligned(columns * columns, sizeof *m.scatter);
     m.third = tamis__aligned(columns, sizeof *m.third);
     m.offset = tamis__aligned(columns, sizeof *m.offset);
     if (!m.centre || !m.sum || !m.scatter || !m.third || !m.offset) {
-        tamis__moments_fini(&m);
-        return tamis__fail_memory(err, "a covariance", tamis__moments_bytes(columns));
+        tamis__scatter_fini(&m);
+        return tamis__fail_memory(err, "a covariance", tamis__scatter_bytes(columns));
     }
     *ret_moments = m;
     return TAMIS_OK;
 }
 
-void tamis__moments_fini(tamis__moments *moments)
+void tamis__scatter_fini(tamis__scatter *moments)
 {
     free(moments->centre);
     free(moments->sum);
     free(moments->scatter);
     free(moments->third);
     free(moments->offset);
-    *moments = (tamis__moments){0};
+    *moments = (tamis__scatter){0};
 }
 
 /* --- a block of rows -------------------------------------------------------------------------- */
 
 typedef struct block {
-    tamis__moments *m;
+    tamis__scatter *m;
     tamis_context *context;
     const tamis_store *store;
     uint64_t first, rows;
@@ -71,7 +71,7 @@ typedef struct block {
     float *scratch;  /* [worker, READ_ROWS, columns] */
 } block;
 
-uint64_t tamis__moments_add_bytes(const tamis_context *context, uint64_t columns)
+uint64_t tamis__scatter_add_bytes(const tamis_context *context, uint64_t columns)
 {
     return columns * (ROW_BLOCK * sizeof(double) +
                       tamis_context_threads(context) * (uint64_t)READ_ROWS * sizeof(float));
@@ -178,7 +178,7 @@ static tamis_status check_sums(const block *b, tamis_error *err)
                        tamis_store_path(b->store));
 }
 
-tamis_status tamis__moments_add(tamis__moments *moments, tamis_context *context,
+tamis_status tamis__scatter_add(tamis__scatter *moments, tamis_context *context,
                                 const tamis_store *store, tamis_error *err)
 {
     block b = {.m = moments, .context = context, .store = store};
@@ -189,7 +189,7 @@ tamis_status tamis__moments_add(tamis__moments *moments, tamis_context *context,
     tamis_status status = TAMIS_OK;
     if (!b.values || !b.squares || !b.scratch) {
         status = tamis__fail_memory(err, "a block of rows",
-                                    tamis__moments_add_bytes(context, moments->columns));
+                                    tamis__scatter_add_bytes(context, moments->columns));
     } else {
         tamis__blas_begin();
         status = add_rows(&b, err);
@@ -213,7 +213,7 @@ static double dot(const double *x, const double *y, uint64_t n)
 /* With d from the old centre to the new one, z - d in place of z:
  *     |z - d|^2 = |z|^2 - 2 d.z + |d|^2
  * and the sums of its products with itself and with z - d, term by term. */
-static void move_by(tamis__moments *m, const double *d)
+static void move_by(tamis__scatter *m, const double *d)
 {
     uint64_t p = m->columns;
     double n = (double)m->rows, dd = dot(d, d, p), ds = dot(d, m->sum, p), trace = 0, dsd = 0;
@@ -234,7 +234,7 @@ static void move_by(tamis__moments *m, const double *d)
     if (m->fourth < 0) m->fourth = 0;
 }
 
-void tamis__moments_move(tamis__moments *moments, const double *mean)
+void tamis__scatter_move(tamis__scatter *moments, const double *mean)
 {
     for (uint64_t i = 0; i < moments->columns; i++)
         moments->offset[i] = mean[i] - moments->centre[i];
@@ -242,7 +242,7 @@ void tamis__moments_move(tamis__moments *moments, const double *mean)
     memcpy(moments->centre, mean, moments->columns * sizeof *mean);
 }
 
-void tamis__moments_centre(tamis__moments *moments)
+void tamis__scatter_centre(tamis__scatter *moments)
 {
     uint64_t p = moments->columns;
     tamis__mirror(moments->scatter, p);
@@ -252,7 +252,7 @@ void tamis__moments_centre(tamis__moments *moments)
     memset(moments->sum, 0, p * sizeof *moments->sum);
 }
 
-void tamis__moments_join(tamis__moments *moments, const tamis__moments *other)
+void tamis__scatter_join(tamis__scatter *moments, const tamis__scatter *other)
 {
     uint64_t p = moments->columns;
     for (uint64_t i = 0; i < p; i++) {
