@@ -91,7 +91,15 @@ START_TEST(test_few_rows)
 {
     tamis_store *store = small("t.h5", 199, 40, 1);
     ck_ok(fit(store, NULL));
-    ck_assert_msg(strstr(warned, "199 rows for 40 columns") && strstr(warned, "39 columns"), "%s",
+    ck_assert_msg(strstr(warned, "199 rows for 40 columns") &&
+                      strstr(warned, "at most 39 columns") && strstr(warned, "noise") &&
+                      strstr(warned, "ledoit-wolf"),
+                  "%s", warned);
+    tamis_store_close(&store);
+    const tamis_whiten_params shrunk = {.shrinkage = TAMIS_SHRINKAGE_LEDOIT_WOLF};
+    store = small("v.h5", 40, 40, 1);
+    ck_ok(fit(store, &shrunk));
+    ck_assert_msg(strstr(warned, "equally far apart") && !strstr(warned, "ledoit-wolf"), "%s",
                   warned);
     tamis_store_close(&store);
     warned[0] = '\0';
