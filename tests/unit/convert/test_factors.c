@@ -291,7 +291,7 @@ START_TEST(faults)
                                                  .path = "made",
                                                  .retype = true,
                                                  .dtype = TAMIS_I8,
-                                                 .sample = 10,
+                                                 .sample = 3,
                                                  .force = true};
             err = (tamis_error){0};
             after[f](n);

@@ -214,8 +214,7 @@ START_TEST(test_wrong_attributes)
 {
     static const char *const why[] = {
         "attribute form of / is neither 'full' nor 'factors'",
-        "dataset 'checkpoint/0/gradient' is missing: it has factors, so the attribute form of / "
-        "must be 'factors'",
+        "it has factors, so the attribute form of / must be 'factors'",
         "attribute rows_per_example of / is 0",
         "40 rows, which are no whole number of examples of 7 rows each",
         "attribute labels of / is not a text",
