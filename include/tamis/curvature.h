@@ -71,7 +71,9 @@ typedef struct tamis_fit_curvature_params {
                               TAMIS_STAGE_COVARIANCE and no more sums to be taken of it */
     tamis_store *lambda; /**< ekfac: those of the second pass; NULL = `train` serves both */
     const tamis_curvature *from; /**< ekfac: sums of A and S that are there (a merged file), go on
-                                      with the eigenvectors; NULL = start with them */
+                                      with the eigenvectors; of a later stage the eigenvectors are
+                                      taken, and Lambda is summed up anew. The store is then
+                                      `lambda`, or `train`. NULL = start with the sums */
     tamis_curvature_stage until; /**< stop at this stage; zero-initialised means
                                       TAMIS_STAGE_COVARIANCE, so set TAMIS_STAGE_FINAL */
     uint32_t checkpoint;         /**< of the stores; UINT32_MAX = the last */
