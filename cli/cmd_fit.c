@@ -160,7 +160,7 @@ static tamis_status fit(session *s, const fit_args *args, inputs *in, tamis_erro
 }
 
 /* What was written opens as a curvature file, or we say so now. */
-static tamis_status report_fit(session *s, const fit_args *args, tamis_error *err)
+static tamis_status report_fit(session *s, const fit_args *args, uint64_t rows, tamis_error *err)
 {
     double elapsed = seconds() - s->started;
     tamis_curvature *made = NULL;
@@ -178,23 +178,28 @@ static tamis_status report_fit(session *s, const fit_args *args, tamis_error *er
     report_count(&r, "examples", info->examples);
     if (info->labels) report_text(&r, "labels", info->labels);
     report_seconds(&r, elapsed);
-    report_rate(&r, "examples_per_second", elapsed > 0 ? (double)info->examples / elapsed : 0,
-                "examples/s");
+    report_rate(&r, "rows_per_second", elapsed > 0 ? (double)rows / elapsed : 0, "rows/s");
     report_end(&r);
     tamis_curvature_close(&made);
     return TAMIS_OK;
+}
+
+static uint64_t rows_of(const tamis_store *store)
+{
+    return store ? tamis_store_info_get(store)->rows : 0;
 }
 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
 {
     inputs in = {0};
     tamis_status status = fit(s, cookie, &in, err);
+    uint64_t rows = rows_of(in.train) + rows_of(in.lambda);
     tamis_curvature_close(&in.from);
     tamis_store_close(&in.lambda);
     tamis_store_close(&in.train);
     progress_end(&s->progress);
     TRY(status);
-    return report_fit(s, cookie, err);
+    return report_fit(s, cookie, rows, err);
 }
 
 const command cmd_fit = {

@@ -318,7 +318,7 @@ START_TEST(test_curvature_refused)
     tamis_convert_params params = {.store = query, .path = "few.h5", .layers = "0-1"};
     ck_ok(tamis_convert(d.context, &params, NULL, &err));
     ck_ok(tamis_store_open(&other, d.context, "few.h5", &err));
-    ck_fails(try_score("ekfac", train, other, curvature), TAMIS_ERR_SHAPE, "'few.h5' has 2");
+    ck_fails(try_score("ekfac", train, other, curvature), TAMIS_ERR_SHAPE, "'few.h5' of 2");
     tamis_store_close(&other);
     params = (tamis_convert_params){.store = train, .path = "narrow.h5", .project = "64"};
     ck_ok(tamis_convert(d.context, &params, NULL, &err));

@@ -103,6 +103,37 @@ START_TEST(test_self)
 }
 END_TEST
 
+/* From `fit`: factor stores of both passes' pseudo-gradients, no plain loops. */
+START_TEST(test_fitted)
+{
+    tamis_store *cov = factor_store(&d, "X_train.npy", "y_sampled_cov.npy", 1, "cov.h5"),
+                *lam = factor_store(&d, "X_train.npy", "y_sampled_lambda.npy", 1, "lam.h5");
+    tamis_fit_curvature_params fit = {.kind = TAMIS_CURVATURE_EKFAC,
+                                      .train = cov,
+                                      .lambda = lam,
+                                      .until = TAMIS_STAGE_FINAL,
+                                      .checkpoint = UINT32_MAX,
+                                      .path = "fitted.h5"};
+    ck_ok(tamis_fit_curvature(d.context, &fit, &err));
+    tamis_curvature *curvature = open_curvature(&d, "fitted.h5");
+    for (int i = 0; i < 5; i++) { /* the variants of sampled labels */
+        for (int form = 0; form < 2; form++) {
+            tamis_score_params params = score_params(variants[i].scorer,
+                                                     form ? train_factors : train,
+                                                     form ? query_factors : query, curvature);
+            double *got = scores_of(&d, &params, DIGIT_QUERIES);
+            double worst = against(got, variants[i].file, PAIRS);
+            ck_assert_msg(worst < variants[i].tolerance, "%s, form %d: %g", variants[i].file, form,
+                          worst);
+            free(got);
+        }
+    }
+    tamis_curvature_close(&curvature);
+    tamis_store_close(&cov);
+    tamis_store_close(&lam);
+}
+END_TEST
+
 /* --- parts ------------------------------------------------------------------------------------ */
 
 START_TEST(test_layers)
@@ -373,6 +404,7 @@ int main(void)
     tcase_set_timeout(tc, 100);
     tcase_add_checked_fixture(tc, open_all, close_all);
     tcase_add_loop_test(tc, test_variants, 0, VARIANTS);
+    tcase_add_test(tc, test_fitted);
     tcase_add_test(tc, test_self);
     tcase_add_test(tc, test_layers);
     tcase_add_test(tc, test_double);
