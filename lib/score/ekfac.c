@@ -33,9 +33,9 @@ static const tamis_param_desc params[] = {
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "rescore",
-     .help =
-         "with lists: candidates by low rank (spectral-rank 16 if none is given), so many times K of "
-         "each list, are scored exactly; 0 = none",
+     .help = "with lists: candidates by low rank (spectral-rank 16 if none is given), so many "
+             "times K of "
+             "each list, are scored exactly; 0 = none",
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "sample",
