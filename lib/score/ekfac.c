@@ -33,8 +33,9 @@ static const tamis_param_desc params[] = {
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "rescore",
-     .help =
-         "with a rank and lists: so many times K rows of each list are scored exactly; 0 = none",
+     .help = "with lists: candidates by low rank (spectral-rank 16 if none is given), so many "
+             "times K of "
+             "each list, are scored exactly; 0 = none",
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "sample",
@@ -107,6 +108,8 @@ static tamis_status check_job(const tamis__ekfac_job *job, tamis_error *err)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s:rescore finds the best rows of each query: ask for them with --top",
                            name);
+    /* Products of factors have a rank of their own for it. */
+    if (factors(job->call->train) && factors(job->call->query)) return TAMIS_OK;
     if (job->spectral_rank || job->query_rank) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "%s:rescore scores again what a low rank has found: give spectral-rank or "

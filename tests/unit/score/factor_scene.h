@@ -354,6 +354,7 @@ static inline tamis_status run_factors(tamis_context *context, factor_run *run)
                               .query = run->query,
                               .by = run->job.by,
                               .top = params->top,
+                              .candidates = params->candidates,
                               .seed = params->seed,
                               .output = &output};
     const uint64_t *offset;
