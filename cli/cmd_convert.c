@@ -59,9 +59,10 @@ static const opt options[] = {
      .at = AT(form),
      .choices = form_names,
      .fallback = "as in the source",
-     .more = "Factors, a layer's inputs and the gradients of its outputs at each token, can be made "
-             "whole gradients, which every program reads; the other way round is impossible. "
-             "Projected rows are always whole."},
+     .more =
+         "Factors, a layer's inputs and the gradients of its outputs at each token, can be made "
+         "whole gradients, which every program reads; the other way round is impossible. "
+         "Projected rows are always whole."},
     STORE_PLACE_OPTIONS(AT(store)),
     {.name = "sample",
      .value = "N",
@@ -157,7 +158,8 @@ const command cmd_convert = {
     .synopsis = "STORE -o STORE.h5 [OPTIONS]",
     .description =
         "Makes a gradient store from another one: with a different number type, with some of the "
-        "checkpoints or layers, with rows projected to fewer columns, with factors multiplied out, as "
+        "checkpoints or layers, with rows projected to fewer columns, with factors multiplied out, "
+        "as "
         "one file or in shards. "
         "Ids, digests, labels, groups, losses and norms go along. Rows whose type and columns stay "
         "are copied bit for bit.\n\n"

@@ -68,8 +68,9 @@ static tamis_status set_output_gradient(void *cookie, const char *value, tamis_e
         return fail(err, TAMIS_ERR_ARG, "--output-gradient belongs after the --input it goes with");
     args->last = &args->factors[args->checkpoints - 1].output_gradient;
     if (args->last->path)
-        return fail(err, TAMIS_ERR_ARG, "'%s' has two --output-gradient: write one after each "
-                                        "--input",
+        return fail(err, TAMIS_ERR_ARG,
+                    "'%s' has two --output-gradient: write one after each "
+                    "--input",
                     args->factors[args->checkpoints - 1].input.path);
     args->last->path = value;
     return TAMIS_OK;
@@ -198,9 +199,10 @@ static const opt options[] = {
      .type = OPT_CALL,
      .set = set_layer,
      .fallback = "one layer, as wide as the files",
-     .more = "The gradient of a layer is the sum over a row's tokens of output gradient times "
-             "input. Inputs of a layer with a bias end with a 1: files have it, or all of them lack "
-             "it and get it."},
+     .more =
+         "The gradient of a layer is the sum over a row's tokens of output gradient times "
+         "input. Inputs of a layer with a bias end with a 1: files have it, or all of them lack "
+         "it and get it."},
     {.name = "bias",
      .help = "the one layer has a bias; a column of ones is added to the inputs",
      .type = OPT_FLAG,
@@ -335,8 +337,9 @@ const command cmd_import = {
     .name = "import",
     .group = "Flow",
     .summary = "make a store or a scores file from rows or scores made elsewhere",
-    .synopsis = "FORMAT (--rows FILE ... | --input FILE --output-gradient FILE ... | --scores FILE) "
-                "-o OUT.h5 [OPTIONS]",
+    .synopsis =
+        "FORMAT (--rows FILE ... | --input FILE --output-gradient FILE ... | --scores FILE) "
+        "-o OUT.h5 [OPTIONS]",
     .description =
         "Rows [N, p] of one or more checkpoints become a gradient store: gradients, embeddings or "
         "any other "

@@ -15,7 +15,9 @@ typedef struct tamis_export_params {
     const char *format;  /**< "npy", "csv" or "jsonl"; NULL = by the output's name */
     const char *what;    /**< which part; NULL = the main one:
                              store: "gradient" (of `checkpoint`, f32 [N, p]), "norm", "loss",
-                                    "margin", "probability", "label", "group", "id", "digest";
+                                    "margin", "probability", "label", "group", "id", "digest"; of a store in
+                                    factor form also "input" and "output_gradient" (f32 [T, .], a
+                                    row for each token) and "offset" [N + 1];
                              scores: "score" ([N, Q], or [N] for one query; CSV and JSON
                                      Lines carry the ids), "id", "label", "group" [N] of the
                                      training rows, "query-id", "query-label", "query-group"
@@ -38,7 +40,7 @@ typedef struct tamis_export_params {
  *  Static text. Thread-safe. */
 TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
 
-/** Export. npy: v1.0, C order, little-endian; row, picks, rank, count: int64; mean
+/** Export. npy: v1.0, C order, little-endian; row, picks, rank, count, offset: int64; mean
  *  and variance: float64; keep: bool; labels and
  *  groups: int32; numeric ids, digest: uint64; the rest float32. Labels and groups are written by
  *  name in text where the file has names. Numbers in text are the shortest that read back to

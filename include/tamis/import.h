@@ -27,20 +27,20 @@ typedef struct tamis_import_factors {
 /** What to import: exactly one of `rows`, `factors` and `scores`. Zero-initialise. Strings and arrays need
  *  live only during the call. */
 typedef struct tamis_import_params {
-    const char *format;            /**< "npy" or "safetensors"; required */
-    const tamis_import_rows *rows; /**< [checkpoints]: a store is made */
+    const char *format;                  /**< "npy" or "safetensors"; required */
+    const tamis_import_rows *rows;       /**< [checkpoints]: a store is made */
     const tamis_import_factors *factors; /**< or: [checkpoints]: a store in factor form is made */
-    uint32_t checkpoints;          /**< entries of rows or factors; 0 with scores */
-    const char *offset;        /**< factors: .npy integers [N + 1], the first token of every row and
+    uint32_t checkpoints;                /**< entries of rows or factors; 0 with scores */
+    const char *offset;       /**< factors: .npy integers [N + 1], the first token of every row and
                                     the end, at all checkpoints; NULL = a row is one token */
-    const tamis_layer *layer;  /**< factors: [layers]; first_column is not read. NULL = one layer
+    const tamis_layer *layer; /**< factors: [layers]; first_column is not read. NULL = one layer
                                     "rows", as wide as the files */
-    uint32_t layers;           /**< entries of layer; 0 with NULL */
-    bool bias;                 /**< factors without `layer`: the layer has a bias. Files that lack
+    uint32_t layers;          /**< entries of layer; 0 with NULL */
+    bool bias;                /**< factors without `layer`: the layer has a bias. Files that lack
                                     the ones of their layers' biases get them */
-    const char *scores;            /**< or: .npy [N, Q] or [N]; a scores file is made */
-    bool flip;                     /**< scores: negate, for sources where positive means harmful */
-    const char *labels;            /**< .npy integers [N]; NULL = none */
+    const char *scores;       /**< or: .npy [N, Q] or [N]; a scores file is made */
+    bool flip;                /**< scores: negate, for sources where positive means harmful */
+    const char *labels;       /**< .npy integers [N]; NULL = none */
     const char *groups;  /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
     const char *ids;     /**< text, one id a line [N]; NULL = row numbers */
     const char *output;  /**< store or scores file to write; required */

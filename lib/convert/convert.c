@@ -83,9 +83,7 @@ static tamis_status choose_form(tamis__convert_job *job, tamis_error *err)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "projected rows are no factors: leave out either the projection or the "
                            "form");
-    job->form = params->project  ? TAMIS_FORM_FULL
-                : params->reform ? params->form
-                                 : job->info->form;
+    job->form = params->project ? TAMIS_FORM_FULL : params->reform ? params->form : job->info->form;
     return TAMIS_OK;
 }
 

@@ -19,7 +19,7 @@
 typedef struct factor_buffer {
     unsigned char *memory; /* [checkpoints] of inputs and output gradients in the stored type */
     float *scales, *norms; /* [checkpoints] of two times [tokens, layers]; of [rows] */
-    tamis__factor_space *space;  /* [checkpoints] into them */
+    tamis__factor_space *space; /* [checkpoints] into them */
     const void **input, **output;
     const float **input_scale, **output_scale, **norm;
     uint64_t digest;
@@ -241,9 +241,9 @@ static tamis_status make_block(void *arg, uint64_t item, unsigned slot, unsigned
                                            space->output_gradient_scale};
         TAMIS_TRY(read_block(run, checkpoint, offset[0], tokens, input, output, err));
         if (job->whole) TAMIS_TRY(tamis_store_norms(job->store, checkpoint, &norms, err));
-        tamis_status status = tamis__store_factors_narrow(
-            &job->kernels, &run->shape, rows, offset, input, output, first, checkpoint, space,
-            norms ? NULL : norm, err);
+        tamis_status status = tamis__store_factors_narrow(&job->kernels, &run->shape, rows, offset,
+                                                          input, output, first, checkpoint, space,
+                                                          norms ? NULL : norm, err);
         if (status != TAMIS_OK)
             return tamis__prefix(err, status, "'%s'", tamis_store_path(job->store));
         if (norms) memcpy(norm, norms + first, rows * sizeof *norm);

@@ -66,10 +66,15 @@ tamis_status tamis__convert_rows(const tamis__convert_job *job, tamis__convert_w
                                  tamis_error *err);
 
 /* Loss, margin and probability of the source at the chosen checkpoints, as far as they go along. */
-enum { TAMIS__CONVERT_LOSS, TAMIS__CONVERT_MARGIN, TAMIS__CONVERT_PROBABILITY, TAMIS__CONVERT_OUTPUTS };
+enum {
+    TAMIS__CONVERT_LOSS,
+    TAMIS__CONVERT_MARGIN,
+    TAMIS__CONVERT_PROBABILITY,
+    TAMIS__CONVERT_OUTPUTS
+};
 typedef struct tamis__convert_outputs {
-    float **all[TAMIS__CONVERT_OUTPUTS];         /* [checkpoints] of the whole store; NULL = none */
-    const float **part[TAMIS__CONVERT_OUTPUTS];  /* [checkpoints] from a block's first row on */
+    float **all[TAMIS__CONVERT_OUTPUTS];        /* [checkpoints] of the whole store; NULL = none */
+    const float **part[TAMIS__CONVERT_OUTPUTS]; /* [checkpoints] from a block's first row on */
 } tamis__convert_outputs;
 
 /* Loads them and says in the spec which there are. Free with _fini(), also after a failure. */

@@ -52,8 +52,7 @@ uint64_t tamis__convert_outputs_bytes(const tamis__convert_job *job)
 
 static void forget(tamis__convert_outputs *o, const tamis__convert_job *job, int which)
 {
-    for (uint32_t k = 0; o->all[which] && k < job->checkpoints.items; k++)
-        free(o->all[which][k]);
+    for (uint32_t k = 0; o->all[which] && k < job->checkpoints.items; k++) free(o->all[which][k]);
     free(o->all[which]);
     free(o->part[which]);
     o->all[which] = NULL;

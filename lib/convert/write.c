@@ -48,7 +48,8 @@ static uint64_t block_bytes(const writing *w)
 static tamis_status plan(writing *w, tamis_error *err)
 {
     const tamis__convert_job *job = w->job;
-    uint64_t block = block_bytes(w), loaded = tamis__convert_outputs_bytes(job), limit = job->context->memory;
+    uint64_t block = block_bytes(w), loaded = tamis__convert_outputs_bytes(job),
+             limit = job->context->memory;
     w->threads = tamis_context_threads(job->context);
     w->batch = tamis__convert_batch_of(job, w->chunk);
     uint64_t threads = w->threads, worker = tamis__convert_worker_bytes(job, w->batch);

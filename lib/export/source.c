@@ -15,8 +15,9 @@
 #define BLOCK_FLOATS ((uint64_t)1 << 18)
 
 /* The first of each is what is exported when nothing is asked for. */
-static const char *const store_parts[] = {"gradient", "norm",  "loss", "margin", "probability",
-                                          "label",    "group", "id",   "digest", NULL};
+static const char *const store_parts[] = {
+    "gradient",    "input", "output_gradient", "offset", "norm",   "loss", "margin",
+    "probability", "label", "group",           "id",     "digest", NULL};
 /* Of a file with lists it is "table". */
 static const char *const scores_parts[] = {
     "score", "table", "row",      "count",       "mean",        "variance", "id",
@@ -91,6 +92,47 @@ static tamis_status add_output(tamis__export_source *s, const char *what, tamis_
     return TAMIS_OK;
 }
 
+/* Tokens one after another, each with the number and id of its row. */
+static tamis_status add_tokens(tamis__export_source *s, const char *what, tamis_error *err)
+{
+    const tamis_store_info *info = tamis_store_info_get(s->store);
+    const uint64_t *offset = NULL;
+    TAMIS_TRY(tamis_store_tokens(s->store, s->checkpoint, &offset, err));
+    uint64_t tokens = offset[info->rows];
+    s->picked = tamis__malloc(tokens ? tokens : 1, sizeof *s->picked);
+    if (!s->picked)
+        return tamis__fail_memory(err, "the rows of tokens", tokens * sizeof *s->picked);
+    for (uint64_t row = 0; row < info->rows; row++)
+        for (uint64_t t = offset[row]; t < offset[row + 1]; t++) s->picked[t] = row;
+    s->tokens = true;
+    s->inputs = !strcmp(what, "input");
+    s->rows = tokens;
+    s->columns = s->inputs ? info->input_columns : info->output_columns;
+    add(s, "token", TAMIS__FIELD_ROW, NULL);
+    add(s, "row", TAMIS__FIELD_COUNT, s->picked);
+    add(s, "id", TAMIS__FIELD_ID, NULL);
+    s->field[s->fields - 1].at = s->picked;
+    s->main = s->fields;
+    add(s, what, TAMIS__FIELD_MATRIX, NULL);
+    return TAMIS_OK;
+}
+
+static tamis_status add_factors(tamis__export_source *s, const char *what, tamis_error *err)
+{
+    const uint64_t *offset = NULL;
+    if (tamis_store_info_get(s->store)->form != TAMIS_FORM_FACTORS)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' has whole gradients, and no %s: export its gradient", s->path,
+                           what);
+    if (strcmp(what, "offset") != 0) return add_tokens(s, what, err);
+    TAMIS_TRY(tamis_store_tokens(s->store, s->checkpoint, &offset, err));
+    s->rows++;
+    add(s, "row", TAMIS__FIELD_ROW, NULL);
+    s->main = s->fields;
+    add(s, what, TAMIS__FIELD_COUNT, offset);
+    return TAMIS_OK;
+}
+
 static tamis_status lay_out_store(tamis__export_source *s, const char *what, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(s->store);
@@ -105,6 +147,8 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
         add_main(s, what, TAMIS__FIELD_MATRIX, NULL);
         return TAMIS_OK;
     }
+    if (!strcmp(what, "input") || !strcmp(what, "output_gradient") || !strcmp(what, "offset"))
+        return add_factors(s, what, err);
     if (!strcmp(what, "norm")) {
         const float *norms;
         TAMIS_TRY(tamis_store_norms(s->store, s->checkpoint, &norms, err));
@@ -321,6 +365,20 @@ void tamis__column_source_close(tamis__export_source *source)
     *source = (tamis__export_source){0};
 }
 
+static tamis_status read_tokens(const tamis__export_source *source, uint64_t first, uint64_t tokens,
+                                float *out, tamis_error *err)
+{
+    const tamis_store_info *info = tamis_store_info_get(source->store);
+    size_t columns = (size_t)source->columns;
+    for (uint32_t i = 0; i < info->layers; i++) {
+        TAMIS_TRY(tamis_store_read_factors(source->store, source->checkpoint, i, first, tokens,
+                                           source->inputs ? out : NULL, columns,
+                                           source->inputs ? NULL : out, columns, err));
+        out += source->inputs ? info->layer[i].in + info->layer[i].bias : info->layer[i].out;
+    }
+    return TAMIS_OK;
+}
+
 tamis_status tamis__column_source_block(const tamis__export_source *source, uint64_t first_row,
                                         uint64_t rows, float *out, tamis_error *err)
 {
@@ -329,6 +387,7 @@ tamis_status tamis__column_source_block(const tamis__export_source *source, uint
         memcpy(out, source->outputs + first_row * columns, rows * columns * sizeof *out);
         return TAMIS_OK;
     }
+    if (source->tokens) return read_tokens(source, first_row, rows, out, err);
     if (source->scores)
         return tamis_scores_read(source->scores, first_row, rows, 0, columns, out, columns, err);
     return tamis_store_read(source->store, source->checkpoint, first_row, rows, 0, columns, out,

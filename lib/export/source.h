@@ -63,7 +63,8 @@ typedef struct tamis__export_source {
     uint64_t width;         /* npy of a column has rows of so many; 0 = one dimension */
     tamis__entries entries; /* owned */
     float *outputs;         /* loss, margin or probability; owned */
-    uint64_t *picked;       /* row numbers; owned */
+    uint64_t *picked;       /* row numbers; owned. Of factors: the row of each token */
+    bool tokens, inputs;    /* the matrix has tokens in its rows: inputs, or output gradients */
 } tamis__export_source;
 
 /* Open the file and lay out what is asked for. */

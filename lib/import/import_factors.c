@@ -45,18 +45,15 @@ static tamis_status open_one(job *j, const tamis__importer_class *importer, uint
     TAMIS_TRY(importer->open_rows(a, j->context, &factors->input, err));
     TAMIS_TRY(importer->open_rows(g, j->context, &factors->output_gradient, err));
     if (a->rows != g->rows || a->rows != j->input->rows)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " tokens, '%s' has %" PRIu64, a->path, a->rows,
-                           a->rows != g->rows ? g->path : j->input->path,
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s' has %" PRIu64 " tokens, '%s' has %" PRIu64,
+                           a->path, a->rows, a->rows != g->rows ? g->path : j->input->path,
                            a->rows != g->rows ? g->rows : j->input->rows);
     if (a->cols != j->input->cols)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " columns, '%s' has %" PRIu64, a->path, a->cols,
-                           j->input->path, j->input->cols);
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s' has %" PRIu64 " columns, '%s' has %" PRIu64,
+                           a->path, a->cols, j->input->path, j->input->cols);
     if (g->cols != j->output->cols)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " columns, '%s' has %" PRIu64, g->path, g->cols,
-                           j->output->path, j->output->cols);
+        return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s' has %" PRIu64 " columns, '%s' has %" PRIu64,
+                           g->path, g->cols, j->output->path, j->output->cols);
     return TAMIS_OK;
 }
 
@@ -168,8 +165,8 @@ static tamis_status open_writer(job *j, tamis_error *err)
     if (!checkpoint)
         return tamis__fail_memory(err, "checkpoints", params->checkpoints * sizeof *checkpoint);
     for (uint32_t k = 0; k < params->checkpoints; k++)
-        checkpoint[k] = (tamis_checkpoint){
-            .step = k, .learning_rate = params->factors[k].input.learning_rate};
+        checkpoint[k] = (tamis_checkpoint){.step = k,
+                                           .learning_rate = params->factors[k].input.learning_rate};
     tamis_store_spec spec = {
         .path = params->output,
         .dtype = params->dtype,

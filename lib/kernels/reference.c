@@ -123,8 +123,7 @@ void tamis__sum_products_c(float *out, const float *in, size_t in_stride, const 
         size_t columns = n - first < 8 ? n - first : 8;
         for (size_t t = 0; t < terms; t++)
             for (size_t i = 0; i < columns; i++)
-                sum[i] += (double)factor[t * factor_stride] *
-                          (double)in[t * in_stride + first + i];
+                sum[i] += (double)factor[t * factor_stride] * (double)in[t * in_stride + first + i];
         for (size_t i = 0; i < columns; i++) out[first + i] = (float)sum[i];
     }
 }

@@ -52,7 +52,8 @@ double tamis__store_factors_norm(const tamis__factor_shape *shape, const float *
         input += shape->layer[i].in + shape->layer[i].bias;
         output_gradient += shape->layer[i].out;
     }
-    return sqrt(sum < 0 ? 0 : sum); /* rounding can take a sum of nearly nothing below 0; NaN stays */
+    return sqrt(sum < 0 ? 0
+                        : sum); /* rounding can take a sum of nearly nothing below 0; NaN stays */
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */

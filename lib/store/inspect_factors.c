@@ -133,7 +133,8 @@ static tamis_status need_room(tamis__factor_look *look, uint64_t tokens, uint64_
 {
     if (tokens <= look->room) return TAMIS_OK;
     float *grown = tamis__realloc(look->wide, tokens, wide * sizeof *grown);
-    if (!grown) return tamis__fail_memory(err, "the tokens of a row", tokens * wide * sizeof *grown);
+    if (!grown)
+        return tamis__fail_memory(err, "the tokens of a row", tokens * wide * sizeof *grown);
     look->wide = grown;
     look->room = tokens;
     return TAMIS_OK;

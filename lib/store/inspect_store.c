@@ -40,16 +40,16 @@ typedef struct row_check {
     tamis__kernels kernels;
     uint64_t block_rows;
     uint32_t checkpoint;
-    const float *norm;  /* [rows] of this checkpoint, as stored */
-    const float *scale; /* [rows] of this checkpoint; NULL unless i8 */
+    const float *norm;        /* [rows] of this checkpoint, as stored */
+    const float *scale;       /* [rows] of this checkpoint; NULL unless i8 */
     const uint64_t *offset;   /* [rows + 1] of this checkpoint, of factors; else NULL */
     tamis__factor_look *look; /* [threads] of factors; else NULL */
-    float *wide;        /* [threads][columns] a row as floats */
-    uint32_t *narrow;   /* [threads][columns] a row in its stored type, when it is not mapped */
-    uint64_t *hash;     /* [rows] of the row's bytes in all checkpoints, whatever its number */
-    uint8_t *seen;      /* [rows] flags above */
-    uint64_t *part;     /* [slots] digest of a block */
-    uint64_t digest;    /* of what was read so far */
+    float *wide;              /* [threads][columns] a row as floats */
+    uint32_t *narrow; /* [threads][columns] a row in its stored type, when it is not mapped */
+    uint64_t *hash;   /* [rows] of the row's bytes in all checkpoints, whatever its number */
+    uint8_t *seen;    /* [rows] flags above */
+    uint64_t *part;   /* [slots] digest of a block */
+    uint64_t digest;  /* of what was read so far */
 } row_check;
 
 static uint64_t rows_of(const row_check *c, uint64_t item)

@@ -209,10 +209,10 @@ static tamis_status append_row(tamis__shard *shard, const tamis__kernels *kernel
     for (uint32_t k = 0; k < shard->plan->checkpoints; k++) {
         TAMIS_TRY(tamis__store_factors_ones(&shape, input[k] + at * shape.input_columns,
                                             offset[1] - offset[0], row, k, err));
-        TAMIS_TRY(tamis__store_factors_narrow(
-            kernels, &shape, 1, offset, input[k] + at * shape.input_columns,
-            output[k] + at * shape.output_columns, row, k, space, shard->norm[k] + shard->filled,
-            err));
+        TAMIS_TRY(tamis__store_factors_narrow(kernels, &shape, 1, offset,
+                                              input[k] + at * shape.input_columns,
+                                              output[k] + at * shape.output_columns, row, k, space,
+                                              shard->norm[k] + shard->filled, err));
         shard->digest += tamis__store_factors_digest(&shape, &stored, 1, offset, row, k);
         TAMIS_TRY(push_row(shard, k, &stored, offset[1] - offset[0], err));
     }
@@ -265,8 +265,8 @@ tamis_status tamis__shard_close_sinks(tamis__shard *shard, tamis_error *err)
             tamis__h5_array_close(&sink->dataset);
         }
     for (uint32_t k = 0; k < plan->checkpoints; k++)
-        TAMIS_TRY(tamis__h5_write(&shard->h5, tamis__store_name_of(k, "offset").text,
-                                  TAMIS__H5_U64, shard->offset, shard->rows + 1, 0, err));
+        TAMIS_TRY(tamis__h5_write(&shard->h5, tamis__store_name_of(k, "offset").text, TAMIS__H5_U64,
+                                  shard->offset, shard->rows + 1, 0, err));
     return TAMIS_OK;
 }
 

@@ -117,8 +117,8 @@ static tamis_status lay_out(tamis_store *store, tamis_error *err)
     }
     for (uint32_t k = 0; k < info->checkpoints; k++)
         for (uint32_t i = 0; i < info->shards; i++)
-            store->first_token[k * parts + i + 1] =
-                store->first_token[k * parts + i] + store->part[i].header.tokens[k];
+            store->first_token[k * parts + i + 1] = store->first_token[k * parts + i] +
+                                                    store->part[i].header.tokens[k];
     return TAMIS_OK;
 }
 

@@ -71,8 +71,8 @@ static void touched(const tamis_store *store, uint64_t tokens, uint64_t columns,
 }
 
 /* Tokens change nothing on the way: the parts they lie in must be what they were. */
-static tamis_status tokens_there(const tamis_store *store, uint32_t checkpoint, uint64_t first_token,
-                                 uint64_t tokens, tamis_error *err)
+static tamis_status tokens_there(const tamis_store *store, uint32_t checkpoint,
+                                 uint64_t first_token, uint64_t tokens, tamis_error *err)
 {
     const uint64_t *first = first_tokens(store, checkpoint);
     if (tokens == 0) return TAMIS_OK;
@@ -263,7 +263,8 @@ static void tell(const tamis_store *store, uint64_t tokens, uint64_t first_colum
 {
     const tamis_store_info *info = &store->info;
     if (tokens == 0 || columns == 0) return;
-    uint32_t first = layer_of(info, first_column), last = layer_of(info, first_column + columns - 1);
+    uint32_t first = layer_of(info, first_column),
+             last = layer_of(info, first_column + columns - 1);
     touched(store, tokens, store->input_at[last + 1] - store->input_at[first], TAMIS__INPUT);
     touched(store, tokens, store->output_at[last + 1] - store->output_at[first],
             TAMIS__OUTPUT_GRADIENT);

@@ -50,19 +50,18 @@ tamis_status tamis__store_factors_find(tamis__store_part *part, uint32_t k, bool
     const tamis__store_header *header = &part->header;
     for (int which = 0; which < TAMIS__FACTORS; which++) {
         bool scales = which == TAMIS__INPUT_SCALE || which == TAMIS__OUTPUT_GRADIENT_SCALE;
-        tamis__store_rows_wanted wanted = {.name = tamis__store_factors_name(which),
-                                           .unit = "tokens",
-                                           .rows = header->tokens[k],
-                                           .columns = which == TAMIS__INPUT
-                                                          ? header->input_columns
-                                                          : header->output_columns,
-                                           .dtype = header->dtype};
+        tamis__store_rows_wanted wanted = {
+            .name = tamis__store_factors_name(which),
+            .unit = "tokens",
+            .rows = header->tokens[k],
+            .columns = which == TAMIS__INPUT ? header->input_columns : header->output_columns,
+            .dtype = header->dtype};
         if (scales && header->dtype != TAMIS_I8) continue;
         if (scales) {
             wanted.dtype = TAMIS_F32;
             wanted.columns = header->layers;
-            TAMIS_TRY(check_scales(part, tamis__store_name_of(k, wanted.name).text, wanted.rows,
-                                   err));
+            TAMIS_TRY(
+                check_scales(part, tamis__store_name_of(k, wanted.name).text, wanted.rows, err));
         }
         TAMIS_TRY(tamis__store_rows_find(&part->factors[k][which], &part->h5, &part->input, &wanted,
                                          k, err));
@@ -110,10 +109,9 @@ static tamis_status read_scaled(const tamis__store_part *part, const tamis__kern
     return TAMIS_OK;
 }
 
-tamis_status tamis__store_part_factors(const tamis__store_part *part,
-                                       const tamis__kernels *kernels, uint32_t checkpoint,
-                                       const tamis__factor_range *range, float *out, size_t stride,
-                                       tamis_error *err)
+tamis_status tamis__store_part_factors(const tamis__store_part *part, const tamis__kernels *kernels,
+                                       uint32_t checkpoint, const tamis__factor_range *range,
+                                       float *out, size_t stride, tamis_error *err)
 {
     const tamis__h5_part where = {.first_row = range->first_token,
                                   .rows = range->tokens,
@@ -212,13 +210,12 @@ tamis_status tamis__factor_join(tamis__factor_joiner *joiner, const tamis__store
     const void *bytes[TAMIS__FACTORS] = {NULL, NULL, NULL, NULL};
     int sides = part->header.dtype == TAMIS_I8 ? TAMIS__FACTORS : TAMIS__INPUT_SCALE;
     for (int which = 0; which < sides; which++)
-        TAMIS_TRY(join_side(joiner, part, checkpoint, which, first_token, tokens, &bytes[which],
-                            err));
-    *ret_rows =
-        (tamis__factor_rows){.input = bytes[TAMIS__INPUT],
-                             .output_gradient = bytes[TAMIS__OUTPUT_GRADIENT],
-                             .input_scale = bytes[TAMIS__INPUT_SCALE],
-                             .output_gradient_scale = bytes[TAMIS__OUTPUT_GRADIENT_SCALE]};
+        TAMIS_TRY(
+            join_side(joiner, part, checkpoint, which, first_token, tokens, &bytes[which], err));
+    *ret_rows = (tamis__factor_rows){.input = bytes[TAMIS__INPUT],
+                                     .output_gradient = bytes[TAMIS__OUTPUT_GRADIENT],
+                                     .input_scale = bytes[TAMIS__INPUT_SCALE],
+                                     .output_gradient_scale = bytes[TAMIS__OUTPUT_GRADIENT_SCALE]};
     return TAMIS_OK;
 }
 

@@ -16,16 +16,15 @@ tamis_status tamis__store_factors_find(tamis__store_part *part, uint32_t k, bool
 typedef struct tamis__factor_range {
     int side; /* TAMIS__INPUT or TAMIS__OUTPUT_GRADIENT */
     uint32_t layer;
-    uint64_t first_token, tokens; /* of the part */
+    uint64_t first_token, tokens;   /* of the part */
     uint64_t first_column, columns; /* of the side's matrix; those of the layer or some of them */
 } tamis__factor_range;
 
 /* As floats, `stride` from token to token. Thread-safe. Errors: FORMAT (a scale that is negative or
  * not finite), IO, NOMEM. */
-tamis_status tamis__store_part_factors(const tamis__store_part *part,
-                                       const tamis__kernels *kernels, uint32_t checkpoint,
-                                       const tamis__factor_range *range, float *out, size_t stride,
-                                       tamis_error *err);
+tamis_status tamis__store_part_factors(const tamis__store_part *part, const tamis__kernels *kernels,
+                                       uint32_t checkpoint, const tamis__factor_range *range,
+                                       float *out, size_t stride, tamis_error *err);
 
 /* The part's offsets of checkpoint k, checked: [rows + 1] from 0 to the number of tokens. Errors:
  * FORMAT (they do not begin at 0, fall, or do not end there), IO, NOMEM. */

@@ -10,7 +10,7 @@
 #include "store/h5.h"
 #include "store/store_origin.h"
 
-#define TAMIS__STORE_KIND    "gradient-store"
+#define TAMIS__STORE_KIND "gradient-store"
 /* Newest version that is read. Stores in full form are written as version 1, so that older readers
  * take them. */
 #define TAMIS__STORE_VERSION         2u

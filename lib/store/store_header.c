@@ -70,9 +70,9 @@ static tamis_status check_like_first(const tamis__store_header *header, const ta
                                      uint32_t k, uint64_t rows, tamis_dtype dtype, tamis_error *err)
 {
     if (rows != header->rows)
-        return tamis__fail(
-            err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u has %llu rows, checkpoint 0 has %llu",
-            h5->path, (unsigned)k, (unsigned long long)rows, (unsigned long long)header->rows);
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s': checkpoint %u has %llu rows, checkpoint 0 has %llu", h5->path,
+                           (unsigned)k, (unsigned long long)rows, (unsigned long long)header->rows);
     if (dtype != header->dtype)
         return tamis__fail(err, TAMIS_ERR_SHAPE, "'%s': checkpoint %u is %s, checkpoint 0 is %s",
                            h5->path, (unsigned)k, tamis_dtype_name(dtype),
@@ -86,6 +86,12 @@ static tamis_status check_gradient(tamis__store_header *header, const tamis__h5 
 {
     uint64_t shape[2];
     tamis_dtype dtype = TAMIS_F32;
+    tamis__store_name name = tamis__store_name_of(k, "gradient");
+    if (!tamis__h5_has(h5, name.text) && tamis__h5_has(h5, tamis__store_name_of(k, "input").text))
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s': dataset '%s' is missing: it has factors, so the attribute form "
+                           "of / must be 'factors'",
+                           h5->path, name.text);
     TAMIS_TRY(shape_of(h5, k, "gradient", shape, &dtype, err));
     if (k == 0) {
         header->rows = shape[0];

@@ -214,10 +214,9 @@ static tamis_status factor_norms(const tamis_store *store, const tamis__store_pa
         }
         float *output = input ? input + tokens * shape.input_columns : NULL;
         for (uint32_t i = 0; i < info->layers && tokens && status == TAMIS_OK; i++)
-            status = tamis_store_read_factors(store, checkpoint, i, offset[row], tokens,
-                                              input + store->input_at[i], shape.input_columns,
-                                              output + store->output_at[i], shape.output_columns,
-                                              err);
+            status = tamis_store_read_factors(
+                store, checkpoint, i, offset[row], tokens, input + store->input_at[i],
+                shape.input_columns, output + store->output_at[i], shape.output_columns, err);
         if (status == TAMIS_OK)
             out[row] = tokens ? (float)tamis__store_factors_norm(&shape, input, output, tokens) : 0;
     }

@@ -11,8 +11,8 @@
 typedef struct tamis__store_origin {
     char *function, *direction; /* NULL = not said */
     tamis_projection projection;
-    char *kind; /* of projection, which it points to; NULL = not projected */
-    char *text; /* the projection as JSON; NULL in a writer's copy */
+    char *kind;   /* of projection, which it points to; NULL = not projected */
+    char *text;   /* the projection as JSON; NULL in a writer's copy */
     char *labels; /* NULL = not said */
     uint64_t label_seed;
     uint32_t rows_per_example; /* at least 1 */

@@ -33,8 +33,7 @@ static tamis_status find_values(tamis__store_part *part, uint32_t k, int which, 
     tamis__store_values *values = &part->values[k][which];
     tamis__store_name name = tamis__store_name_of(k, tamis__store_values_name(which));
     hid_t dataset = 0;
-    if (which == TAMIS__SCALE && (part->header.dtype != TAMIS_I8 || part->factors))
-        return TAMIS_OK;
+    if (which == TAMIS__SCALE && (part->header.dtype != TAMIS_I8 || part->factors)) return TAMIS_OK;
     values->there = tamis__h5_has(&part->h5, name.text);
     if (!values->there && which == TAMIS__SCALE)
         return tamis__fail(err, TAMIS_ERR_FORMAT,
@@ -198,8 +197,8 @@ static tamis_status slice_narrow(const tamis__store_part *part, const tamis__sto
         some.stride = where->columns;
         TAMIS_TRY(tamis__h5_dataset_read(&part->h5, rows->dataset, type, &some, buffer, err));
         for (uint64_t i = 0; i < some.rows; i++)
-            widen_row(rows->dtype, kernels, scale ? scale + done + i : NULL,
-                      buffer + i * row_bytes, where->columns, out + (done + i) * where->stride);
+            widen_row(rows->dtype, kernels, scale ? scale + done + i : NULL, buffer + i * row_bytes,
+                      where->columns, out + (done + i) * where->stride);
     }
     return TAMIS_OK;
 }

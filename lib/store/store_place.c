@@ -69,8 +69,7 @@ static tamis_status check_addresses(const tamis__store_rows *rows, const tamis__
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "'%s': %s %llu to %llu of checkpoint %u were never written",
                                h5->path, wanted->unit, (unsigned long long)(wanted->first + first),
-                               (unsigned long long)(wanted->first + first + n - 1),
-                               (unsigned)k);
+                               (unsigned long long)(wanted->first + first + n - 1), (unsigned)k);
         if (rows->address[i] > h5->size || n > (h5->size - rows->address[i]) / row_bytes)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "'%s': %s of checkpoint %u lie outside the file: it is "
@@ -134,15 +133,14 @@ static tamis_status check_written(const tamis__h5 *h5, hid_t dataset, const char
     bool known = space >= 0 && H5Dget_num_chunks(dataset, space, &written) >= 0;
     if (space >= 0) H5Sclose(space);
     if (!known || written / across < down)
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s': dataset '%s': some %s were never written", h5->path, name,
-                           wanted->unit);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': dataset '%s': some %s were never written",
+                           h5->path, name, wanted->unit);
     return TAMIS_OK;
 }
 
 /* Open again, with room for the chunks that one row crosses. */
-static hid_t open_cached(const tamis__h5 *h5, const char *name, const tamis__store_rows_wanted *wanted,
-                         const layout *how)
+static hid_t open_cached(const tamis__h5 *h5, const char *name,
+                         const tamis__store_rows_wanted *wanted, const layout *how)
 {
     hid_t list = H5Pcreate(H5P_DATASET_ACCESS), dataset = -1;
     double room = 1 << 20;
@@ -179,8 +177,9 @@ static tamis_status find_rows(tamis__store_rows *rows, const tamis__h5 *h5,
 }
 
 tamis_status tamis__store_rows_find(tamis__store_rows *ret_rows, const tamis__h5 *h5,
-                                    const tamis__input *input, const tamis__store_rows_wanted *wanted,
-                                    uint32_t checkpoint, tamis_error *err)
+                                    const tamis__input *input,
+                                    const tamis__store_rows_wanted *wanted, uint32_t checkpoint,
+                                    tamis_error *err)
 {
     tamis__h5_scope scope;
     tamis__store_rows rows = {0};

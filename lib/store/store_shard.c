@@ -104,7 +104,8 @@ static bool allocate(tamis__shard *shard)
         shard->offset = tamis__calloc(shard->rows + 1, sizeof *shard->offset);
         if (!shard->sink || !shard->offset) return false;
     }
-    if (plan->dtype == TAMIS_I8 && !factors && !allocate_values(&shard->scale, shard, 1)) return false;
+    if (plan->dtype == TAMIS_I8 && !factors && !allocate_values(&shard->scale, shard, 1))
+        return false;
     if (plan->outputs &&
         (!allocate_values(&shard->loss, shard, 1) || !allocate_values(&shard->margin, shard, 1)))
         return false;
@@ -213,7 +214,7 @@ static void copy_values(float **to, const float *const *from, const tamis__shard
 }
 
 tamis_status tamis__shard_columns(tamis__shard *shard, const tamis__store_block *block,
-                                 uint64_t offset, uint64_t n, tamis_error *err)
+                                  uint64_t offset, uint64_t n, tamis_error *err)
 {
     if ((shard->loss && (!block->loss || !block->margin)) ||
         (shard->probability && !block->probability))

@@ -47,11 +47,11 @@ static tamis_status check_spec(const tamis_store_spec *spec, tamis_error *err)
                            "them in full form",
                            spec->path);
     if (spec->rows_per_example > 1 && spec->rows % spec->rows_per_example)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "cannot write '%s': %llu rows are no whole number of examples of %u rows "
-                           "each",
-                           spec->path, (unsigned long long)spec->rows,
-                           (unsigned)spec->rows_per_example);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "cannot write '%s': %llu rows are no whole number of examples of %u rows "
+            "each",
+            spec->path, (unsigned long long)spec->rows, (unsigned)spec->rows_per_example);
     for (uint32_t k = 0; k < spec->checkpoints; k++)
         if (!(spec->checkpoint[k].learning_rate > 0) ||
             !isfinite(spec->checkpoint[k].learning_rate))
@@ -250,11 +250,8 @@ tamis_status tamis_store_writer_append_factors(tamis_store_writer *writer, uint6
                                                const float *const *loss, const float *const *margin,
                                                const float *const *probability, tamis_error *err)
 {
-    tamis__store_block block = {.rows = rows,
-                                .offset = offset,
-                                .loss = loss,
-                                .margin = margin,
-                                .probability = probability};
+    tamis__store_block block = {
+        .rows = rows, .offset = offset, .loss = loss, .margin = margin, .probability = probability};
     if (examples) block.examples = *examples;
     if (writer->plan.form != TAMIS_FORM_FACTORS) return wrong_form(writer, err);
     TAMIS_TRY(check_room(writer, rows, err));

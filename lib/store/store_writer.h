@@ -23,10 +23,11 @@ typedef struct tamis__store_block {
     const float *const *probability; /* [checkpoints] of [rows, classes]; NULL without classes */
     /* A store in factor form, instead of gradient and scale; any number of rows: */
     const uint64_t *offset; /* [rows + 1] first token of every row; the arrays start at offset[0] */
-    const void *const *input; /* [checkpoints] of [tokens, input_columns] in the stored type, packed */
-    const void *const *output_gradient;          /* [checkpoints] of [tokens, output_columns] */
-    const float *const *input_scale;             /* [checkpoints] of [tokens, layers], for i8 */
-    const float *const *output_gradient_scale;   /* the same; NULL otherwise */
+    const void *const
+        *input; /* [checkpoints] of [tokens, input_columns] in the stored type, packed */
+    const void *const *output_gradient;        /* [checkpoints] of [tokens, output_columns] */
+    const float *const *input_scale;           /* [checkpoints] of [tokens, layers], for i8 */
+    const float *const *output_gradient_scale; /* the same; NULL otherwise */
 } tamis__store_block;
 
 /* Rows of a chunk of a store of `rows` rows: a power of two, the largest whose chunk is at most
@@ -71,8 +72,8 @@ typedef struct tamis__factor_shape {
 
 /* Factors in the stored type, tokens packed: read from, and written to. */
 typedef struct tamis__factor_rows {
-    const void *input;                               /* [tokens, input_columns] */
-    const void *output_gradient;                     /* [tokens, output_columns] */
+    const void *input;                                /* [tokens, input_columns] */
+    const void *output_gradient;                      /* [tokens, output_columns] */
     const float *input_scale, *output_gradient_scale; /* [tokens, layers] for i8; NULL otherwise */
 } tamis__factor_rows;
 typedef struct tamis__factor_space {

@@ -35,6 +35,7 @@ static uint64_t fixed_bytes(const tamis__engine *e)
     if (!e->mapped)
         worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP *
                   (sizeof(float) + (e->dtype == TAMIS_F32 ? 0 : tamis_dtype_size(e->dtype)));
+    if (e->made) worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__WINDOW * sizeof *e->made;
     return e->workers * worker;
 }
 
@@ -83,6 +84,21 @@ static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
     return tamis__fail_memory(err, "rows", block * sizeof *e->wide);
 }
 
+/* Without the window, where memory is short, the same is made a step at a time. */
+static void allocate_window(tamis__engine *e)
+{
+    uint64_t bytes = (uint64_t)e->workers * TAMIS__ROW_BLOCK * TAMIS__WINDOW * sizeof *e->made;
+    if (e->train->form != TAMIS_FORM_FACTORS) return;
+    if (bytes > tamis_context_memory(e->product->context) / 8) return;
+    e->made = tamis__aligned(bytes, 1);
+    e->window = tamis__calloc(e->workers, sizeof *e->window);
+    if (e->made && e->window) return;
+    free(e->made);
+    free(e->window);
+    e->made = NULL;
+    e->window = NULL;
+}
+
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
 {
     if (e->dtype != TAMIS_I8) return TAMIS_OK;
@@ -104,6 +120,8 @@ static void fini(tamis__engine *e)
     free(e->out);
     free(e->wide);
     free(e->stored);
+    free(e->made);
+    free(e->window);
 }
 
 static tamis_status init(tamis__engine *e, const tamis__product *product,
@@ -118,6 +136,7 @@ static tamis_status init(tamis__engine *e, const tamis__product *product,
     e->slots = 2 * e->workers;
     TAMIS_TRY(load_scales(e, err));
     TAMIS_TRY(allocate_unmapped(e, err));
+    allocate_window(e);
     TAMIS_TRY(tamis__panel_choose(e, report, err));
     e->steps = tamis__blocks_of(e->train->columns, e->mul->step);
     e->stride = e->mul->tile;

@@ -54,18 +54,39 @@ static void narrow_back(const tamis__engine *e, uint32_t k, uint64_t first, uint
     }
 }
 
+/* Steps come in the order of their columns, for the same rows. */
+static tamis_status run_in_window(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
+                                  uint64_t column, uint64_t columns, unsigned worker,
+                                  tamis__run *ret_run, tamis_error *err)
+{
+    tamis__window *w = &e->window[worker];
+    float *made = e->made + (size_t)worker * TAMIS__ROW_BLOCK * TAMIS__WINDOW;
+    bool held = w->there && w->k == k && w->first == first && w->rows == rows &&
+                column >= w->column && column + columns <= w->column + w->columns;
+    if (!held) {
+        uint64_t n = tamis__smaller(TAMIS__WINDOW, e->train->columns - column);
+        w->there = false;
+        tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, n, made,
+                                               TAMIS__WINDOW, err);
+        if (status != TAMIS_OK) return status;
+        *w = (tamis__window){true, k, first, rows, column, n};
+    }
+    *ret_run = (tamis__run){made + (column - w->column), TAMIS__WINDOW * sizeof *made, rows};
+    return TAMIS_OK;
+}
+
 tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err)
 {
-    size_t size = tamis_dtype_size(e->dtype),
-           block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
+    size_t size = tamis_dtype_size(e->dtype), block = (size_t)TAMIS__ROW_BLOCK * e->mul->step;
     if (e->mapped) {
         uint64_t run = 0;
         const unsigned char *at = tamis_store_map(e->product->train, k, first, &run);
         *ret_run = (tamis__run){at + column * size, row_bytes(e), tamis__smaller(run, rows)};
         return TAMIS_OK;
     }
+    if (e->made) return run_in_window(e, k, first, rows, column, columns, worker, ret_run, err);
     float *wide = e->wide + worker * block;
     tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, columns, wide,
                                            columns, err);

@@ -12,6 +12,15 @@
  * last bits, so they depend on nothing. */
 enum { TAMIS__ROW_BLOCK = 256 };
 
+/* Columns of rows made of factors that a worker has made together: a step alone would widen a token's
+ * inputs again for few of the columns that they make. */
+typedef struct tamis__window {
+    bool there;
+    uint32_t k;
+    uint64_t first, rows, column, columns;
+} tamis__window;
+enum { TAMIS__WINDOW = TAMIS__MAX_STEP };
+
 typedef struct tamis__engine {
     const tamis__product *product;
     const tamis_store_info *train;
@@ -35,13 +44,15 @@ typedef struct tamis__engine {
     uint64_t first_block;               /* blocks before it are not done again */
     uint64_t rows_done, rows_total;     /* for progress, over all passes */
 
-    unsigned char *panel; /* [checkpoint, tile, step] of panel_bytes */
-    double *factor;       /* [checkpoint, capacity]: what a query's products are multiplied by */
-    float *scratch;       /* [worker, tile, step]: queries on their way into the panel */
-    double *sum, *total;  /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
-    float *out;           /* [slot, ROW_BLOCK, capacity] */
+    unsigned char *panel;  /* [checkpoint, tile, step] of panel_bytes */
+    double *factor;        /* [checkpoint, capacity]: what a query's products are multiplied by */
+    float *scratch;        /* [worker, tile, step]: queries on their way into the panel */
+    double *sum, *total;   /* [worker, ROW_BLOCK, stride]: of a checkpoint, of all */
+    float *out;            /* [slot, ROW_BLOCK, capacity] */
     float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped */
     unsigned char *stored; /* the same in their type; NULL for f32 */
+    float *made;           /* [worker, ROW_BLOCK, WINDOW]: of factors; else NULL */
+    tamis__window *window; /* [worker]: what is in it */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)

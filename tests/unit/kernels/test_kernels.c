@@ -177,6 +177,28 @@ static void check_sum(const tamis__kernels *k, const tamis__kernels *reference, 
     ck_assert_mem_eq(&got, &want, sizeof got);
 }
 
+/* Sums of up to 7 terms, a stride apart, ending at or starting from a page's edge. */
+static void check_sum_products(const tamis__kernels *k, const tamis__kernels *reference,
+                               int placement, size_t n, uint64_t *state)
+{
+    float want[MAX_N], factor[7 * 3];
+    size_t terms = n % 8, stride = 7;
+    if (terms * n > MAX_N) terms = n ? MAX_N / n : 0;
+    float *in = place(in_page, placement, terms * n, sizeof *in);
+    float *out = place(out_page, placement, n, sizeof *out);
+    for (size_t i = 0; i < terms * n; i++) in[i] = awkward(state);
+    for (size_t i = 0; i < 7 * 3; i++) factor[i] = awkward(state);
+    memset(out_page, 0xa5, PAGE);
+    k->sum_products(out, in, n, factor, stride % 3 + 1, terms, n);
+    reference->sum_products(want, in, n, factor, stride % 3 + 1, terms, n);
+    for (size_t i = 0; i < n; i++)
+        if (isnan(want[i]))
+            ck_assert(isnan(out[i]));
+        else
+            ck_assert_mem_eq(&out[i], &want[i], sizeof want[i]);
+    check_untouched(out_page, (unsigned char *)out, n * sizeof *out);
+}
+
 START_TEST(test_every_level_equals_the_reference)
 {
     tamis__kernels k, c;
@@ -195,6 +217,7 @@ START_TEST(test_every_level_equals_the_reference)
             check_scale_u16(k.scale_f16, c.scale_f16, placement, n, &state);
             check_scale_u16(k.scale_bf16, c.scale_bf16, placement, n, &state);
             check_sum(&k, &c, placement, n, &state);
+            check_sum_products(&k, &c, placement, n, &state);
         }
     munmap(in_page - PAGE, 3 * PAGE);
     munmap(out_page - PAGE, 3 * PAGE);
@@ -336,6 +359,39 @@ START_TEST(test_sum_squares)
 }
 END_TEST
 
+/* Against long double, and rounded once: 1 + 2^-24 - 1 is 2^-24, which sums of floats would lose. */
+START_TEST(test_sum_products)
+{
+    tamis__kernels k;
+    if (!get_level(_i, &k)) return;
+    enum { TERMS = 40, N = 77, STRIDE = 90 };
+    static float in[TERMS * STRIDE];
+    float factor[TERMS * 3], out[N];
+    uint64_t state = 9;
+    for (int i = 0; i < TERMS * STRIDE; i++)
+        in[i] = (float)((double)(int64_t)next_random(&state) * 0x1p-63);
+    for (int i = 0; i < TERMS * 3; i++)
+        factor[i] = (float)((double)(int64_t)next_random(&state) * 0x1p-63);
+    k.sum_products(out, in, STRIDE, factor, 3, TERMS, N);
+    for (int c = 0; c < N; c++) {
+        long double sum = 0;
+        for (int t = 0; t < TERMS; t++)
+            sum += (long double)factor[t * 3] * (long double)in[t * STRIDE + c];
+        ck_assert_double_eq_tol((double)out[c], (double)sum, fabs((double)sum) * 0x1p-23);
+    }
+    for (int c = 0; c < N; c++) {
+        in[c] = 1.0f;
+        in[STRIDE + c] = 0x1p-24f;
+        in[2 * STRIDE + c] = -1.0f;
+    }
+    for (int i = 0; i < 9; i++) factor[i] = 1.0f;
+    k.sum_products(out, in, STRIDE, factor, 3, 3, N);
+    for (int c = 0; c < N; c++) ck_assert(out[c] == 0x1p-24f);
+    k.sum_products(out, in, STRIDE, factor, 3, 0, N);
+    for (int c = 0; c < N; c++) ck_assert(out[c] == 0.0f);
+}
+END_TEST
+
 START_TEST(test_dtype_helpers)
 {
     tamis__kernels k;
@@ -383,6 +439,7 @@ int main(void)
     tcase_add_loop_test(tc, test_narrowing_rounds_to_even, 0, n);
     tcase_add_loop_test(tc, test_scaling_is_multiplying_then_rounding, 0, n);
     tcase_add_loop_test(tc, test_sum_squares, 0, n);
+    tcase_add_loop_test(tc, test_sum_products, 0, n);
     tcase_add_loop_test(tc, test_dtype_helpers, 0, n);
     tcase_add_test(tc, test_mask);
     suite_add_tcase(suite, tc);

@@ -106,9 +106,9 @@ static double factors_error(const tamis_store *store, const small_factors *s, ui
             for (uint64_t o = 0; o < out; o++)
                 largest_g = fmaxf(largest_g, fabsf(factors_output(k, row, t, output_at[l] + o)));
             for (uint64_t i = 0; i < in; i++)
-                worst = fmax(worst, fabs((double)a[i] -
-                                         (double)factors_input(k, row, t, input_at[l] + i)) /
-                                        ((double)largest_a / 127 + 1e-30));
+                worst = fmax(
+                    worst, fabs((double)a[i] - (double)factors_input(k, row, t, input_at[l] + i)) /
+                               ((double)largest_a / 127 + 1e-30));
             for (uint64_t o = 0; o < out; o++)
                 worst = fmax(worst, fabs((double)g[o] -
                                          (double)factors_output(k, row, t, output_at[l] + o)) /
@@ -234,18 +234,17 @@ static void put_blocks(tamis_store_writer *writer, const small_factors *s, uint6
         uint64_t tokens = r.offset[n] - r.offset[0];
         void *input[2], *output[2];
         float *scale[2][2], *norm[2];
-        tamis__store_block block = {.rows = n,
-                                    .offset = r.offset,
-                                    .examples = {.group = r.group,
-                                                 .group_name = factors_group,
-                                                 .groups = 3},
-                                    .input = (const void *const *)input,
-                                    .output_gradient = (const void *const *)output,
-                                    .input_scale = (const float *const *)scale[0],
-                                    .output_gradient_scale = (const float *const *)scale[1],
-                                    .norm = (const float *const *)norm,
-                                    .loss = (const float *const *)r.value,
-                                    .margin = (const float *const *)r.value};
+        tamis__store_block block = {
+            .rows = n,
+            .offset = r.offset,
+            .examples = {.group = r.group, .group_name = factors_group, .groups = 3},
+            .input = (const void *const *)input,
+            .output_gradient = (const void *const *)output,
+            .input_scale = (const float *const *)scale[0],
+            .output_gradient_scale = (const float *const *)scale[1],
+            .norm = (const float *const *)norm,
+            .loss = (const float *const *)r.value,
+            .margin = (const float *const *)r.value};
         for (uint32_t k = 0; k < s->checkpoints; k++) {
             input[k] = malloc(tokens * FACTORS_INPUT * 4 + 1);
             output[k] = malloc(tokens * FACTORS_OUTPUT * 4 + 1);
@@ -500,11 +499,8 @@ END_TEST
 
 START_TEST(test_given_up)
 {
-    small_factors s = {.path = "want",
-                       .rows = 90,
-                       .shard_rows = 16,
-                       .checkpoints = 2,
-                       .dtype = dtypes[_i]};
+    small_factors s = {
+        .path = "want", .rows = 90, .shard_rows = 16, .checkpoints = 2, .dtype = dtypes[_i]};
     ck_ok(factors_write(&s, context, 90, &err));
     s.path = "d";
     for (uint64_t rows = 0; rows <= s.rows; rows += 11) {
