@@ -8,7 +8,6 @@
 
 static const evaluate_args defaults = {
     .budget = "10%",
-    .at = "1%,2%,5%,10%,20%,50%",
     .worst = WORST_LOW,
     .draws = 1000,
     .level = 0.95,
@@ -32,19 +31,21 @@ static const evaluate_args defaults = {
 static const yardstick yardsticks[] = {
     {"noise", "how well the scores find examples that are known to be bad",
      "by bad worst budget at", evaluate_noise},
-    {"lds", "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
+    {"lds",
+     "how well sums of scores foretell models trained on subsets (linear datamodelling score)",
      "subsets outputs outputs-are subsets-number fraction" RETRAIN_OPTIONS, evaluate_lds},
     {"loo", "how well the scores foretell leaving single examples out",
      "rows rows-number" RETRAIN_OPTIONS, evaluate_loo},
-    {"pbrf", "how well the scores foretell up-weighting single examples near the model (proximal "
-             "Bregman response)",
+    {"pbrf",
+     "how well the scores foretell up-weighting single examples near the model (proximal "
+     "Bregman response)",
      "rows rows-number model data data-format label labels id group features ignore query-data "
      "query-labels runs damping damping-absolute curvature tolerance",
      evaluate_pbrf},
     {"removal", "what training without (or on) the first examples by score does",
      "by fractions drop keep show" RETRAIN_OPTIONS, evaluate_removal},
-    {"overlap", "how far two files of scores agree on the first examples of each query",
-     "top end", evaluate_overlap},
+    {"overlap", "how far two files of scores agree on the first examples of each query", "top end",
+     evaluate_overlap},
 };
 
 #define AT(field) offsetof(evaluate_args, field)
@@ -129,7 +130,8 @@ static const opt options[] = {
      .value = "LIST",
      .help = "budgets of the curve, separated by commas, ascending",
      .type = OPT_STRING,
-     .at = AT(at)},
+     .at = AT(at),
+     .fallback = "1%,2%,5%,10%,20%,50%, as far as there are rows"},
     {.name = "subsets",
      .value = "FILE.npy",
      .help = "subsets of the training rows: row numbers [subsets, rows in each] or booleans "
@@ -441,15 +443,17 @@ const command cmd_evaluate = {
         "scores. Mini-batches stay as they are but for the missing row, so that its effect is not "
         "drowned in that of another order; a warning says when it still is.\n\n"
         "pbrf up-weights single rows in an objective that keeps the model near where it stands, "
-        "solves it exactly in double (small models only: the Gauss-Newton matrix is held whole), and "
+        "solves it exactly in double (small models only: the Gauss-Newton matrix is held whole), "
+        "and "
         "correlates what that does to the queries' losses with the scores. It is what influence "
         "functions approximate, without the noise of retraining (Bae et al. 2022).\n\n"
         "removal trains without the first 5%, 10% ... of the rows by score, and for comparison "
         "without as many at random, and gives loss and accuracy on the query rows.\n\n"
         "overlap compares the first k rows of each query, and the ranks of all, in two files.\n\n"
-        "Intervals are percentiles of resamples: of the rows for noise, the subsets for lds, the "
-        "rows left out or up-weighted for loo and pbrf, the queries for overlap; for removal they are Student's over the "
-        "seeds. Differences to the first file are paired. Scores made with --top can be "
+        "Intervals come from resamples: of the rows for noise and of the queries for overlap, as "
+        "percentiles; of the subsets for lds and of the rows left out or up-weighted for loo and "
+        "pbrf, as normal intervals with their standard deviation. For removal they are Student's "
+        "over the seeds. Differences to the first file are paired. Scores made with --top can be "
         "measured by overlap only: they do not say how other examples stand. "
         "The same options and seed give the same numbers at any number of threads.",
     .examples =
@@ -461,7 +465,8 @@ const command cmd_evaluate = {
         "# outputs made elsewhere\n"
         "tamis evaluate lds --scores ekfac.h5 --subsets subsets.npy --outputs loss.npy\n"
         "# how near is a scorer to what it approximates? One file of responses serves them all\n"
-        "tamis evaluate pbrf --scores ekfac.h5 --scores tracin.h5 --model model.h5 --data train.csv "
+        "tamis evaluate pbrf --scores ekfac.h5 --scores tracin.h5 --model model.h5 --data "
+        "train.csv "
         "--query-data validation.csv --label label --curvature curv.h5 --runs responses.runs\n"
         "# what do the most helpful examples carry?\n"
         "tamis evaluate removal --scores tracin.h5 --model model.h5 --data train.csv --query-data "

@@ -70,8 +70,8 @@ tamis_status evaluate_overlap(session *s, const evaluate_args *args, tamis_error
 
 /* --- shared --------------------------------------------------------------------------------------- */
 
-/* What files of scores are called in tables and legends: by their scorer, or by their name where two
- * have the same scorer. */
+/* What files of scores are called in tables and legends: by their scorer, or by their name without .h5
+ * where two have the same scorer. */
 typedef struct score_names {
     char scorer[MAX_SCORES][96], name[MAX_SCORES][96];
 } score_names;
@@ -80,7 +80,8 @@ typedef struct score_names {
 tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *ret_names,
                             tamis_error *err);
 
-tamis_bootstrap evaluate_bootstrap(const evaluate_args *args);
+/* Intervals as the options have them; see tamis_bootstrap.normal. */
+tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal);
 
 /* "1,5,10" into whole numbers from 1; at most MAX_POINTS. ARG. */
 tamis_status evaluate_counts(const char *option, const char *text, uint64_t *ret_value,

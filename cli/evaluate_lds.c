@@ -34,9 +34,10 @@ static tamis_status check_given(const evaluate_args *args, bool *ret_retrains, t
                     "--outputs does not go with --model: outputs are given, or made by retraining");
     if (args->model) return TAMIS_OK;
     if (!args->subsets || !args->outputs)
-        return fail(err, TAMIS_ERR_ARG,
-                    "give --subsets FILE and --outputs FILE, or --model, --data and --query-data to "
-                    "retrain");
+        return fail(
+            err, TAMIS_ERR_ARG,
+            "give --subsets FILE and --outputs FILE, or --model, --data and --query-data to "
+            "retrain");
     if (args->data.path || args->query_data || args->runs)
         return fail(err, TAMIS_ERR_ARG, "--data, --query-data and --runs go with --model only");
     return TAMIS_OK;
@@ -45,8 +46,7 @@ static tamis_status check_given(const evaluate_args *args, bool *ret_retrains, t
 static tamis_status make_subsets(session *s, const evaluate_args *args, measured *m, uint64_t rows,
                                  tamis_error *err)
 {
-    if (args->subsets)
-        return tamis_subsets_read(&m->subsets, s->context, args->subsets, rows, err);
+    if (args->subsets) return tamis_subsets_read(&m->subsets, s->context, args->subsets, rows, err);
     return tamis_subsets_draw(&m->subsets, rows, args->subsets_number, args->fraction,
                               args->common.seed, err);
 }
@@ -122,7 +122,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
                                .queries = m->queries,
                                .at = m->at,
                                .points = m->points,
-                               .bootstrap = evaluate_bootstrap(args)};
+                               .bootstrap = evaluate_bootstrap(args, true)};
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
     tamis_status status = tamis_evaluate_lds(&m->lds[i], s->context, scores, &params, err);
     tamis_scores_close(&scores);
@@ -141,8 +141,12 @@ static void choose_points(measured *m)
 }
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 0},  ESTIMATE_COLUMNS("lds", 4),
-    {"error", COLUMN_REAL, 4},  {"without_score", COLUMN_COUNT, 0}, {"constant", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0},
+    {"scorer", COLUMN_TEXT, 0},
+    ESTIMATE_COLUMNS("lds", 4),
+    {"error", COLUMN_REAL, 4},
+    {"without_score", COLUMN_COUNT, RARE},
+    {"constant", COLUMN_COUNT, RARE},
     ESTIMATE_COLUMNS("difference", 4),
 };
 
@@ -154,7 +158,7 @@ static const table_column curve_columns[] = {
 static tamis_status fill_tables(const evaluate_args *args, measured *m, tamis_error *err)
 {
     cell *c;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     for (size_t i = 0; i < m->n; i++) {
         const tamis_lds *lds = &m->lds[i];
         tamis_estimate difference = {(double)NAN, (double)NAN, (double)NAN, (double)NAN};
@@ -194,8 +198,13 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
         if (bars) category[i] = m->names.name[i];
         if (!bars) x[i] = (double)m->at[i];
     }
-    tamis_curve curve = {m->names.name[0], points,   bars ? NULL : x, value[0],
-                         value[1],         value[2], false};
+    tamis_curve curve = {m->n > 1 ? NULL : m->names.name[0],
+                         points,
+                         bars ? NULL : x,
+                         value[0],
+                         value[1],
+                         value[2],
+                         false};
     if (args->draws == 0) curve.low = curve.high = NULL;
     const tamis_figure figure = {.title = "Linear datamodelling score",
                                  .x_label = bars ? NULL : "subsets",
@@ -245,10 +254,10 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     if (m->retrains) retraining_report(&r, &m->again, m->runs, m->reused);
     if (!isnan(m->ceiling)) report_real(&r, "ceiling", m->ceiling, 4);
     if (m->n == 1) report_single(&r, &m->lds[0]);
+    report_seconds(&r, seconds() - s->started);
     if (m->n > 1 || r.machine) report_table(&r, "scores", &m->summary);
     if (r.machine && m->points > 0) report_table(&r, "curve", &m->curve);
     json_queries(&r, m);
-    report_seconds(&r, seconds() - s->started);
     report_end(&r);
 }
 

@@ -29,7 +29,8 @@ static tamis_status list_rows(measured *m, const uint8_t *marked, uint64_t rows,
     return TAMIS_OK;
 }
 
-static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m, tamis_error *err)
+static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m,
+                                tamis_error *err)
 {
     uint64_t all = m->again.data->rows;
     if (args->rows) {
@@ -79,7 +80,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
                                 tamis_error *err)
 {
     tamis_scores *scores = NULL;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
     tamis_status status = tamis_evaluate_loo(&m->loo[i], s->context, scores, m->row, m->rows,
                                              &m->retrained, &bootstrap, err);
@@ -90,14 +91,15 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},      {"scorer", COLUMN_TEXT, 0},     ESTIMATE_COLUMNS("pearson", 4),
-    ESTIMATE_COLUMNS("spearman", 4), {"constant", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("difference", 4),
+    {"scores", COLUMN_TEXT, 0},       {"scorer", COLUMN_TEXT, 0},
+    ESTIMATE_COLUMNS("pearson", 4),   ESTIMATE_COLUMNS("spearman", 4),
+    {"constant", COLUMN_COUNT, RARE}, ESTIMATE_COLUMNS("difference", 4),
 };
 
 static tamis_status fill_table(const evaluate_args *args, measured *m, tamis_error *err)
 {
     cell *c;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     for (size_t i = 0; i < m->n; i++) {
         const tamis_loo *loo = &m->loo[i];
         tamis_estimate difference = {(double)NAN, (double)NAN, (double)NAN, (double)NAN};
@@ -215,7 +217,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     report_text(&r, "yardstick", args->yardstick);
     report_count(&r, "rows_left_out", m->rows);
     report_count(&r, "queries", first->queries);
-    retraining_report(&r, &m->again, m->retrained.subsets * m->retrained.seeds, m->retrained.reused);
+    retraining_report(&r, &m->again, m->retrained.subsets * m->retrained.seeds,
+                      m->retrained.reused);
     report_text_of(&r, "effect_spread", first->spread);
     if (!isnan(first->noise)) {
         report_text_of(&r, "effect_error", first->noise);
@@ -225,8 +228,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
         report_estimate(&r, "pearson", &first->pearson);
         report_estimate(&r, "spearman", &first->spearman);
     }
-    if (m->n > 1 || r.machine) report_table(&r, "scores", &m->summary);
     report_seconds(&r, seconds() - s->started);
+    if (m->n > 1 || r.machine) report_table(&r, "scores", &m->summary);
     report_end(&r);
     if (!(first->spread > first->noise) && !isnan(first->noise))
         fprintf(stderr,

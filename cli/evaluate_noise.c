@@ -16,6 +16,27 @@ typedef struct measured {
     table summary, points_table;
 } measured;
 
+/* Without --at: the usual shares, as far as each is more rows than the one before in every file. */
+static tamis_status usual_at(session *s, const evaluate_args *args, measured *m, tamis_error *err)
+{
+    static const char *const usual[] = {"1%", "2%", "5%", "10%", "20%", "50%"};
+    uint64_t fewest = UINT64_MAX, last = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        tamis_scores *scores = NULL;
+        TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
+        const tamis_scores_info *info = tamis_scores_info_get(scores);
+        if (info->rows - info->skipped < fewest) fewest = info->rows - info->skipped;
+        tamis_scores_close(&scores);
+    }
+    for (size_t i = 0; i < LEN(usual); i++) {
+        uint64_t k = 0;
+        if (tamis_budget_parse(usual[i], fewest, &k, NULL) != TAMIS_OK || k <= last) continue;
+        last = k;
+        m->at[m->points++] = usual[i];
+    }
+    return TAMIS_OK;
+}
+
 /* --at to its parts. */
 static tamis_status split_at(const evaluate_args *args, measured *m, tamis_error *err)
 {
@@ -40,7 +61,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
                                  .budget = args->budget,
                                  .at = m->at,
                                  .points = m->points,
-                                 .bootstrap = evaluate_bootstrap(args)};
+                                 .bootstrap = evaluate_bootstrap(args, false)};
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
     tamis_status status = tamis_noise_read(s->context, args->bad,
                                            tamis_scores_info_get(scores)->rows, &bad, err);
@@ -55,13 +76,15 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},    {"rows", COLUMN_COUNT, 0},
-    {"without_score", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("auc", 4), {"found", COLUMN_COUNT, 0},
-    {"precision", COLUMN_SHARE, 2}, {"recall", COLUMN_SHARE, 2},   ESTIMATE_COLUMNS("difference", 4),
+    {"scores", COLUMN_TEXT, 0},        {"scorer", COLUMN_TEXT, 0},
+    {"rows", COLUMN_COUNT, 0},         {"without_score", COLUMN_COUNT, RARE},
+    ESTIMATE_COLUMNS("auc", 4),        {"found", COLUMN_COUNT, 0},
+    {"precision", COLUMN_SHARE, 2},    {"recall", COLUMN_SHARE, 2},
+    ESTIMATE_COLUMNS("difference", 4),
 };
 
 static const table_column point_columns[] = {
-    {"scores", COLUMN_TEXT, 0},  {"scorer", COLUMN_TEXT, 0},       {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 0},       {"k", COLUMN_COUNT, 0},
     {"found", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("precision", 4), ESTIMATE_COLUMNS("recall", 4),
 };
 
@@ -69,7 +92,7 @@ static const table_column point_columns[] = {
 static tamis_status add_difference(const evaluate_args *args, const measured *m, size_t i,
                                    cell *cells, tamis_error *err)
 {
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, false);
     tamis_estimate difference = {(double)NAN, (double)NAN, (double)NAN, (double)NAN};
     /* Draws are of the rows with a score: with other rows they are not paired. */
     if (i > 0 && m->curve[i].noise.rows == m->curve[0].noise.rows)
@@ -124,15 +147,17 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
                                  value[i][2],      value[i][3], false};
         if (args->draws == 0) curve[i].low = curve[i].high = NULL;
     }
-    const tamis_figure figure = {
-        .title = "Known bad examples among the worst",
-        .x_label = "examples looked at",
-        .y_label = "share that is bad (precision)",
-        .curve = curve,
-        .curves = (uint32_t)m->n,
-        .log_x = true,
-        .level = true,
-        .level_at = (double)m->curve[0].noise.bad / (double)m->curve[0].noise.rows};
+    const tamis_figure figure = {.title = "Known bad examples among the worst",
+                                 .x_label = "examples looked at",
+                                 .y_label = "share that is bad (precision)",
+                                 .curve = curve,
+                                 .curves = (uint32_t)m->n,
+                                 .log_x = true,
+                                 .level = true,
+                                 .level_at = (double)m->curve[0].noise.bad /
+                                             (double)m->curve[0].noise.rows};
+    if (m->points == 0 && args->figure.n > 0)
+        return fail(err, TAMIS_ERR_ARG, "too few rows for a curve: name budgets with --at");
     return evaluate_write(s, args, &m->points_table, &figure, err);
 }
 
@@ -173,11 +198,12 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
 
 static tamis_status measure(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
-    if (!args->bad) return fail(err, TAMIS_ERR_ARG, "--bad FILE is missing: the rows known to be bad");
-    TRY(split_at(args, m, err));
+    if (!args->bad)
+        return fail(err, TAMIS_ERR_ARG, "--bad FILE is missing: the rows known to be bad");
     TRY(session_add_input(s, "bad", args->bad, err));
     TRY(evaluate_add_outputs(s, args, err));
     TRY(evaluate_names(s, args, &m->names, err));
+    TRY(args->at ? split_at(args, m, err) : usual_at(s, args, m, err));
     for (size_t i = 0; i < m->n; i++) TRY(measure_one(s, args, m, i, err));
     TRY(fill_tables(args, m, err));
     return write_outputs(s, args, m, err);

@@ -22,7 +22,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     tamis_overlap_params params = {.end = (tamis_scores_list)args->end,
                                    .k = m->k,
                                    .points = m->points,
-                                   .bootstrap = evaluate_bootstrap(args)};
+                                   .bootstrap = evaluate_bootstrap(args, false)};
     TRY(tamis_scores_open(&first, s->context, args->scores.item[0], err));
     tamis_status status = tamis_scores_open(&other, s->context, args->scores.item[i], err);
     if (status == TAMIS_OK)
@@ -39,7 +39,7 @@ static const table_column summary_columns[] = {
 };
 
 static const table_column curve_columns[] = {
-    {"scores", COLUMN_TEXT, 0},      {"scorer", COLUMN_TEXT, 0},      {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},     {"k", COLUMN_COUNT, 0},
     ESTIMATE_COLUMNS("overlap", 4), ESTIMATE_COLUMNS("jaccard", 4),
 };
 

@@ -165,7 +165,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
                                 tamis_error *err)
 {
     tamis_scores *scores = NULL;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
     tamis_status status = tamis_evaluate_pbrf(&m->loo[i], s->context, scores, &m->pbrf, &bootstrap,
                                               err);
@@ -188,7 +188,7 @@ static const table_column layer_columns[] = {{"layer", COLUMN_TEXT, 0},
 static tamis_status fill_tables(const evaluate_args *args, measured *m, tamis_error *err)
 {
     cell *c;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args);
+    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     const tamis_model_info *info = tamis_model_info_get(m->of.model);
     for (size_t i = 0; i < m->n; i++) {
         const tamis_loo *loo = &m->loo[i];

@@ -8,7 +8,7 @@
 
 typedef struct measured {
     score_names names;
-    size_t n;                            /* files of scores; at random comes after them */
+    size_t n; /* files of scores; at random comes after them */
     tamis_removal removal[MAX_SCORES + 1];
     retraining again;
     double fraction[MAX_POINTS];
@@ -46,8 +46,9 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column columns[] = {
-    {"order", COLUMN_TEXT, 0},       {"scores", COLUMN_TEXT, 0},        {"fraction", COLUMN_SHARE, 1},
-    {"trained_on", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("loss", 4),       {"loss_deviation", COLUMN_REAL, 4},
+    {"order", COLUMN_TEXT, 0},       {"scores", COLUMN_TEXT, 0},
+    {"fraction", COLUMN_SHARE, 1},   {"trained_on", COLUMN_COUNT, 0},
+    ESTIMATE_COLUMNS("loss", 4),     {"loss_deviation", COLUMN_REAL, 4},
     ESTIMATE_COLUMNS("accuracy", 4), {"accuracy_deviation", COLUMN_REAL, 4},
 };
 
@@ -90,8 +91,8 @@ static tamis_status write_outputs(session *s, const evaluate_args *args, const m
                                  value[i][2],   value[i][3], false};
         if (args->seeds < 2) curve[i].low = curve[i].high = NULL;
     }
-    snprintf(title, sizeof title, "Training %s the most %s examples",
-             args->keep ? "on" : "without", args->drop == DROP_HARMFUL ? "harmful" : "helpful");
+    snprintf(title, sizeof title, "Training %s the most %s examples", args->keep ? "on" : "without",
+             args->drop == DROP_HARMFUL ? "harmful" : "helpful");
     const tamis_figure figure = {
         .title = title,
         .x_label = args->keep ? "training examples kept, %" : "training examples dropped, %",
@@ -112,9 +113,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     report_count(&r, "rows", m->again.data->rows);
     report_count(&r, "queries", m->again.query->rows);
     retraining_report(&r, &m->again, (m->n + 1) * m->points * args->seeds, m->reused);
-    report_table(&r, "curve", &m->table);
-    report_line(&r, "%s", "");
     report_seconds(&r, seconds() - s->started);
+    report_table(&r, "curve", &m->table);
     report_end(&r);
 }
 

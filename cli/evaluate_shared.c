@@ -34,16 +34,18 @@ tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *
         bool alone = true;
         for (size_t j = 0; j < n; j++)
             alone &= i == j || strcmp(ret_names->scorer[i], ret_names->scorer[j]) != 0;
-        snprintf(ret_names->name[i], sizeof ret_names->name[i], "%s",
-                 alone ? ret_names->scorer[i] : base_name(args->scores.item[i]));
+        const char *name = alone ? ret_names->scorer[i] : base_name(args->scores.item[i]);
+        size_t size = strlen(name);
+        if (!alone && size > 3 && !strcmp(name + size - 3, ".h5")) size -= 3;
+        snprintf(ret_names->name[i], sizeof ret_names->name[i], "%.*s", (int)size, name);
     }
     return TAMIS_OK;
 }
 
-tamis_bootstrap evaluate_bootstrap(const evaluate_args *args)
+tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal)
 {
     return (tamis_bootstrap){
-        .draws = args->draws, .seed = args->common.seed, .level = args->level};
+        .draws = args->draws, .seed = args->common.seed, .level = args->level, .normal = normal};
 }
 
 /* --- lists of numbers ----------------------------------------------------------------------------- */

@@ -53,41 +53,92 @@ static void cell_text(const table_column *column, const cell *c, char *buffer, s
     }
 }
 
+static const cell *cell_at(const table *t, size_t row, size_t column)
+{
+    return &t->cell[row * t->columns + column];
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t size = strlen(name), n = strlen(end);
+    return size > n && !strcmp(name + size - n, end);
+}
+
+/* The lower end of an interval whose upper end comes next. */
+static bool is_interval(const table *t, size_t column)
+{
+    return ends_in(t->column[column].name, "_low") && column + 1 < t->columns;
+}
+
+static bool is_shown(const table *t, size_t column)
+{
+    const table_column *c = &t->column[column];
+    if (ends_in(c->name, "_high")) return false;
+    for (size_t i = 0; i < t->rows; i++) {
+        const cell *one = cell_at(t, i, column);
+        if (c->type == COLUMN_TEXT    ? one->text != NULL
+            : c->type == COLUMN_COUNT ? one->count > 0 || c->decimals != RARE
+                                      : !isnan(one->real))
+            return true;
+    }
+    return false;
+}
+
+/* `row` counts from 0; SIZE_MAX is the head. */
+static void shown_text(const table *t, size_t row, size_t column, char *buffer, size_t size)
+{
+    char low[64], high[64];
+    const table_column *c = &t->column[column];
+    if (row == SIZE_MAX) {
+        snprintf(buffer, size, "%s", is_interval(t, column) ? "interval" : c->name);
+        for (char *at = buffer; *at; at++)
+            if (*at == '_') *at = ' ';
+    } else if (is_interval(t, column) && !isnan(cell_at(t, row, column)->real)) {
+        cell_text(c, cell_at(t, row, column), low, sizeof low);
+        cell_text(c + 1, cell_at(t, row, column + 1), high, sizeof high);
+        snprintf(buffer, size, "%s to %s", low, high);
+    } else {
+        cell_text(c, cell_at(t, row, column), buffer, size);
+    }
+}
+
 static int width_of(const table *t, size_t column)
 {
     char text[256];
-    size_t width = strlen(t->column[column].name);
+    shown_text(t, SIZE_MAX, column, text, sizeof text);
+    size_t width = strlen(text);
     for (size_t i = 0; i < t->rows; i++) {
-        cell_text(&t->column[column], &t->cell[i * t->columns + column], text, sizeof text);
+        shown_text(t, i, column, text, sizeof text);
         if (strlen(text) > width) width = strlen(text);
     }
     return (int)width;
 }
 
-/* Texts to the left, numbers to the right; no spaces at the end of a line. */
-static void print_cell(const table *t, size_t column, int width, const char *text)
+static void print_row(const table *t, size_t row, const int *width, size_t last)
 {
-    bool left = t->column[column].type == COLUMN_TEXT, last = column + 1 == t->columns;
-    printf("%s%*s", column ? "  " : "", left ? (last ? 0 : -width) : width, text);
+    char text[256];
+    for (size_t j = 0; j <= last; j++) {
+        if (width[j] == 0) continue;
+        bool left = t->column[j].type == COLUMN_TEXT;
+        shown_text(t, row, j, text, sizeof text);
+        /* Texts to the left, numbers to the right; no spaces at the end of a line. */
+        printf("%*s%s", left ? (j == last ? 0 : -width[j]) : width[j], text,
+               j < last ? "  " : "\n");
+    }
 }
 
 static void print_table(const table *t)
 {
-    char text[256];
-    putchar('\n');
-    for (size_t i = 0; i <= t->rows; i++) {
-        for (size_t j = 0; j < t->columns; j++) {
-            if (i > 0) {
-                cell_text(&t->column[j], &t->cell[(i - 1) * t->columns + j], text, sizeof text);
-            } else {
-                snprintf(text, sizeof text, "%s", t->column[j].name);
-                for (char *c = text; *c; c++)
-                    if (*c == '_') *c = ' ';
-            }
-            print_cell(t, j, width_of(t, j), text);
-        }
-        putchar('\n');
+    int width[32] = {0};
+    size_t last = 0;
+    for (size_t j = 0; j < t->columns && j < LEN(width); j++) {
+        if (!is_shown(t, j)) continue;
+        width[j] = width_of(t, j);
+        last = j;
     }
+    putchar('\n');
+    print_row(t, SIZE_MAX, width, last);
+    for (size_t i = 0; i < t->rows; i++) print_row(t, i, width, last);
 }
 
 /* --- for programs --------------------------------------------------------------------------------- */
@@ -148,8 +199,7 @@ static void csv_cell(FILE *file, column_type type, const cell *c)
 
 static void csv_table(FILE *file, const table *t)
 {
-    for (size_t j = 0; j < t->columns; j++)
-        fprintf(file, "%s%s", j ? "," : "", t->column[j].name);
+    for (size_t j = 0; j < t->columns; j++) fprintf(file, "%s%s", j ? "," : "", t->column[j].name);
     putc('\n', file);
     for (size_t i = 0; i < t->rows; i++)
         for (size_t j = 0; j < t->columns; j++) {

@@ -13,11 +13,15 @@ typedef enum column_type {
     COLUMN_SHARE /* a number in 0..1; a percentage for people */
 } column_type;
 
+/* People see spaces for underscores in names, the ends of an interval ("x_low" and "x_high" after "x") as
+ * one column, and no column that is empty throughout. */
 typedef struct table_column {
-    const char *name; /* key in JSON and CSV; people see spaces for underscores */
+    const char *name; /* key in JSON and CSV */
     column_type type;
-    int decimals; /* for people */
+    int decimals; /* for people; RARE: counts that are 0 throughout are not shown either */
 } table_column;
+
+enum { RARE = -1 };
 
 /* The member that goes with the column's type. Texts must live as long as the table. */
 typedef union cell {

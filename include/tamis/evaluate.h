@@ -19,13 +19,17 @@ typedef struct tamis_bootstrap {
     uint64_t draws; /**< 0 = no intervals */
     uint64_t seed;
     double level; /**< share of draws inside, in (0, 1); 0 = 0.95 */
+    bool normal; /**< false: percentiles of the draws; true: the value and so many of their standard
+                       deviations to both sides as a normal distribution has at this level. For
+                       correlations: a resample repeats items, which lowers them, and the percentiles
+                       with them */
 } tamis_bootstrap;
 
 /** A number and how sure it is. */
 typedef struct tamis_estimate {
     double value;
     double error;     /**< standard deviation of the draws; NaN without draws */
-    double low, high; /**< percentile interval of the draws; NaN without draws */
+    double low, high; /**< interval made of the draws; NaN without draws */
 } tamis_estimate;
 
 /** a - b with the interval of the differences of the draws, [draws] each, made by one bootstrap.
@@ -82,16 +86,18 @@ typedef struct tamis_noise_curve {
     tamis_estimate auc;
     uint32_t points;
     tamis_noise_point *point; /**< [points] */
-    double *draw;             /**< [draws] of the AUC, for tamis_estimate_difference(); NULL = none */
+    double *draw; /**< [draws] of the AUC, for tamis_estimate_difference(); NULL = none */
 } tamis_noise_curve;
 
 /** As tamis_evaluate_noise(), with intervals and precision and recall at several budgets. A draw
  *  without bad or without good rows has an AUC of 0.5, one without bad rows a recall of 0. The caller
  *  frees *ret_curve with tamis_noise_curve_free(). Errors: also ARG (budgets that do not ascend).
  *  Complexity: also rows x draws. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise_curve(
-    tamis_noise_curve *ret_curve, tamis_context *context, const tamis_scores *scores,
-    const tamis_noise_params *params, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise_curve(tamis_noise_curve *ret_curve,
+                                                                  tamis_context *context,
+                                                                  const tamis_scores *scores,
+                                                                  const tamis_noise_params *params,
+                                                                  tamis_error *err);
 
 /** Free what the struct holds and zero it. Accepts a zeroed struct. */
 TAMIS_API void tamis_noise_curve_free(tamis_noise_curve *curve);
@@ -122,8 +128,9 @@ typedef struct tamis_lds_params {
 /** The linear datamodelling score. Arrays belong to the struct. */
 typedef struct tamis_lds {
     uint64_t subsets, queries;
-    uint64_t skipped;  /**< training rows without a score; they count as 0 in the sums */
-    uint64_t constant; /**< queries without a rank correlation, because their sums or outputs are all
+    uint64_t skipped; /**< training rows without a score; they count as 0 in the sums */
+    uint64_t
+        constant; /**< queries without a rank correlation, because their sums or outputs are all
                             the same; they count as 0 */
     tamis_estimate lds; /**< mean over the queries */
     double *query;      /**< [queries] Spearman correlation of each */
@@ -133,8 +140,7 @@ typedef struct tamis_lds {
 } tamis_lds;
 
 /** Mean over the queries of the Spearman correlation, over the subsets, between the sum of the
- *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK, eq.
- *  11), average ranks for ties. Scores are streamed; sums are in double, in row order. The caller
+ *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK), average ranks for ties. Scores are streamed; sums are in double, in row order. The caller
  *  frees *ret_lds with tamis_lds_free(). Errors: ARG (the file holds lists and no matrix, fewer than
  *  two subsets, `at` out of range), SHAPE (other rows or queries than the scores have), NUMERIC (an
  *  output is not finite, a score is not a number though its row has scores), IO, NOMEM, CANCELLED.
@@ -161,28 +167,29 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_outputs_read(double **ret_outputs,
 /** Leave-one-out retraining against scores. Arrays belong to the struct. */
 typedef struct tamis_loo {
     uint64_t rows, queries, seeds;
-    tamis_estimate pearson, spearman; /**< correlation over the rows, mean over the queries */
+    tamis_estimate pearson, spearman;       /**< correlation over the rows, mean over the queries */
     double *query_pearson, *query_spearman; /**< [queries]; 0 where there is none */
-    uint64_t constant; /**< queries without a correlation */
-    double spread;     /**< standard deviation of the effects over the rows, root mean square over
+    uint64_t constant;                      /**< queries without a correlation */
+    double spread;  /**< standard deviation of the effects over the rows, root mean square over
                             the queries */
-    double noise;      /**< standard error of an effect over the seeds, root mean square; NaN with one
+    double noise;   /**< standard error of an effect over the seeds, root mean square; NaN with one
                             seed */
-    double ceiling;    /**< correlation that a perfect predictor would have: sqrt(1 - noise^2 /
+    double ceiling; /**< correlation that a perfect predictor would have: sqrt(1 - noise^2 /
                             spread^2); 0 when the noise is larger; NaN with one seed */
-    double *effect;    /**< [rows, queries] loss without the row minus loss with it, mean over seeds */
-    double *score;     /**< [rows, queries] */
-    double *draw_pearson, *draw_spearman; /**< [draws], for tamis_estimate_difference(); NULL = none */
+    double *effect; /**< [rows, queries] loss without the row minus loss with it, mean over seeds */
+    double *score;  /**< [rows, queries] */
+    double *draw_pearson,
+        *draw_spearman; /**< [draws], for tamis_estimate_difference(); NULL = none */
 } tamis_loo;
 
 /** Compare the scores of `rows` training rows `row` with what leaving each out does to the queries'
  *  losses: `retrained` is of tamis_subsets_without() for these rows, best in_place. The bootstrap is
  *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, fewer than two
  *  rows), SHAPE (other rows or queries), NUMERIC (a row without a score), IO, NOMEM, CANCELLED. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_loo(
-    tamis_loo *ret_loo, tamis_context *context, const tamis_scores *scores, const uint64_t *row,
-    uint64_t rows, const tamis_retrained *retrained, const tamis_bootstrap *bootstrap,
-    tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status
+tamis_evaluate_loo(tamis_loo *ret_loo, tamis_context *context, const tamis_scores *scores,
+                   const uint64_t *row, uint64_t rows, const tamis_retrained *retrained,
+                   const tamis_bootstrap *bootstrap, tamis_error *err);
 
 /** Free what the struct holds and zero it. Accepts a zeroed struct. */
 TAMIS_API void tamis_loo_free(tamis_loo *loo);
@@ -196,7 +203,8 @@ typedef struct tamis_removal_params {
     bool lowest_first; /**< false: the most helpful rows go first (brittleness); true: the most
                             harmful (cleaning) */
     bool keep;         /**< true: those that come first are kept, all others dropped */
-    const double *fraction; /**< [points] of the rows, ascending; in [0, 1) to drop, (0, 1] to keep */
+    const double
+        *fraction; /**< [points] of the rows, ascending; in [0, 1) to drop, (0, 1] to keep */
     uint32_t points;
     uint64_t random_seed; /**< of the order, without scores */
 } tamis_removal_params;
@@ -204,7 +212,7 @@ typedef struct tamis_removal_params {
 /** One point of a curve. Intervals are Student's t over the seeds, at 95%; NaN with one seed. */
 typedef struct tamis_removal_point {
     double fraction;
-    uint64_t rows; /**< trained on */
+    uint64_t rows;                 /**< trained on */
     tamis_estimate loss, accuracy; /**< mean over queries and seeds; error = standard error over the
                                         seeds */
     double loss_deviation, accuracy_deviation; /**< standard deviation over the seeds */
@@ -261,11 +269,12 @@ typedef struct tamis_overlap {
 /** Compare the first rows and the ranks of two files, query by query; each may hold a matrix or
  *  lists long enough. Ties go to the lower row. The caller frees *ret_overlap with
  *  tamis_overlap_free(). Errors: ARG (k out of range, not ascending or longer than a list), SHAPE
- *  (other rows or queries, k larger than the rows with a score), NUMERIC (not a number), FORMAT, IO,
- *  NOMEM, CANCELLED. Complexity: a sort of the rows for each query and file. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_overlap(
-    tamis_overlap *ret_overlap, tamis_context *context, const tamis_scores *a,
-    const tamis_scores *b, const tamis_overlap_params *params, tamis_error *err);
+ *  (other rows or queries, k larger than the rows with a score), NUMERIC (not a number),
+ *  UNSUPPORTED (2^32 rows), FORMAT, IO, NOMEM, CANCELLED. Complexity: a sort of the rows for each
+ *  query and file. */
+TAMIS_API TAMIS_NODISCARD tamis_status
+tamis_evaluate_overlap(tamis_overlap *ret_overlap, tamis_context *context, const tamis_scores *a,
+                       const tamis_scores *b, const tamis_overlap_params *params, tamis_error *err);
 
 /** Free what the struct holds and zero it. Accepts a zeroed struct. */
 TAMIS_API void tamis_overlap_free(tamis_overlap *overlap);

@@ -61,7 +61,7 @@ typedef struct tamis_retrain_params {
     const tamis_data *query;         /**< rows that loss and margin are worked out on, with labels
                                           of the same classes; required */
     uint64_t seeds;                  /**< runs of each subset, > 0 */
-    bool in_place; /**< false: each run gives the bits of tamis_train() on a file of the subset's
+    bool in_place;    /**< false: each run gives the bits of tamis_train() on a file of the subset's
                         rows. true: rows come in the order of a run on all rows with that seed, and a
                         row that is left out leaves its place in its mini-batch empty. Two runs then
                         differ by that row and not by every mini-batch, which is what makes the
@@ -73,8 +73,9 @@ typedef struct tamis_retrain_params {
 /** What came out. Plain data; arrays belong to the struct. */
 typedef struct tamis_retrained {
     uint64_t subsets, seeds, queries;
-    double *loss;     /**< [subsets, seeds, queries] cross-entropy, nats */
-    double *margin;   /**< [subsets, seeds, queries] logit of the label minus logsumexp of the others */
+    double *loss; /**< [subsets, seeds, queries] cross-entropy, nats */
+    double
+        *margin; /**< [subsets, seeds, queries] logit of the label minus logsumexp of the others */
     uint8_t *correct; /**< [subsets, seeds, queries] 1 = the largest logit is the label's */
     uint64_t reused;  /**< runs that were in the file of runs already */
 } tamis_retrained;

@@ -69,8 +69,7 @@ static tamis_status read_at(const tamis__journal *j, void *bytes, size_t size, u
         ssize_t got = tamis__fault_io() ? -1 : pread(j->fd, at, size, (off_t)place);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return tamis__fail_errno(err, "cannot read '%s'", j->path);
-        if (got == 0)
-            return tamis__fail(err, TAMIS_ERR_IO, "cannot read '%s': it shrank", j->path);
+        if (got == 0) return tamis__fail(err, TAMIS_ERR_IO, "cannot read '%s': it shrank", j->path);
         at += got;
         place += (uint64_t)got;
         size -= (size_t)got;
@@ -121,7 +120,8 @@ static tamis_status check_header(tamis__journal *j, tamis_error *err)
         return no_journal(j, err);
     if (h.version != 1)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' is of another version of tamis: name another file of runs", j->path);
+                           "'%s' is of another version of tamis: name another file of runs",
+                           j->path);
     if (h.queries != j->queries)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "'%s' holds runs for %" PRIu64 " queries, now there are %" PRIu64
@@ -151,7 +151,8 @@ static tamis_status open_file(tamis__journal *j, tamis_error *err)
     struct stat st;
     if (!tamis__lock_open(j->path, &j->fd)) {
         j->fd = -1;
-        return tamis__fail(err, TAMIS_ERR_IO, "'%s' is in use by another run: wait for it", j->path);
+        return tamis__fail(err, TAMIS_ERR_IO, "'%s' is in use by another run: wait for it",
+                           j->path);
     }
     if (j->fd < 0) return tamis__fail_errno(err, "cannot open '%s'", j->path);
     if (fstat(j->fd, &st)) return tamis__fail_errno(err, "cannot read '%s'", j->path);
@@ -163,8 +164,7 @@ static tamis_status open_file(tamis__journal *j, tamis_error *err)
 tamis_status tamis__journal_open(tamis__journal *ret_journal, const tamis_context *context,
                                  const char *path, uint64_t key, uint64_t queries, tamis_error *err)
 {
-    tamis__journal j = {
-        .context = context, .path = path, .fd = -1, .key = key, .queries = queries};
+    tamis__journal j = {.context = context, .path = path, .fd = -1, .key = key, .queries = queries};
     j.record = tamis__malloc(record_size(&j), 1);
     tamis_status status = j.record ? open_file(&j, err)
                                    : tamis__fail_memory(err, "a run", record_size(&j));

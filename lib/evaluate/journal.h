@@ -19,9 +19,9 @@ typedef struct tamis__journal {
     const char *path; /* NULL = none; the caller's */
     int fd;           /* locked as long as it is open */
     uint64_t key, queries;
-    uint64_t size, end;       /* bytes of the file when opened; up to the end of the last whole record */
-    unsigned unsynced;        /* records that may be in memory only */
-    unsigned char *record;    /* one record, as it is in the file */
+    uint64_t size, end; /* bytes of the file when opened; up to the end of the last whole record */
+    unsigned unsynced;  /* records that may be in memory only */
+    unsigned char *record; /* one record, as it is in the file */
 } tamis__journal;
 
 /* Open or make the file and check that it is of this key. Errors: IO (cannot open, another command

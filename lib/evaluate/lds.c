@@ -15,7 +15,7 @@
 /* Sums and outputs, a query's together, with their orders: ranks of a resample need no sort. */
 typedef struct columns {
     uint64_t subsets, queries;
-    double *sum, *output;                /* [queries, subsets] */
+    double *sum, *output;               /* [queries, subsets] */
     uint32_t *sum_order, *output_order; /* [queries, subsets] */
 } columns;
 

@@ -13,7 +13,7 @@
 /* What is compared, a query's values together. */
 typedef struct columns {
     uint64_t rows, queries;
-    double *score, *effect;              /* [queries, rows] */
+    double *score, *effect;               /* [queries, rows] */
     uint32_t *score_order, *effect_order; /* [queries, rows] */
 } columns;
 
@@ -48,8 +48,9 @@ static tamis_status columns_make(columns *c, const tamis_loo *loo, tamis_error *
 }
 
 /* Mean Pearson and Spearman correlation. */
-static void correlate(const columns *c, const double *weight, double *scratch, double *query_pearson,
-                      double *query_spearman, uint64_t *constant, double *ret_values)
+static void correlate(const columns *c, const double *weight, double *scratch,
+                      double *query_pearson, double *query_spearman, uint64_t *constant,
+                      double *ret_values)
 {
     ret_values[0] = ret_values[1] = 0;
     for (uint64_t q = 0; q < c->queries; q++) {
@@ -136,8 +137,7 @@ static tamis_status check(const tamis_scores *scores, const uint64_t *row, uint6
     const tamis_scores_info *info = tamis_scores_info_get(scores);
     TAMIS_TRY(tamis__need_matrix(scores, err));
     TAMIS_TRY(tamis__bootstrap_check(bootstrap, err));
-    if (rows < 2)
-        return tamis__fail(err, TAMIS_ERR_ARG, "a correlation needs at least two rows");
+    if (rows < 2) return tamis__fail(err, TAMIS_ERR_ARG, "a correlation needs at least two rows");
     if (r->subsets != rows + 1)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "retrained are %" PRIu64 " subsets, for %" PRIu64
@@ -197,9 +197,8 @@ static tamis_status compare(tamis_loo *loo, tamis_context *context,
     columns c = {0};
     double *scratch = tamis__malloc((size_t)(2 * loo->rows), sizeof *scratch);
     double *draw = tamis__malloc((size_t)bootstrap->draws, 2 * sizeof *draw);
-    tamis_status status = scratch && draw
-                              ? columns_make(&c, loo, err)
-                              : tamis__fail_memory(err, "draws", bootstrap->draws * 16);
+    tamis_status status = scratch && draw ? columns_make(&c, loo, err)
+                                          : tamis__fail_memory(err, "draws", bootstrap->draws * 16);
     if (status == TAMIS_OK) status = measure(loo, context, &c, bootstrap, scratch, draw, err);
     columns_free(&c);
     free(scratch);

@@ -93,7 +93,8 @@ static tamis_status estimate(tamis_noise_curve *curve, const measured *m, const 
         TAMIS_TRY(tamis__estimate((double)point->found / (double)point->k, draw + 1 + p, stride,
                                   bootstrap, &point->precision, err));
         TAMIS_TRY(tamis__estimate((double)point->found / (double)curve->noise.bad,
-                                  draw + 1 + m->points + p, stride, bootstrap, &point->recall, err));
+                                  draw + 1 + m->points + p, stride, bootstrap, &point->recall,
+                                  err));
     }
     for (uint64_t d = 0; d < bootstrap->draws; d++) curve->draw[d] = draw[d * stride];
     return TAMIS_OK;

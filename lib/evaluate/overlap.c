@@ -23,10 +23,10 @@ typedef struct side {
 
 /* A thread's own. */
 typedef struct scratch {
-    double *value[2];       /* [rows] each */
-    double *rank;           /* [2 rows] */
-    uint32_t *order[2];     /* [rows] each: from the first on */
-    uint32_t *place;        /* [rows] in the second file; NOWHERE outside its first rows */
+    double *value[2];   /* [rows] each */
+    double *rank;       /* [2 rows] */
+    uint32_t *order[2]; /* [rows] each: from the first on */
+    uint32_t *place;    /* [rows] in the second file; NOWHERE outside its first rows */
 } scratch;
 
 typedef struct comparing {
@@ -151,8 +151,7 @@ static tamis_status compare_all(comparing *c, tamis_error *err)
     for (c->first = 0; c->first < c->queries; c->first += pipeline.items) {
         uint64_t left = c->queries - c->first;
         pipeline.items = left < c->tile ? left : c->tile;
-        for (int i = 0; i < 2; i++)
-            TAMIS_TRY(read_side(c, &c->side[i], pipeline.items, err));
+        for (int i = 0; i < 2; i++) TAMIS_TRY(read_side(c, &c->side[i], pipeline.items, err));
         TAMIS_TRY(tamis__pool_run(c->context->pool, &pipeline, err));
         TAMIS_TRY(tamis__progress(c->context, "comparing", c->first + pipeline.items, c->queries,
                                   "queries", NULL, err));
@@ -241,7 +240,8 @@ static tamis_status estimate(tamis_overlap *o, const tamis_overlap_params *param
     size_t stride = 2 * (size_t)o->points + 1;
     for (uint32_t p = 0; p < o->points; p++) {
         o->point[p].k = params->k[p];
-        TAMIS_TRY(tamis__estimate(value[p], draw + p, stride, bootstrap, &o->point[p].overlap, err));
+        TAMIS_TRY(
+            tamis__estimate(value[p], draw + p, stride, bootstrap, &o->point[p].overlap, err));
         TAMIS_TRY(tamis__estimate(value[o->points + p], draw + o->points + p, stride, bootstrap,
                                   &o->point[p].jaccard, err));
     }
@@ -330,6 +330,10 @@ tamis_status tamis_evaluate_overlap(tamis_overlap *ret_overlap, tamis_context *c
                    .out = &o};
     TAMIS_TRY(tamis__bootstrap_check(&params->bootstrap, err));
     TAMIS_TRY(tamis__need_shape(b, info->rows, info->queries, "other scores", err));
+    if (c.rows >= NOWHERE)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' has %" PRIu64 " rows: fewer than 2^32 can be compared",
+                           tamis_scores_path(a), c.rows);
     TAMIS_TRY(check_k(params, c.rows, err));
     for (int i = 0; i < 2; i++) TAMIS_TRY(check_side(&c.side[i], params, err));
     c.most_k = params->k[params->points - 1];

@@ -153,7 +153,8 @@ static tamis_status run(removing *m, tamis_context *context, const tamis_retrain
     removal->point = tamis__calloc(removal->points, sizeof *removal->point);
     if (!removal->point)
         return tamis__fail_memory(err, "points", removal->points * sizeof *removal->point);
-    TAMIS_TRY(tamis__retrain(&retrained, context, retrain, m->run, removal->points * m->seeds, err));
+    TAMIS_TRY(
+        tamis__retrain(&retrained, context, retrain, m->run, removal->points * m->seeds, err));
     removal->reused = retrained.reused;
     tamis_status status = summarise(m, &retrained, removal, err);
     tamis_retrained_free(&retrained);

@@ -51,10 +51,11 @@ tamis_status tamis__check_row(const tamis_scores *scores, uint64_t row, const fl
     }
     *ret_scored = nan < queries;
     if (bad == queries || nan == queries) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                       "'%s': row %" PRIu64 ": the score of query %" PRIu64
-                       " is not finite: run 'tamis inspect' on it and on the stores it was made from",
-                       tamis_scores_path(scores), row, bad);
+    return tamis__fail(
+        err, TAMIS_ERR_NUMERIC,
+        "'%s': row %" PRIu64 ": the score of query %" PRIu64
+        " is not finite: run 'tamis inspect' on it and on the stores it was made from",
+        tamis_scores_path(scores), row, bad);
 }
 
 /* --- sums over subsets ------------------------------------------------------------------------ */

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "evaluate/statistics.h"
 
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -89,14 +90,7 @@ double tamis__quantile(const double *sorted, uint64_t n, double p)
 
 double tamis__student(uint64_t freedom)
 {
-    static const double point[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060,
-                                   2.2622,  2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199,
-                                   2.1098,  2.1009, 2.0930, 2.0860};
-    if (freedom <= sizeof point / sizeof *point) return point[freedom - 1];
-    /* Fisher and Cornish's expansion to its second term: 2e-4 off here, and less further on. */
-    double z = 1.959964, n = (double)freedom;
-    return z + (z * z * z + z) / (4 * n) +
-           (5 * pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * n * n);
+    return gsl_cdf_tdist_Pinv(0.975, (double)freedom);
 }
 
 double tamis__deviation(const double *value, uint64_t n, size_t stride)
@@ -116,16 +110,16 @@ tamis_status tamis__bootstrap_check(const tamis_bootstrap *bootstrap, tamis_erro
 {
     double level = bootstrap->level;
     if (level == 0 || (level > 0 && level < 1)) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_ARG, "level %g is out of range: it must be above 0 and below 1",
-                       level);
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "level %g is out of range: it must be above 0 and below 1", level);
 }
 
 typedef struct draws {
     const tamis__resampling *resampling;
-    gsl_rng **rng;         /* [threads] */
-    double *weight;        /* [threads, items] */
+    gsl_rng **rng;          /* [threads] */
+    double *weight;         /* [threads, items] */
     unsigned char *scratch; /* [threads, scratch] */
-    double *draw;          /* [draws, values] */
+    double *draw;           /* [draws, values] */
     tamis_context *context;
 } draws;
 
@@ -165,10 +159,8 @@ tamis_status tamis__resample(tamis_context *context, const tamis__resampling *re
 {
     unsigned threads = tamis_context_threads(context);
     draws d = {.resampling = resampling, .draw = ret_draw, .context = context};
-    tamis__pipeline pipeline = {.arg = &d,
-                                .items = resampling->bootstrap->draws,
-                                .work = draw_one,
-                                .consume = tell_draw};
+    tamis__pipeline pipeline = {
+        .arg = &d, .items = resampling->bootstrap->draws, .work = draw_one, .consume = tell_draw};
     if (pipeline.items == 0) return TAMIS_OK;
     d.rng = tamis__calloc(threads, sizeof(gsl_rng *));
     d.weight = tamis__calloc((size_t)(threads * resampling->items), sizeof *d.weight);
@@ -209,6 +201,11 @@ tamis_status tamis__estimate(double value, const double *draw, size_t stride,
         e.high = tamis__quantile(sorted, n, 1 - outside / 2);
         e.error = tamis__deviation(sorted, n, 1);
         free(sorted);
+        if (bootstrap->normal) {
+            double reach = gsl_cdf_ugaussian_Pinv(1 - outside / 2) * e.error;
+            e.low = value - reach;
+            e.high = value + reach;
+        }
     }
     *ret_estimate = e;
     return TAMIS_OK;

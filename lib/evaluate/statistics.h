@@ -21,7 +21,7 @@ bool tamis__correlation(const double *x, const double *y, const double *weight, 
 
 /* Two columns of values whose rank correlation is wanted time and again. */
 typedef struct tamis__pair {
-    const double *x, *y;           /* [n] */
+    const double *x, *y;               /* [n] */
     const uint32_t *x_order, *y_order; /* [n] as tamis__sort_items() has them */
     uint64_t n;
 } tamis__pair;
@@ -47,9 +47,9 @@ tamis_status tamis__bootstrap_check(const tamis_bootstrap *bootstrap, tamis_erro
 typedef struct tamis__resampling {
     const void *arg;
     void (*statistic)(const void *arg, const double *weight, void *scratch, double *ret_values);
-    uint64_t items;        /* of a resample */
-    uint64_t values;       /* that the statistic gives */
-    size_t scratch;        /* bytes */
+    uint64_t items;  /* of a resample */
+    uint64_t values; /* that the statistic gives */
+    size_t scratch;  /* bytes */
     const tamis_bootstrap *bootstrap;
 } tamis__resampling;
 

@@ -39,7 +39,8 @@ tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, uint64_t rows, uint6
         return tamis__fail(err, TAMIS_ERR_ARG, "subsets need at least one row and one subset");
     if (!(fraction > 0 && fraction <= 1))
         return tamis__fail(err, TAMIS_ERR_ARG,
-                           "fraction %g is out of range: it must be above 0 and at most 1", fraction);
+                           "fraction %g is out of range: it must be above 0 and at most 1",
+                           fraction);
     uint64_t taken = (uint64_t)floor(fraction * (double)rows + 0.5);
     if (taken == 0) taken = 1;
     if (taken > rows) taken = rows;

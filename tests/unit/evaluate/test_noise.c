@@ -171,6 +171,100 @@ START_TEST(refuses_lists)
 }
 END_TEST
 
+/* --- curves and intervals --------------------------------------------------------------------- */
+
+static const char *const budgets[] = {"1", "10%", "50%"};
+static tamis_noise_params params = {
+    .budget = "10%", .at = budgets, .points = 3, .bootstrap = {.draws = 2000, .seed = 1}};
+
+static tamis_status curve_of(tamis_context *with, const char *path, tamis_noise_curve *curve,
+                             tamis_error *err)
+{
+    tamis_scores *scores = NULL;
+    tamis_status status = tamis_scores_open(&scores, with, path, err);
+    if (status == TAMIS_OK) status = tamis_evaluate_noise_curve(curve, with, scores, &params, err);
+    tamis_scores_close(&scores);
+    return status;
+}
+
+/* The standard error of an AUC of two normal groups is known (Hanley and McNeil 1982). */
+START_TEST(interval_of_the_auc)
+{
+    enum { ROWS = 400 };
+    tamis_error err = {0};
+    tamis_noise_curve curve = {0}, again = {0};
+    float value[ROWS];
+    uint8_t bad[ROWS];
+    gsl_rng *rng = tamis__rng_create();
+    tamis__rng_key(rng, 3, TAMIS__STREAM_TEST, 9);
+    for (size_t i = 0; i < ROWS; i++) {
+        double sum = -6;
+        for (int k = 0; k < 12; k++) sum += gsl_rng_uniform(rng);
+        bad[i] = i % 4 == 0;
+        value[i] = (float)(sum + bad[i]);
+    }
+    gsl_rng_free(rng);
+    small_scores(context, "s.h5", ROWS, 1, value, NULL, NULL);
+    params.bad = bad;
+    ck_ok(curve_of(context, "s.h5", &curve, &err));
+    double auc = brute_auc(value, bad, ROWS, false), q1 = auc / (2 - auc),
+           q2 = 2 * auc * auc / (1 + auc);
+    double error = sqrt((auc * (1 - auc) + 99 * (q1 - auc * auc) + 299 * (q2 - auc * auc)) / 30000);
+    ck_assert_double_eq_tol(curve.auc.value, auc, 1e-12);
+    ck_assert_double_eq_tol(curve.auc.error / error, 1, 0.15);
+    ck_assert(curve.auc.low < auc && auc < curve.auc.high);
+    ck_assert_uint_eq(curve.point[1].k, 40);
+    ck_assert_uint_eq(curve.point[1].found, curve.noise.found);
+    ck_assert_double_eq(curve.point[1].precision.value, curve.noise.precision);
+    ck_assert_double_eq(curve.point[1].recall.value, curve.noise.recall);
+    double share = curve.noise.precision;
+    ck_assert_double_eq_tol(curve.point[1].precision.error / sqrt(share * (1 - share) / 40), 1,
+                            0.4);
+    for (unsigned threads = 1; threads < 4; threads++) {
+        tamis_context *more = small_context(threads);
+        ck_ok(curve_of(more, "s.h5", &again, &err));
+        ck_assert_mem_eq(curve.draw, again.draw, 2000 * sizeof(double));
+        ck_assert_mem_eq(curve.point, again.point, 3 * sizeof *curve.point);
+        tamis_noise_curve_free(&again);
+        tamis_context_destroy(&more);
+    }
+    tamis_noise_curve_free(&curve);
+}
+END_TEST
+
+/* Bad rows all stand first: so they do in every resample, whatever their number. */
+START_TEST(certain_curves)
+{
+    tamis_error err = {0};
+    tamis_noise_curve curve = {0};
+    float value[41] = {NAN};
+    uint8_t bad[41] = {1};
+    for (size_t i = 1; i < 41; i++) {
+        value[i] = -(float)i;
+        bad[i] = i <= 15;
+    }
+    small_scores(context, "s.h5", 41, 1, value, NULL, NULL);
+    static const char *const up[] = {"1", "50%"}, *const back[] = {"2", "1"};
+    params.bad = bad;
+    params.at = up;
+    params.points = 2;
+    ck_ok(curve_of(context, "s.h5", &curve, &err));
+    ck_assert_double_eq_tol(curve.point[1].recall.value, 1, 1e-15);
+    ck_assert_uint_eq(curve.noise.rows, 40);
+    ck_assert_uint_eq(curve.noise.bad, 15);
+    ck_assert_double_eq(curve.auc.value, 1);
+    ck_assert_double_eq(curve.auc.low, 1);
+    ck_assert_double_eq(curve.auc.high, 1);
+    tamis_noise_curve_free(&curve);
+    params.at = back;
+    ck_fails(curve_of(context, "s.h5", &curve, &err), TAMIS_ERR_ARG, "budgets must ascend");
+    params.points = 1;
+    params.bootstrap.draws = 2;
+    ck_survives(tamis__fault_memory_after, curve_of(context, "s.h5", &curve, &err), "x");
+    tamis_noise_curve_free(&curve);
+}
+END_TEST
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 static tamis_status read_text(const char *text, uint8_t **bad, tamis_error *err)
@@ -277,6 +371,8 @@ int main(void)
     tcase_add_test(tcase, refuses_what_cannot_be_measured);
     tcase_add_test(tcase, leaves_out_rows_without_a_score);
     tcase_add_test(tcase, refuses_lists);
+    tcase_add_test(tcase, interval_of_the_auc);
+    tcase_add_test(tcase, certain_curves);
     tcase_add_test(tcase, reads_text);
     tcase_add_test(tcase, reads_npy);
     tcase_add_test(tcase, survives_failures);
