@@ -28,7 +28,7 @@ static const opt options[] = {
 
 static const operand operands[] = {
     {.name = "FILE",
-     .help = "a model, gradient store (file or directory), scores or selection",
+     .help = "a model, gradient store (file or directory), curvature, scores or selection",
      .min = 1,
      .max = 1,
      .at = AT(path),

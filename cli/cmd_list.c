@@ -1,4 +1,4 @@
-/* tamis list: scorers, selectors, formats, models and their parameters.
+/* tamis list: scorers, selectors, formats, models, curvatures and their parameters.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>
@@ -42,15 +42,15 @@ static const catalogue catalogues[] = {
     {"formats", "import", names_import, NULL, NULL},
     {"formats", "export", names_export, NULL, NULL},
     {"models", NULL, names_model, NULL, NULL},
+    {"curvatures", NULL, names_curvature, NULL, NULL},
 };
 
 static const char *what_at(size_t i, const char **ret_summary)
 {
     static const char *const names[][2] = {
-        {"scorers", "how tamis score scores"},
-        {"selectors", "how tamis select chooses"},
-        {"formats", "what is read and written"},
-        {"models", "what tamis train fits"},
+        {"scorers", "how tamis score scores"},   {"selectors", "how tamis select chooses"},
+        {"formats", "what is read and written"}, {"models", "what tamis train fits"},
+        {"curvatures", "what tamis fit fits"},
     };
     if (i >= LEN(names)) return NULL;
     if (ret_summary) *ret_summary = names[i][1];
@@ -211,8 +211,8 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
 const command cmd_list = {
     .name = "list",
     .group = "Look",
-    .summary = "list scorers, selectors, formats or models and their parameters",
-    .synopsis = "[scorers|selectors|formats|models [NAME]] [--json]",
+    .summary = "list scorers, selectors, formats, models or curvatures",
+    .synopsis = "[scorers|selectors|formats|models|curvatures [NAME]] [--json]",
     .description =
         "Lists what can be named on the command line. With a name it tells the paper and the "
         "equation "

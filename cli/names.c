@@ -81,6 +81,17 @@ const char *names_model(size_t i, const char **ret_summary)
     return named_at(table, LEN(table), i, ret_summary);
 }
 
+const char *names_curvature(size_t i, const char **ret_summary)
+{
+    static const named table[] = {
+        {"ekfac", "Kronecker-factored eigenvectors, eigenvalues measured (George et al. 2018)"},
+        {"kfac", "Kronecker product of two covariances (Martens and Grosse 2015)"},
+        {"diagonal", "mean of squared gradients"},
+        {"gram", "mean outer product of whole rows: narrow or projected stores"},
+    };
+    return named_at(table, LEN(table), i, ret_summary);
+}
+
 const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n)
 {
     const tamis_scorer_info *info = tamis_scorer_at(i);

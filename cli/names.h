@@ -14,6 +14,8 @@ const char *names_import(size_t i, const char **ret_summary);
 const char *names_data(size_t i, const char **ret_summary);
 const char *names_export(size_t i, const char **ret_summary);
 const char *names_model(size_t i, const char **ret_summary);
+/* By tamis_curvature_kind. */
+const char *names_curvature(size_t i, const char **ret_summary);
 
 const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n);
 const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n);

@@ -26,7 +26,7 @@ typedef struct tamis_finding {
 /** What tamis_inspect() found. Everything in it belongs to the struct; freed with
  *  tamis_inspection_free(). */
 typedef struct tamis_inspection {
-    char kind[32];          /**< "gradient-store", "scores", "selection", "model" */
+    char kind[32];          /**< "gradient-store", "curvature", "scores", "selection", "model" */
     tamis_fact *fact;       /**< [facts] in the order to show them */
     size_t facts;           /**< entries of fact */
     tamis_finding *finding; /**< [findings] */
@@ -40,7 +40,8 @@ typedef struct tamis_inspection {
  *  duplicate rows, norms that disagree with the rows, ids that repeat. A scores file: values
  *  that are not finite in rows with a score, rows without one against their recorded number, columns
  *  all zero, recorded means; of lists, rows and order of each. A selection: counts, ranks a
- *  permutation, weights finite and not negative, kept rows without a score.
+ *  permutation, weights finite and not negative, kept rows without a score. A curvature file: digest,
+ *  eigenvectors orthogonal, Lambda not negative and not all zero; its spectrum is described.
  *  Errors: IO, FORMAT (no tamis file), UNSUPPORTED (newer version), NOMEM, CANCELLED. A file that
  *  opens but is not healthy is not an error: see `healthy`. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_inspect(tamis_inspection **ret_inspection,

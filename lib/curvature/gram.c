@@ -26,6 +26,8 @@ typedef struct gram {
     double *values; /* [ROW_BLOCK, columns] */
     float *scratch; /* [worker, READ_ROWS, columns] */
     uint64_t first, rows;
+    tamis_status (*after)(void *arg, uint64_t row, tamis_error *err);
+    void *arg;
 } gram;
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -81,13 +83,14 @@ static tamis_status add_rows(gram *g, tamis_error *err)
     tamis__pool *pool = g->r->context->pool;
     uint64_t total = tamis_store_info_get(g->r->store)->rows;
     uint64_t tiles = blocks_of(g->r->columns, TILE);
-    for (g->first = 0; g->first < total; g->first += g->rows) {
+    for (; g->first < total; g->first += g->rows) {
         g->rows = smaller(ROW_BLOCK, total - g->first);
         tamis__pipeline fill = {
             .arg = g, .items = blocks_of(g->rows, READ_ROWS), .work = read_some};
         tamis__pipeline add = {.arg = g, .items = tiles * (tiles + 1) / 2, .work = add_tile};
         TAMIS_TRY(tamis__pool_run(pool, &fill, err));
         TAMIS_TRY(tamis__pool_run(pool, &add, err));
+        if (g->after) TAMIS_TRY(g->after(g->arg, g->first + g->rows, err));
         TAMIS_TRY(tamis__progress(g->r->context, g->r->phase, g->first + g->rows, total, "rows",
                                   NULL, err));
     }
@@ -103,11 +106,12 @@ static tamis_status check_sum(const tamis__rows *r, const double *sum, tamis_err
                        tamis_store_path(r->store), r->checkpoint);
 }
 
-tamis_status tamis__gram(const tamis__rows *r, double *ret_sum, tamis_error *err)
+tamis_status tamis__gram_add(const tamis__rows *r, uint64_t first, double *sum,
+                             tamis_status (*after)(void *arg, uint64_t row, tamis_error *err),
+                             void *arg, tamis_error *err)
 {
-    gram g = {.r = r, .sum = ret_sum};
+    gram g = {.r = r, .sum = sum, .first = first, .after = after, .arg = arg};
     TAMIS_TRY(tamis__rows_memory(r, tamis__gram_bytes(r), "the second moment", err));
-    memset(ret_sum, 0, r->columns * r->columns * sizeof *ret_sum);
     g.values = tamis__aligned(ROW_BLOCK * r->columns, sizeof *g.values);
     g.scratch = tamis__aligned(tamis_context_threads(r->context) * READ_ROWS * r->columns,
                                sizeof *g.scratch);
@@ -121,7 +125,13 @@ tamis_status tamis__gram(const tamis__rows *r, double *ret_sum, tamis_error *err
     }
     free(g.values);
     free(g.scratch);
-    return status == TAMIS_OK ? check_sum(r, ret_sum, err) : status;
+    return status == TAMIS_OK ? check_sum(r, sum, err) : status;
+}
+
+tamis_status tamis__gram(const tamis__rows *r, double *ret_sum, tamis_error *err)
+{
+    memset(ret_sum, 0, r->columns * r->columns * sizeof *ret_sum);
+    return tamis__gram_add(r, 0, ret_sum, NULL, NULL, err);
 }
 
 /* --- sums of squares of layers ---------------------------------------------------------------- */

@@ -14,6 +14,12 @@
  * NUMERIC (the sum is not finite), IO, CANCELLED. */
 tamis_status tamis__gram(const tamis__rows *r, double *ret_sum, tamis_error *err);
 
+/* The same from row `first` on, where a block starts, added to what is there; after() as in
+ * tamis__pass (curvature/kronecker.h). */
+tamis_status tamis__gram_add(const tamis__rows *r, uint64_t first, double *sum,
+                             tamis_status (*after)(void *arg, uint64_t row, tamis_error *err),
+                             void *arg, tamis_error *err);
+
 /* Bytes that tamis__gram() needs besides the sum. */
 uint64_t tamis__gram_bytes(const tamis__rows *r);
 

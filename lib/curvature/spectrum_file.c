@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "curvature/match.h"
 #include "curvature/spectrum.h"
 #include "store/curvature_file.h"
 
@@ -165,55 +165,13 @@ tamis_status tamis__spectrum_load(tamis__spectrum *ret_spectrum, const tamis_cur
 
 /* --- does it fit? ----------------------------------------------------------------------------- */
 
-static bool same_projection(const tamis_projection *a, const tamis_projection *b)
-{
-    if (!a || !b) return a == b;
-    bool layers = !a->layers || !b->layers || a->layers == b->layers;
-    return !strcmp(a->kind, b->kind) && a->seed == b->seed && a->from == b->from &&
-           a->to == b->to && a->nonzeros == b->nonzeros && layers;
-}
-
-static tamis_status compare_layers(const tamis_curvature *curvature, const tamis_store *store,
-                                   tamis_error *err)
-{
-    const tamis_curvature_info *c = tamis_curvature_info_get(curvature);
-    const tamis_store_info *s = tamis_store_info_get(store);
-    const char *of = tamis_curvature_path(curvature), *rows = tamis_store_path(store);
-    if (c->layers != s->layers)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' is of %u layers, '%s' has %u: fit it from a store of the same "
-                           "model",
-                           of, c->layers, rows, s->layers);
-    for (uint32_t i = 0; i < c->layers; i++) {
-        const tamis_layer *a = &c->layer[i], *b = &s->layer[i];
-        if (!strcmp(a->name, b->name) && a->out == b->out && a->in == b->in && a->bias == b->bias)
-            continue;
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "layer %u is '%.60s', %" PRIu64 " x (%" PRIu64
-                           " + %u), in '%s' and '%.60s', %" PRIu64 " x (%" PRIu64
-                           " + %u), in '%s': fit it from a store of the same model",
-                           (unsigned)i, a->name, a->out, a->in, a->bias, of, b->name, b->out, b->in,
-                           b->bias, rows);
-    }
-    return TAMIS_OK;
-}
-
 tamis_status tamis__curvature_fits(const tamis_curvature *curvature, const tamis_store *store,
                                    tamis_error *err)
 {
-    const tamis_curvature_info *c = tamis_curvature_info_get(curvature);
-    const tamis_store_info *s = tamis_store_info_get(store);
+    tamis__columns_of a = tamis__columns_of_curvature(curvature),
+                      b = tamis__columns_of_store(store);
     TAMIS_TRY(check_final(curvature, err));
-    if (!same_projection(c->projected_by, s->projected_by))
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' was fitted on rows that were %s, those of '%s' were %s: project "
-                           "both alike",
-                           tamis_curvature_path(curvature),
-                           !c->projected_by   ? "not projected"
-                           : !s->projected_by ? "projected"
-                                              : "projected otherwise",
-                           tamis_store_path(store), s->projected_by ? "projected" : "not");
-    return compare_layers(curvature, store, err);
+    return tamis__match_columns(&a, &b, err);
 }
 
 /* --- dense ------------------------------------------------------------------------------------ */

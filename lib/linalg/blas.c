@@ -154,6 +154,19 @@ tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
     return TAMIS_OK;
 }
 
+tamis_status tamis__dsyrk(bool transpose, size_t n, size_t k, double alpha, const double *a,
+                          size_t lda, double beta, double *c, size_t ldc, tamis_error *err)
+{
+    sizes s;
+    TAMIS_TRY(check(transpose, !transpose, n, n, k, lda, lda, ldc, &s, err));
+    if (n == 0) return TAMIS_OK;
+    int threads = tamis__blas_enter_call();
+    cblas_dsyrk(CblasRowMajor, CblasLower, transpose ? CblasTrans : CblasNoTrans, s.n, s.k, alpha,
+                a, s.lda, beta, c, s.ldc);
+    tamis__blas_leave_call(threads);
+    return TAMIS_OK;
+}
+
 const char *tamis__blas_config(void)
 {
     return openblas_get_config();

@@ -203,10 +203,9 @@ typedef struct kind_entry {
 } kind_entry;
 
 static const kind_entry kinds[] = {
-    {"gradient-store", tamis__inspect_store},
-    {"scores", tamis__inspect_scores},
-    {"selection", tamis__inspect_selection},
-    {"model", tamis__inspect_model},
+    {"gradient-store", tamis__inspect_store}, {"scores", tamis__inspect_scores},
+    {"selection", tamis__inspect_selection},  {"model", tamis__inspect_model},
+    {"curvature", tamis__inspect_curvature},
 };
 
 static tamis_status inspect(tamis_inspection *inspection, tamis_context *context, const char *path,

@@ -76,6 +76,8 @@ tamis_status tamis__inspect_scores(tamis_inspection *inspection, tamis_context *
                                    const char *path, bool quick, tamis_error *err);
 tamis_status tamis__inspect_selection(tamis_inspection *inspection, tamis_context *context,
                                       const char *path, bool quick, tamis_error *err);
+tamis_status tamis__inspect_curvature(tamis_inspection *inspection, tamis_context *context,
+                                      const char *path, bool quick, tamis_error *err);
 tamis_status tamis__inspect_model(tamis_inspection *inspection, tamis_context *context,
                                   const char *path, bool quick, tamis_error *err);
 

@@ -1,0 +1,56 @@
+/* Do two files have rows of the same layers, projected alike?
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "curvature/match.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static bool same_projection(const tamis_projection *a, const tamis_projection *b)
+{
+    if (!a || !b) return a == b;
+    bool layers = !a->layers || !b->layers || a->layers == b->layers;
+    return !strcmp(a->kind, b->kind) && a->seed == b->seed && a->from == b->from &&
+           a->to == b->to && a->nonzeros == b->nonzeros && layers;
+}
+
+static tamis_status match_projection(const tamis__columns_of *a, const tamis__columns_of *b,
+                                     tamis_error *err)
+{
+    const tamis_projection *p = a->projected_by, *q = b->projected_by;
+    if (same_projection(p, q)) return TAMIS_OK;
+    if (p && q)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' and '%s' are of rows that were projected in different ways: "
+                           "project both alike",
+                           a->path, b->path);
+    return tamis__fail(err, TAMIS_ERR_SHAPE,
+                       "'%s' is of rows that were projected, '%s' of rows that were not: project "
+                       "both or neither",
+                       p ? a->path : b->path, p ? b->path : a->path);
+}
+
+tamis_status tamis__match_columns(const tamis__columns_of *a, const tamis__columns_of *b,
+                                  tamis_error *err)
+{
+    TAMIS_TRY(match_projection(a, b, err));
+    if (a->layers != b->layers)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' is of %u layers, '%s' of %u: they are not of one model", a->path,
+                           (unsigned)a->layers, b->path, (unsigned)b->layers);
+    for (uint32_t i = 0; i < a->layers; i++) {
+        const tamis_layer *x = &a->layer[i], *y = &b->layer[i];
+        if (!strcmp(x->name, y->name) && x->out == y->out && x->in == y->in && x->bias == y->bias)
+            continue;
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "layer %u is '%.60s', %" PRIu64 " x (%" PRIu64
+                           " + %u), in '%s', and '%.60s', %" PRIu64 " x (%" PRIu64
+                           " + %u), in '%s': they are not of one model",
+                           (unsigned)i, x->name, x->out, x->in, (unsigned)x->bias, a->path, y->name,
+                           y->out, y->in, (unsigned)y->bias, b->path);
+    }
+    return TAMIS_OK;
+}
