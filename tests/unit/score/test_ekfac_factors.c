@@ -271,7 +271,7 @@ int main(void)
 {
     Suite *suite = suite_create("ekfac factors");
     TCase *tc = tcase_create("ekfac factors");
-    tcase_set_timeout(tc, 100);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_exact, 0, 8);
     tcase_add_loop_test(tc, test_parts, 0, 2);
     tcase_add_loop_test(tc, test_reductions, 0, 5);

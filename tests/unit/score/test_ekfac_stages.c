@@ -353,7 +353,7 @@ int main(void)
 {
     Suite *suite = suite_create("ekfac stages");
     TCase *tc = tcase_create("ekfac stages");
-    tcase_set_timeout(tc, 200);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_all_candidates, 0, 3);
     tcase_add_test(tc, test_recall);
     tcase_add_test(tc, test_reduced);
