@@ -39,7 +39,7 @@ grep -E '^(lib|cli|include)/' "$work/code" |
 # Each third-party header belongs to one room, each room includes those below it only, and cli knows <tamis/...> alone.
 awk -F: '
     BEGIN {
-        rooms = split("base kernels linalg project store stream curvature import model convert score select manifest export evaluate", order, " ")
+        rooms = split("base kernels linalg project store stream curvature transport import model convert score select manifest export evaluate", order, " ")
         for (i = 1; i <= rooms; i++) level[order[i]] = i
         owner["hdf5.h"] = "^lib/store/"
         owner["cblas.h"] = owner["lapacke.h"] = owner["openblas_config.h"] = "^lib/linalg/"
