@@ -44,22 +44,31 @@ static tamis_context *context_of(uint64_t memory)
 
 /* --- exact ------------------------------------------------------------------------------------ */
 
+static double processor_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void exact_once(tamis_context *context, const char *what,
                        const tamis_transport_problem *problem)
 {
     tamis_transport_exact_result r = {0};
-    double best = 0;
+    double best = 0, best_processor = 0;
     int repeats = problem->n > 4000 ? 1 : 3;
     for (int k = 0; k < repeats; k++) {
         tamis_transport_exact_fini(&r);
-        double start = now();
+        double start = now(), processor = processor_time();
         need(tamis_transport_exact(context, problem, &r, &err));
         double seconds = now() - start;
+        processor = processor_time() - processor;
+        if (k == 0 || processor < best_processor) best_processor = processor;
         if (k == 0 || seconds < best) best = seconds;
     }
     printf("{\"bench\": \"transport exact\", \"costs\": \"%s\", \"n\": %llu, \"m\": %llu, "
-           "\"seconds\": %.4f, \"pivots\": %llu, \"distance\": %.10g, \"gap\": %.2g}\n",
-           what, (unsigned long long)problem->n, (unsigned long long)problem->m, best,
+           "\"seconds\": %.4f, \"processor_seconds\": %.4f, \"pivots\": %llu, \"distance\": %.10g, \"gap\": %.2g}\n",
+           what, (unsigned long long)problem->n, (unsigned long long)problem->m, best, best_processor,
            (unsigned long long)r.pivots, r.distance, r.gap);
     fflush(stdout);
     tamis_transport_exact_fini(&r);

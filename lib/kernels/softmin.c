@@ -56,7 +56,7 @@ static double fold(double sums[LANES])
 static double distance_c(double *z, const double *norm, double own, double unit, bool root,
                          size_t n)
 {
-    double spare = INFINITY;
+    double spare = (double)INFINITY;
     for (size_t j = 0; j < n; j++) {
         double both = own + norm[j], square = fma(-2.0, z[j], both);
         double over = fma(-TAMIS__NEAR, both, square);
@@ -69,7 +69,7 @@ static double distance_c(double *z, const double *norm, double own, double unit,
 
 static double shift_c(double *z, const double *h, const double *c, double rate, size_t n)
 {
-    double top = -INFINITY;
+    double top = -(double)INFINITY;
     for (size_t j = 0; j < n; j++) {
         z[j] = fma(-c[j], rate, h[j]);
         top = z[j] > top ? z[j] : top;
@@ -95,22 +95,26 @@ static void exp_c(double *z, double top, size_t n)
     for (size_t j = 0; j < n; j++) z[j] = exp_one(z[j] - top);
 }
 
-/* Go on from what is the least so far. */
-static size_t least_rest(const double *c, const double *w, size_t first, size_t n, size_t at,
-                         double value, double *ret_value)
+/* The least so far, and of the rest from `first` on. */
+static double least_rest(const double *c, const double *w, size_t first, size_t n, double least)
 {
-    for (size_t j = first; j < n; j++)
-        if (c[j] + w[j] < value) {
-            value = c[j] + w[j];
-            at = j;
-        }
-    *ret_value = value;
-    return at;
+    for (size_t j = first; j < n; j++) least = c[j] + w[j] < least ? c[j] + w[j] : least;
+    return least;
 }
 
-static size_t least_c(const double *c, const double *w, size_t n, double *ret_value)
+static size_t where_is(const double *c, const double *w, size_t from, size_t n, double value)
 {
-    return least_rest(c, w, 0, n, 0, INFINITY, ret_value);
+    for (size_t j = from; j < n; j++)
+        if (c[j] + w[j] <= value) return j;
+    return n;
+}
+
+static size_t least_c(const double *c, const double *w, size_t n, double bound, double *ret_value)
+{
+    double least = least_rest(c, w, 0, n, (double)INFINITY);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    return where_is(c, w, 0, n, least);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -142,7 +146,7 @@ AVX2 static inline __m256d exp_avx2(__m256d x)
 AVX2 static double distance_avx2(double *z, const double *norm, double own, double unit, bool root,
                                  size_t n)
 {
-    __m256d spare = _mm256_set1_pd(INFINITY), two = _mm256_set1_pd(2.0);
+    __m256d spare = _mm256_set1_pd((double)INFINITY), two = _mm256_set1_pd(2.0);
     __m256d near = _mm256_set1_pd(TAMIS__NEAR), zero = _mm256_setzero_pd();
     size_t j = 0;
     for (; j + 4 <= n; j += 4) {
@@ -161,7 +165,7 @@ AVX2 static double distance_avx2(double *z, const double *norm, double own, doub
 
 AVX2 static double shift_avx2(double *z, const double *h, const double *c, double rate, size_t n)
 {
-    __m256d top = _mm256_set1_pd(-INFINITY);
+    __m256d top = _mm256_set1_pd(-(double)INFINITY);
     size_t j = 0;
     for (; j + 4 <= n; j += 4) {
         __m256d value = _mm256_fnmadd_pd(_mm256_loadu_pd(c + j), _mm256_set1_pd(rate),
@@ -199,34 +203,31 @@ AVX2 static void exp_into_avx2(double *z, double top, size_t n)
     exp_c(z + j, top, n - j);
 }
 
-/* Of equal values, the lowest index. */
-static size_t least_lane(const double *value, const double *at, size_t lanes, double *ret_value)
+AVX2 static size_t least_avx2(const double *c, const double *w, size_t n, double bound,
+                              double *ret_value)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < lanes; i++)
-        if (value[i] < value[best] || (value[i] <= value[best] && at[i] < at[best])) best = i;
-    *ret_value = value[best];
-    return (size_t)at[best];
-}
-
-AVX2 static size_t least_avx2(const double *c, const double *w, size_t n, double *ret_value)
-{
-    __m256d best = _mm256_set1_pd(INFINITY), at = _mm256_setzero_pd();
-    __m256d index = _mm256_set_pd(3, 2, 1, 0), step = _mm256_set1_pd(4);
-    double value[4], where[4];
+    __m256d best[4];
+    double each[4], least = (double)INFINITY;
     size_t j = 0;
-    for (; j + 4 <= n; j += 4) {
+    for (int i = 0; i < 4; i++) best[i] = _mm256_set1_pd((double)INFINITY);
+    for (; j + 16 <= n; j += 16)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            best[i] = _mm256_min_pd(_mm256_add_pd(_mm256_loadu_pd(c + j + 4 * i),
+                                                  _mm256_loadu_pd(w + j + 4 * i)),
+                                    best[i]);
+    best[0] = _mm256_min_pd(_mm256_min_pd(best[0], best[1]), _mm256_min_pd(best[2], best[3]));
+    _mm256_storeu_pd(each, best[0]);
+    for (int i = 0; i < 4; i++) least = each[i] < least ? each[i] : least;
+    least = least_rest(c, w, j, n, least);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    __m256d sought = _mm256_set1_pd(least);
+    for (j = 0; j + 4 <= n; j += 4) {
         __m256d sum = _mm256_add_pd(_mm256_loadu_pd(c + j), _mm256_loadu_pd(w + j));
-        __m256d less = _mm256_cmp_pd(sum, best, _CMP_LT_OQ);
-        best = _mm256_blendv_pd(best, sum, less);
-        at = _mm256_blendv_pd(at, index, less);
-        index = _mm256_add_pd(index, step);
+        if (_mm256_movemask_pd(_mm256_cmp_pd(sum, sought, _CMP_LE_OQ))) break;
     }
-    _mm256_storeu_pd(value, best);
-    _mm256_storeu_pd(where, at);
-    double least;
-    size_t found = least_lane(value, where, 4, &least);
-    return least_rest(c, w, j, n, found, least, ret_value);
+    return where_is(c, w, j, n, least);
 }
 
 /* --- AVX-512: eight at a time, the rest by plain C -------------------------------------------- */
@@ -252,7 +253,7 @@ AVX512 static inline __m512d exp_avx512(__m512d x)
 AVX512 static double distance_avx512(double *z, const double *norm, double own, double unit,
                                      bool root, size_t n)
 {
-    __m512d spare = _mm512_set1_pd(INFINITY), two = _mm512_set1_pd(2.0);
+    __m512d spare = _mm512_set1_pd((double)INFINITY), two = _mm512_set1_pd(2.0);
     __m512d near = _mm512_set1_pd(TAMIS__NEAR), zero = _mm512_setzero_pd();
     size_t j = 0;
     for (; j + 8 <= n; j += 8) {
@@ -273,7 +274,7 @@ AVX512 static double distance_avx512(double *z, const double *norm, double own, 
 AVX512 static double shift_avx512(double *z, const double *h, const double *c, double rate,
                                   size_t n)
 {
-    __m512d top = _mm512_set1_pd(-INFINITY);
+    __m512d top = _mm512_set1_pd(-(double)INFINITY);
     size_t j = 0;
     for (; j + 8 <= n; j += 8) {
         __m512d value = _mm512_fnmadd_pd(_mm512_loadu_pd(c + j), _mm512_set1_pd(rate),
@@ -310,24 +311,33 @@ AVX512 static void exp_into_avx512(double *z, double top, size_t n)
     exp_c(z + j, top, n - j);
 }
 
-AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, double *ret_value)
+AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, double bound,
+                                  double *ret_value)
 {
-    __m512d best = _mm512_set1_pd(INFINITY), at = _mm512_setzero_pd();
-    __m512d index = _mm512_set_pd(7, 6, 5, 4, 3, 2, 1, 0), step = _mm512_set1_pd(8);
-    double value[8], where[8];
+    __m512d best[4];
+    double each[8], least = (double)INFINITY;
     size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
+    for (int i = 0; i < 4; i++) best[i] = _mm512_set1_pd((double)INFINITY);
+    for (; j + 32 <= n; j += 32)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            best[i] = _mm512_maskz_min_pd(0xff,
+                                          _mm512_add_pd(_mm512_loadu_pd(c + j + 8 * i),
+                                                        _mm512_loadu_pd(w + j + 8 * i)),
+                                          best[i]);
+    best[0] = _mm512_maskz_min_pd(0xff, best[0], best[1]);
+    best[2] = _mm512_maskz_min_pd(0xff, best[2], best[3]);
+    _mm512_storeu_pd(each, _mm512_maskz_min_pd(0xff, best[0], best[2]));
+    for (int i = 0; i < 8; i++) least = each[i] < least ? each[i] : least;
+    least = least_rest(c, w, j, n, least);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    __m512d sought = _mm512_set1_pd(least);
+    for (j = 0; j + 8 <= n; j += 8) {
         __m512d sum = _mm512_add_pd(_mm512_loadu_pd(c + j), _mm512_loadu_pd(w + j));
-        __mmask8 less = _mm512_cmp_pd_mask(sum, best, _CMP_LT_OQ);
-        best = _mm512_mask_mov_pd(best, less, sum);
-        at = _mm512_mask_mov_pd(at, less, index);
-        index = _mm512_add_pd(index, step);
+        if (_mm512_cmp_pd_mask(sum, sought, _CMP_LE_OQ)) break;
     }
-    _mm512_storeu_pd(value, best);
-    _mm512_storeu_pd(where, at);
-    double least;
-    size_t found = least_lane(value, where, 8, &least);
-    return least_rest(c, w, j, n, found, least, ret_value);
+    return where_is(c, w, j, n, least);
 }
 
 #endif

@@ -27,8 +27,9 @@ typedef struct tamis__softmin_kernels {
     double (*sum_exp)(const double *z, double top, size_t n);
     /* z[j] = exp(z[j] - top), the same exponential. */
     void (*exp)(double *z, double top, size_t n);
-    /* Where c[j] + w[j] is least, the first of equals; the value too. NaN is never the least. n > 0. */
-    size_t (*least)(const double *c, const double *w, size_t n, double *ret_value);
+    /* Where c[j] + w[j] is least, the first of equals, when it is below `bound`; the value too. Else n. NaN is
+     * never the least. */
+    size_t (*least)(const double *c, const double *w, size_t n, double bound, double *ret_value);
 } tamis__softmin_kernels;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */

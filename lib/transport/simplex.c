@@ -59,18 +59,18 @@ static void column_minima(const tamis__simplex *s, double *handicap)
         }
 }
 
-/* The least of costs plus weights in a part of a row. */
+/* The least of costs plus weights in a part of a row, or `bound` and no column when none is below. */
 static arc least_arc(const tamis__simplex *s, uint32_t i, uint64_t first, uint64_t end,
-                     const double *weight)
+                     const double *weight, double bound)
 {
     size_t step = step_of(s->cost);
-    arc best = {.i = i, .j = UINT32_MAX, .reduced = INFINITY};
+    arc best = {.i = i, .j = UINT32_MAX, .reduced = bound};
     for (uint64_t j = first; j < end; j += step) {
         size_t columns = end - j < step ? (size_t)(end - j) : step;
         const double *c = row_of(s, i, j, columns);
         double value;
-        size_t at = s->cost->softmin.least(c, weight + j, columns, &value);
-        if (value < best.reduced) {
+        size_t at = s->cost->softmin.least(c, weight + j, columns, best.reduced, &value);
+        if (at < columns) {
             best.j = (uint32_t)(j + at);
             best.reduced = value;
             best.cost = c[at];
@@ -100,7 +100,7 @@ static tamis_status ship(tamis__simplex *s, start *begin, const int64_t *supply,
             TAMIS_TRY(tamis__progress(s->cost->context, "first plan", i, s->tree.n, "rows", NULL,
                                       err));
         for (int64_t left = supply[i]; left > 0;) {
-            arc a = least_arc(s, i, 0, s->cost->m, begin->handicap);
+            arc a = least_arc(s, i, 0, s->cost->m, begin->handicap, (double)INFINITY);
             int64_t flow = left < begin->left[a.j] ? left : begin->left[a.j];
             join(s, &a, flow);
             left -= flow;
@@ -204,9 +204,9 @@ static bool entering(const tamis__simplex *s, uint64_t block, uint32_t *row, uin
     while (left > 0) {
         uint64_t end = *column + in_block < m ? *column + in_block : m, seen = end - *column;
         if (seen > left) end = *column + (seen = left);
-        arc a = least_arc(s, *row, *column, end, weight);
+        arc a = least_arc(s, *row, *column, end, weight, best.reduced + t->potential[*row]);
         a.reduced -= t->potential[*row];
-        if (a.reduced < best.reduced) {
+        if (a.j != UINT32_MAX && a.reduced < best.reduced) {
             best = a;
             found = true;
         }
@@ -247,7 +247,7 @@ static double slack_of(const tamis__simplex *s)
     const tamis__tree *t = &s->tree;
     double slack = 0;
     for (uint32_t i = 0; i < t->n; i++) {
-        arc a = least_arc(s, i, 0, s->cost->m, t->potential + t->n);
+        arc a = least_arc(s, i, 0, s->cost->m, t->potential + t->n, (double)INFINITY);
         double over = t->potential[i] - a.reduced;
         slack = over > slack ? over : slack;
     }

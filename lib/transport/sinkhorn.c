@@ -18,12 +18,16 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "transport/newton.h"
 
 /* Iterations at an epsilon on the way down, at most; the error that is enough there; iterations that the fall of the
  * error is measured over; the largest omega. */
-enum { WAY_ITERATIONS = 30, WINDOW = 10 };
+enum { WAY_ITERATIONS = 30, WINDOW = 10, NEWTON_STEPS = 200 };
 #define WAY_ERROR  0.05
-#define OMEGA_MOST 1.98
+#define OMEGA_MOST 1.9999
+
+/* A slower fall of the error calls for Newton's steps, in small problems, one after each pair of updates. */
+#define CREEPS 0.9
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
@@ -174,6 +178,7 @@ typedef struct pace {
     double omega;
     double before; /* the error at the start of the window */
     unsigned in_window;
+    double fall;   /* of an iteration in the last whole window; 0 = not known */
 } pace;
 
 /* After each iteration: look at the fall of the error over a window, and choose omega anew. */
@@ -183,6 +188,7 @@ static void keep_pace(pace *p, double error)
     if (p->in_window++ < WINDOW) return;
     p->in_window = 0;
     double fall = pow(error / p->before, 1.0 / WINDOW), mu;
+    p->fall = fall;
     if (!(fall < 1.0)) {
         p->omega = 1.0; /* too much: start again */
         return;
@@ -205,6 +211,7 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
 {
     pace p = {.omega = 1.0};
     bool exact = false;
+    unsigned newton = tolerance < WAY_ERROR && tamis__newton_fits(s) ? NEWTON_STEPS : 0;
     for (uint64_t k = 0;; k++) {
         TAMIS_TRY(update(s, 0, epsilon, err));
         measure(s, epsilon);
@@ -216,8 +223,14 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
         relax(s->g, s->next, done ? 1.0 : p.omega, s->cost.m);
         if (s->reach > 0)
             translate(s);
-        else
+        else if (!(p.fall > CREEPS && newton > 0))
             keep_pace(&p, s->residual);
+        if (p.fall > CREEPS && newton > 0 && !done) {
+            TAMIS_TRY(tamis__newton_step(s, epsilon, err));
+            exact = false;
+            p.omega = 1.0;
+            newton--;
+        }
         s->iterations++;
         s->passes.done++;
     }

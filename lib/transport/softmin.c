@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { ROWS = TAMIS__COST_ROWS, COLUMNS = TAMIS__COST_COLUMNS };
+enum { ROWS = TAMIS__COST_ROWS, COLUMNS = TAMIS__COST_COLUMNS, ALONE = 1 << 14 };
 
 typedef struct pass {
     tamis__softmin *s;
@@ -114,15 +114,15 @@ static tamis_status tell(void *arg, uint64_t item, unsigned slot, tamis_error *e
                            NULL, err);
 }
 
+/* Waking threads takes longer than a few thousand exponentials. */
 static tamis_status run(pass *p, tamis_error *err)
 {
     const tamis__cost *c = p->s->cost;
-    uint64_t own = p->side ? c->m : c->n;
-    tamis__pipeline pipeline = {.arg = p,
-                                .items = (own + ROWS - 1) / ROWS,
-                                .work = work,
-                                .consume = tell};
-    return tamis__pool_run(c->context->pool, &pipeline, err);
+    uint64_t own = p->side ? c->m : c->n, items = (own + ROWS - 1) / ROWS;
+    tamis__pipeline pipeline = {.arg = p, .items = items, .work = work, .consume = tell};
+    if (c->n * c->m > ALONE) return tamis__pool_run(c->context->pool, &pipeline, err);
+    for (uint64_t i = 0; i < items; i++) TAMIS_TRY(work(p, i, 0, 0, err));
+    return tell(p, 0, 0, err);
 }
 
 tamis_status tamis__softmin_pass(tamis__softmin *s, int side, const double *h, double rate,

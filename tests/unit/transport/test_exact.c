@@ -267,7 +267,7 @@ START_TEST(line)
         for (int j = 0; j < M; j++) right += y[j] <= (float)t;
         area += fabs((double)left / N - (double)right / M);
     }
-    ck_assert_double_eq_tol(between(x, N, NULL, y, M, NULL, 1), area, 1e-6);
+    ck_assert_double_eq_tol(between(x, N, NULL, y, M, NULL, 1), area, 1e-5);
     gsl_rng_free(rng);
 }
 END_TEST
