@@ -35,8 +35,8 @@ typedef struct tamis_transport_problem {
     const float *cost_f32;  /**< [n, m] costs, or */
     size_t cost_stride;     /**< values from row to row of either; 0 = m */
     const float *x, *y;     /**< [n, columns] and [m, columns] points without gaps, or */
-    uint64_t columns;       /**< > 0 with points. Rows are not copied for each other's products: inner
-                                 products are taken in float and near pairs in double, to about 1e-6 */
+    uint64_t columns;       /**< > 0 with points. Inner products are taken in float, and differences of near
+                                 points in double: costs are right to about 1e-6 */
     tamis_transport_cost cost; /**< between points */
     tamis_transport_row_fn row; /**< a function of the caller */
     void *cookie;               /**< for it */
@@ -70,7 +70,7 @@ typedef struct tamis_transport_exact_result {
 /** Solve exactly by the network simplex on the transportation problem: a strongly feasible spanning
  *  tree, masses as whole numbers, so that ties cannot make it cycle (Cunningham 1976; Ahuja, Magnanti
  *  and Orlin 1993, chapter 11). Costs of points or of a function are held as doubles when they fit half
- *  of the context's memory limit, and else are computed whenever they are looked at: the same result
+ *  of the context's memory limit with the points, and else are computed whenever they are looked at: the same result
  *  either way. One thread. The plan's marginals are right to 1e-12 of the mass.
  *  Errors: ARG (no points, no or several sources of costs, weights negative, not finite, zero in sum or
  *  of different sums), NUMERIC (a cost or point not finite; a row of zeros with cosine; no certificate),
@@ -175,7 +175,8 @@ TAMIS_API void tamis_transport_annealed_fini(tamis_transport_annealed_result *re
 
 /** Points of a side: the rows of a gradient store in full form, summed over its checkpoints. *ret_rows
  *  [rows, columns] is allocated; the caller frees it with free(). Errors: those of tamis_store_open() and
- *  tamis_store_read(), UNSUPPORTED (factor form), NOMEM (also when they do not fit the memory limit). */
+ *  tamis_store_read(), NUMERIC (a row is not finite), UNSUPPORTED (factor form), NOMEM (also when they take
+ *  more than a quarter of the memory limit: the rest is for the other side and for what is made of both). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_transport_read_points(tamis_context *context,
                                                                    const char *path,
                                                                    float **ret_points,

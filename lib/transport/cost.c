@@ -219,15 +219,15 @@ static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
 static tamis_status open_computed(tamis__cost *c, bool both, tamis_error *err)
 {
     uint64_t points = c->problem->x ? tamis__points_bytes(c->problem) : 0;
-    bool fits = c->m < UINT64_MAX / sizeof(double) / c->n &&
-                c->n * c->m * sizeof(double) <= c->context->memory / 2;
+    bool fits = c->m < UINT64_MAX / 2 / sizeof(double) / c->n &&
+                c->n * c->m * sizeof(double) + points <= c->context->memory / 2;
     if (both && c->problem->row && !fits)
         return tamis__fail(err, TAMIS_ERR_NOMEM,
                            "%" PRIu64 " x %" PRIu64
                            " costs of a function do not fit half of the memory limit: "
                            "raise --memory, or give points",
                            c->n, c->m);
-    TAMIS_TRY(tamis__memory_check(c->context, points, "transport between these points", err));
+    TAMIS_TRY(tamis__memory_check(c->context, 2 * points, "transport between these points", err));
     if (points > 0)
         TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !fits, err));
     c->diameter = c->points.diameter;

@@ -39,6 +39,17 @@ static tamis_status read_rows(const tamis_store *store, const tamis_store_info *
     return TAMIS_OK;
 }
 
+static tamis_status check_rows(const tamis_store *store, uint64_t columns, uint64_t first,
+                               uint64_t rows, const float *values, tamis_error *err)
+{
+    for (uint64_t i = 0; i < rows * columns; i++)
+        if (!isfinite(values[i]))
+            return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                               "'%s': row %" PRIu64 " is not finite: leave it out",
+                               tamis_store_path(store), first + i / columns);
+    return TAMIS_OK;
+}
+
 static tamis_status read_all(tamis_context *context, const tamis_store *store,
                              const tamis_store_info *info, float *out, tamis_error *err)
 {
@@ -50,6 +61,8 @@ static tamis_status read_all(tamis_context *context, const tamis_store *store,
     for (uint64_t i = 0; i < info->rows && status == TAMIS_OK; i += step) {
         uint64_t rows = info->rows - i < step ? info->rows - i : step;
         status = read_rows(store, info, i, rows, sum, piece, out + i * info->columns, err);
+        if (status == TAMIS_OK)
+            status = check_rows(store, info->columns, i, rows, out + i * info->columns, err);
         if (status == TAMIS_OK)
             status = tamis__progress(context, "reading points", i + rows, info->rows, "rows", NULL,
                                      err);
@@ -67,11 +80,12 @@ static tamis_status read_open(tamis_context *context, const tamis_store *store, 
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
                            "'%s' holds factors and not rows: convert it to full form",
                            tamis_store_path(store));
-    if (info->columns > UINT64_MAX / sizeof(float) / info->rows)
+    if (info->columns > UINT64_MAX / 4 / sizeof(float) / info->rows)
         return tamis__fail(err, TAMIS_ERR_NOMEM, "'%s' has too many values",
                            tamis_store_path(store));
-    TAMIS_TRY(tamis__memory_check(context, info->rows * info->columns * sizeof(float),
-                                  "holding the points", err));
+    /* Beside the other side, and what is made of both: a quarter is what may be held here. */
+    TAMIS_TRY(tamis__memory_check(context, 4 * info->rows * info->columns * sizeof(float),
+                                  "transport between these points", err));
     float *points = tamis__malloc(info->rows * info->columns, sizeof *points);
     if (!points)
         return tamis__fail_memory(err, "points", info->rows * info->columns * sizeof *points);

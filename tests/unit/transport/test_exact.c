@@ -146,12 +146,13 @@ static void give_row(void *cookie, uint64_t i, double *cost)
 START_TEST(sources)
 {
     enum { N = 90, M = 130, D = 33 };
-    tamis_context *small = NULL;
-    tamis_context_params tight = {.threads = 1, .memory = 170000};
+    tamis_context *small = NULL, *smaller = NULL;
+    tamis_context_params tight = {.threads = 1, .memory = 200000}, tighter = {.memory = 170000};
     gsl_rng *rng = random_of(1);
     float *x = random_points(rng, N, D), *y = random_points(rng, M, D), *narrow;
     double *a = random_weights(rng, N), *b = random_weights(rng, M);
     ck_ok(tamis_context_create(&small, &tight, &err));
+    ck_ok(tamis_context_create(&smaller, &tighter, &err));
     for (int kind = 0; kind <= TAMIS_COST_COSINE; kind++) {
         double *cost = costs_of(x, N, y, M, D, (tamis_transport_cost)kind);
         tamis_transport_problem p = {.n = N, .m = M, .a = a, .b = b, .cost_f64 = cost};
@@ -175,7 +176,7 @@ START_TEST(sources)
                                         .cookie = &t};
         ck_assert(solve(&rows) == wanted);
         ck_assert_uint_eq(t.calls, N);
-        ck_ok(tamis_transport_exact(small, &rows, &s, &err));
+        ck_ok(tamis_transport_exact(smaller, &rows, &s, &err));
         ck_assert(s.distance == wanted && t.calls > 2 * N);
         tamis_transport_exact_fini(&r);
         tamis_transport_exact_fini(&s);
@@ -183,6 +184,7 @@ START_TEST(sources)
     }
     gsl_rng_free(rng);
     tamis_context_destroy(&small);
+    tamis_context_destroy(&smaller);
     free(x), free(y), free(a), free(b);
 }
 END_TEST
