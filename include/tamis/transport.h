@@ -35,8 +35,8 @@ typedef struct tamis_transport_problem {
     const float *cost_f32;  /**< [n, m] costs, or */
     size_t cost_stride;     /**< values from row to row of either; 0 = m */
     const float *x, *y;     /**< [n, columns] and [m, columns] points without gaps, or */
-    uint64_t columns;       /**< > 0 with points. Inner products are taken in float, and differences of near
-                                 points in double: costs are right to about 1e-6 */
+    uint64_t columns;       /**< > 0 with points. Small problems are done in double; else inner products are taken
+                                 in float, and near pairs in double: costs are right to about 1e-6 */
     tamis_transport_cost cost; /**< between points */
     tamis_transport_row_fn row; /**< a function of the caller */
     void *cookie;               /**< for it */

@@ -1,6 +1,6 @@
 /* Costs between points: squared distances are |x|^2 + |y|^2 - 2 <x, y>, with inner products by the kernels of
  * scoring, in float, and lengths in double. Pairs so near that this loses digits are done again from
- * their differences in double: so equal rows have cost 0.
+ * their differences in double: so equal rows have cost 0. Small problems are done that way altogether.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/points.h"
@@ -14,6 +14,9 @@
 #include "base/mem.h"
 
 enum { PANEL = TAMIS__POINT_PANEL };
+
+/* Problems of so few products are done in double throughout. */
+#define DIRECT (UINT64_C(1) << 22)
 
 static uint64_t panels_of(uint64_t n)
 {
@@ -163,11 +166,12 @@ static tamis_status prepare(tamis__points *p, const tamis_transport_problem *pro
         status = copy_side(&p->side[1], problem->y, p->columns, cosine, 'b', err);
     if (status == TAMIS_OK) {
         double mean_square = look(p, mean, low, high);
-        centre(p, mean, mean_square);
+        if (!p->direct) centre(p, mean, mean_square);
         scale(p);
     }
     free(mean);
     TAMIS_TRY(status);
+    if (p->direct) return TAMIS_OK;
     if (both) TAMIS_TRY(pack(p, &p->side[0], err));
     return pack(p, &p->side[1], err);
 }
@@ -180,6 +184,7 @@ tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *
                        .side = {{.n = problem->n}, {.n = problem->m}}};
     tamis__kernels_init(&p.kernels, context->cpu);
     tamis__softmin_init(&p.softmin, context->cpu);
+    p.direct = p.columns <= DIRECT && problem->n * problem->m <= DIRECT / p.columns;
     p.panel_bytes = panel_bytes(p.kernels.multiplier, p.columns);
     tamis_status status = prepare(&p, problem, both, err);
     if (status != TAMIS_OK)
@@ -201,20 +206,34 @@ void tamis__points_fini(tamis__points *p)
 
 /* --- tiles ------------------------------------------------------------------------------------ */
 
+static double direct(const tamis__points *p, const float *from, const float *to)
+{
+    double square = 0;
+    for (uint64_t c = 0; c < p->columns; c++) {
+        double difference = (double)from[c] - (double)to[c];
+        square += difference * difference;
+    }
+    return (p->root ? sqrt(square) : square) * p->unit;
+}
+
 /* The costs of one row that the formula gave up on, from the differences. */
 static void mend(const tamis__points *p, const float *row, double own,
                  const tamis__point_side *other, uint64_t first, size_t columns, double *cost)
 {
     for (size_t j = 0; j < columns; j++) {
-        double both = own + other->norm[first + j], found = cost[j] / p->unit, square = 0;
-        if ((p->root ? found * found : found) > 1.0001 * TAMIS__NEAR * both) continue;
-        const float *to = other->rows + (first + j) * p->columns;
-        for (uint64_t c = 0; c < p->columns; c++) {
-            double difference = (double)row[c] - (double)to[c];
-            square += difference * difference;
-        }
-        cost[j] = (p->root ? sqrt(square) : square) * p->unit;
+        double both = own + other->norm[first + j], found = cost[j] / p->unit;
+        if ((p->root ? found * found : found) <= 1.0001 * TAMIS__NEAR * both)
+            cost[j] = direct(p, row, other->rows + (first + j) * p->columns);
     }
+}
+
+static void direct_tile(const tamis__points *p, int side, uint64_t first_row, size_t rows,
+                        uint64_t first, size_t columns, double *out, size_t stride)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            out[i * stride + j] = direct(p, p->side[side].rows + (first_row + i) * p->columns,
+                                         p->side[!side].rows + (first + j) * p->columns);
 }
 
 void tamis__points_tile(const tamis__points *p, int side, uint64_t first_row, size_t rows,
@@ -224,6 +243,10 @@ void tamis__points_tile(const tamis__points *p, int side, uint64_t first_row, si
     const tamis__point_side *own = &p->side[side], *other = &p->side[!side];
     const float *row = own->rows + first_row * p->columns;
     size_t row_bytes = p->columns * sizeof *row;
+    if (p->direct) {
+        direct_tile(p, side, first_row, rows, first, columns, out, stride);
+        return;
+    }
     memset(out, 0, rows * stride * sizeof *out);
     for (size_t j = 0; j < columns; j += PANEL) {
         const char *panel = other->panels + (first + j) / PANEL * p->panel_bytes;

@@ -28,6 +28,7 @@ typedef struct tamis__points {
     tamis__softmin_kernels softmin;
     uint64_t columns;
     bool root;       /* distances, else their squares */
+    bool direct;     /* few enough to be done from differences, in double */
     double unit;     /* of a cost of the scaled rows */
     double diameter; /* diagonal of the box around all of them */
     size_t panel_bytes;
