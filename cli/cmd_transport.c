@@ -371,16 +371,21 @@ const command cmd_transport = {
     .synopsis = "A.h5 B.h5 [--method METHOD] [--cost COST] [OPTIONS]",
     .description =
         "The optimal-transport distance between the rows of two gradient stores: the least cost at "
-        "which the mass of one can be moved onto the other. Rows are summed over checkpoints. Weights "
+        "which the mass of one can be moved onto the other. Rows are summed over checkpoints. "
+        "Weights "
         "are scaled to the sum 1 on each side, but for the unbalanced method, whose sums count.\n\n"
-        "The exact method proves its result: gap is the relative difference between the cost of the "
-        "plan and what the duals prove no plan can go below, at most 1e-9; slack is the most by which a "
-        "pair of rows breaks the duals. Methods with entropy say how far the plan's row sums are from "
+        "The exact method proves its result: gap is the relative difference between the cost of "
+        "the "
+        "plan and what the duals prove no plan can go below, at most 1e-9; slack is the most by "
+        "which a "
+        "pair of rows breaks the duals. Methods with entropy say how far the plan's row sums are "
+        "from "
         "the weights, as marginal_error, and whether that is within --tolerance.",
-    .examples = "# exact, with plan and duals\n"
-                "tamis transport chosen.h5 target.h5 --cost cosine --plan plan.csv --duals duals.csv\n"
-                "# many rows\n"
-                "tamis transport pool.h5 target.h5 --method sinkhorn --divergence",
+    .examples =
+        "# exact, with plan and duals\n"
+        "tamis transport chosen.h5 target.h5 --cost cosine --plan plan.csv --duals duals.csv\n"
+        "# many rows\n"
+        "tamis transport pool.h5 target.h5 --method sinkhorn --divergence",
     .options = options,
     .n_options = LEN(options),
     .operands = operands,

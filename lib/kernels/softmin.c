@@ -1,8 +1,8 @@
 /* Loops of optimal transport in plain C, AVX2 and AVX-512, all with the same bits: where a version
  * multiplies and adds with one rounding, so do the others.
  *
- * exp(x) = 2^k exp(r), k = x / ln 2 to the nearest, r = x - k ln 2 with ln 2 in two pieces, |r| < 0.347;
- * exp(r) by its Taylor series to r^13, whose rest is below 1e-17.
+ * exp(x) = 2^k exp(r), k = x / ln 2 to the nearest, r = x - k ln 2 with ln 2 in two pieces, |r| <
+ * 0.347; exp(r) by its Taylor series to r^13, whose rest is below 1e-17.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "kernels/softmin.h"
@@ -17,10 +17,20 @@ enum { TERMS = 14, LANES = 16 };
 
 /* 1 / 13!, 1 / 12!, ..., 1, 1. */
 static const double term[TERMS] = {
-    0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26, 0x1.27e4fb7789f5cp-22,
-    0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16, 0x1.a01a01a01a01ap-13, 0x1.6c16c16c16c17p-10,
-    0x1.1111111111111p-7,  0x1.5555555555555p-5,  0x1.5555555555555p-3,  0.5,
-    1.0,                   1.0,
+    0x1.6124613a86d09p-33,
+    0x1.1eed8eff8d898p-29,
+    0x1.ae64567f544e4p-26,
+    0x1.27e4fb7789f5cp-22,
+    0x1.71de3a556c734p-19,
+    0x1.a01a01a01a01ap-16,
+    0x1.a01a01a01a01ap-13,
+    0x1.6c16c16c16c17p-10,
+    0x1.1111111111111p-7,
+    0x1.5555555555555p-5,
+    0x1.5555555555555p-3,
+    0.5,
+    1.0,
+    1.0,
 };
 
 static const double lowest = -708.0, highest = 709.0, log2e = 0x1.71547652b82fep0;
@@ -213,9 +223,9 @@ AVX2 static size_t least_avx2(const double *c, const double *w, size_t n, double
     for (; j + 16 <= n; j += 16)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            best[i] = _mm256_min_pd(_mm256_add_pd(_mm256_loadu_pd(c + j + 4 * i),
-                                                  _mm256_loadu_pd(w + j + 4 * i)),
-                                    best[i]);
+            best[i] = _mm256_min_pd(
+                _mm256_add_pd(_mm256_loadu_pd(c + j + 4 * i), _mm256_loadu_pd(w + j + 4 * i)),
+                best[i]);
     best[0] = _mm256_min_pd(_mm256_min_pd(best[0], best[1]), _mm256_min_pd(best[2], best[3]));
     _mm256_storeu_pd(each, best[0]);
     for (int i = 0; i < 4; i++) least = each[i] < least ? each[i] : least;
@@ -321,10 +331,9 @@ AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, do
     for (; j + 32 <= n; j += 32)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            best[i] = _mm512_maskz_min_pd(0xff,
-                                          _mm512_add_pd(_mm512_loadu_pd(c + j + 8 * i),
-                                                        _mm512_loadu_pd(w + j + 8 * i)),
-                                          best[i]);
+            best[i] = _mm512_maskz_min_pd(
+                0xff, _mm512_add_pd(_mm512_loadu_pd(c + j + 8 * i), _mm512_loadu_pd(w + j + 8 * i)),
+                best[i]);
     best[0] = _mm512_maskz_min_pd(0xff, best[0], best[1]);
     best[2] = _mm512_maskz_min_pd(0xff, best[2], best[3]);
     _mm512_storeu_pd(each, _mm512_maskz_min_pd(0xff, best[0], best[2]));

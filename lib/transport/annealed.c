@@ -1,5 +1,6 @@
-/* The annealing schedule of TAROT's released code: averaged updates at ever smaller epsilons, each once, and the
- * dual value of what has come of it. Nothing is checked for convergence; it is here to be compared with.
+/* The annealing schedule of TAROT's released code: averaged updates at ever smaller epsilons, each
+ * once, and the dual value of what has come of it. Nothing is checked for convergence; it is here
+ * to be compared with.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/transport.h>
@@ -11,14 +12,15 @@
 #include "base/mem.h"
 #include "transport/sinkhorn.h"
 
-/* geomloss's blur and scaling, and p = 2, which only the schedule knows of: costs are not squared. */
+/* geomloss's blur and scaling, and p = 2, which only the schedule knows of: costs are not
+ * squared. */
 #define BLUR    0.01
 #define SCALING 0.5
 
 enum { STEPS_MOST = 2200 };
 
-/* diameter^2, then exp of 2 ln diameter, 2 ln diameter + 2 ln scaling, ... above 2 ln blur, then blur^2. So the
- * first comes twice. */
+/* diameter^2, then exp of 2 ln diameter, 2 ln diameter + 2 ln scaling, ... above 2 ln blur, then
+ * blur^2. So the first comes twice. */
 static unsigned schedule(double *epsilon, double diameter)
 {
     unsigned steps = 0;

@@ -1,5 +1,5 @@
-/* Costs between two sides: of the caller's matrix in place, else held as doubles where they fit, else computed
- * for each tile.
+/* Costs between two sides: of the caller's matrix in place, else held as doubles where they fit,
+ * else computed for each tile.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/cost.h"
@@ -69,8 +69,7 @@ static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t
 }
 
 const double *tamis__cost_tile(const tamis__cost *c, int side, uint64_t first_row, size_t rows,
-                               uint64_t first, size_t columns, double *scratch,
-                               size_t *ret_stride)
+                               uint64_t first, size_t columns, double *scratch, size_t *ret_stride)
 {
     if (c->f64 && side == 0) {
         *ret_stride = c->stride;
@@ -88,8 +87,8 @@ const double *tamis__cost_tile(const tamis__cost *c, int side, uint64_t first_ro
     } else {
         uint64_t down = first % PANEL;
         *ret_stride = COLUMNS + PANEL;
-        tamis__points_tile(&c->points, side, first_row, rows, first - down, columns + down,
-                           scratch, COLUMNS + PANEL);
+        tamis__points_tile(&c->points, side, first_row, rows, first - down, columns + down, scratch,
+                           COLUMNS + PANEL);
         return scratch + down;
     }
     return scratch;
@@ -200,10 +199,8 @@ static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
     for (unsigned i = 0; enough && i < threads; i++)
         enough = (l.scratch[i] = tamis__aligned(tamis__cost_scratch(c, ROWS), sizeof(double))) !=
                  NULL;
-    tamis__pipeline pipeline = {.arg = &l,
-                                .items = l.blocks,
-                                .work = look_work,
-                                .consume = look_progress};
+    tamis__pipeline pipeline = {
+        .arg = &l, .items = l.blocks, .work = look_work, .consume = look_progress};
     tamis_status status = !enough ? tamis__fail_memory(err, "tiles of costs", l.blocks)
                           : alone ? look_alone(&l, err)
                                   : tamis__pool_run(c->context->pool, &pipeline, err);

@@ -27,9 +27,9 @@ typedef struct tamis__cost {
     double diameter; /* of points; 0 with other costs */
 } tamis__cost;
 
-/* Look at all costs once. `both`: tiles of side b's rows will be asked for. Costs of points or of a function
- * are held when they take at most half of the memory limit; those of a function must be, with `both`.
- * Errors: ARG, NUMERIC, NOMEM, CANCELLED. */
+/* Look at all costs once. `both`: tiles of side b's rows will be asked for. Costs of points or of a
+ * function are held when they take at most half of the memory limit; those of a function must be,
+ * with `both`. Errors: ARG, NUMERIC, NOMEM, CANCELLED. */
 tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
                               const tamis_transport_problem *problem, bool both, tamis_error *err);
 /* Accepts a zeroed struct. */
@@ -38,11 +38,10 @@ void tamis__cost_close(tamis__cost *cost);
 /* Doubles that a worker needs for tiles of `rows` rows. */
 size_t tamis__cost_scratch(const tamis__cost *cost, size_t rows);
 
-/* Costs of rows of side 0 (a) or 1 (b) with columns of the other; *ret_stride doubles from row to row, in
- * scratch or in place. At most TAMIS__COST_ROWS by TAMIS__COST_COLUMNS. Thread-safe but for costs of a
- * function that are not held. */
+/* Costs of rows of side 0 (a) or 1 (b) with columns of the other; *ret_stride doubles from row to
+ * row, in scratch or in place. At most TAMIS__COST_ROWS by TAMIS__COST_COLUMNS. Thread-safe but for
+ * costs of a function that are not held. */
 const double *tamis__cost_tile(const tamis__cost *cost, int side, uint64_t first_row, size_t rows,
-                               uint64_t first, size_t columns, double *scratch,
-                               size_t *ret_stride);
+                               uint64_t first, size_t columns, double *scratch, size_t *ret_stride);
 
 #endif

@@ -30,8 +30,8 @@ static tamis_status take_transport(tamis__sinkhorn *s, tamis_transport_entropic_
     double cost, mass;
     tamis__sinkhorn_weigh(s->h, s->log_b, s->g, s->target, s->cost.m);
     tamis__sinkhorn_weigh(s->next, s->log_a, s->f, s->target, s->cost.n);
-    TAMIS_TRY(tamis__softmin_transport(&s->passes, s->next, s->h, 1.0 / s->target, &cost, &mass,
-                                       err));
+    TAMIS_TRY(
+        tamis__softmin_transport(&s->passes, s->next, s->h, 1.0 / s->target, &cost, &mass, err));
     r->transport = s->mass * cost;
     r->mass = s->mass * mass;
     return TAMIS_OK;
@@ -154,8 +154,7 @@ tamis_status tamis_transport_plan(tamis_context *context, const tamis_transport_
                            "rows %" PRIu64 " to %" PRIu64 " of a plan with %" PRIu64 " rows",
                            first_row, first_row + rows, problem->n);
     TAMIS_TRY(tamis__plan_open(&p, context, problem, params, result, err));
-    for (uint64_t i = 0; i < rows; i++)
-        tamis__plan_row(&p, first_row + i, out + i * problem->m);
+    for (uint64_t i = 0; i < rows; i++) tamis__plan_row(&p, first_row + i, out + i * problem->m);
     tamis__plan_close(&p);
     return TAMIS_OK;
 }
@@ -215,14 +214,12 @@ static tamis_status masses(const tamis_transport_problem *problem, bool balanced
     return TAMIS_OK;
 }
 
-tamis_status tamis_transport_divergence(tamis_context *context,
-                                        const tamis_transport_problem *problem,
-                                        const tamis_transport_problem *self_a,
-                                        const tamis_transport_problem *self_b,
-                                        const tamis_transport_entropic_params *params,
-                                        double *ret_divergence,
-                                        tamis_transport_entropic_result *ret_problem,
-                                        tamis_error *err)
+tamis_status
+tamis_transport_divergence(tamis_context *context, const tamis_transport_problem *problem,
+                           const tamis_transport_problem *self_a,
+                           const tamis_transport_problem *self_b,
+                           const tamis_transport_entropic_params *params, double *ret_divergence,
+                           tamis_transport_entropic_result *ret_problem, tamis_error *err)
 {
     tamis_transport_entropic_params none = {0}, p = params ? *params : none;
     tamis_transport_entropic_result between = {0};
@@ -244,8 +241,7 @@ tamis_status tamis_transport_divergence(tamis_context *context,
         return status;
     }
     double divergence = between.regularised - 0.5 * (value[0] + value[1]);
-    if (!balanced)
-        divergence += 0.5 * between.epsilon * (mass[0] - mass[1]) * (mass[0] - mass[1]);
+    if (!balanced) divergence += 0.5 * between.epsilon * (mass[0] - mass[1]) * (mass[0] - mass[1]);
     double noise = (p.tolerance > 0 ? p.tolerance : 1e-6) *
                    (fabs(between.regularised) + fabs(value[0]) + fabs(value[1]) +
                     between.epsilon * mass[0]);

@@ -1,4 +1,5 @@
-/* Exact transport: weights as whole numbers for the simplex, and the plan and its proof of what it leaves.
+/* Exact transport: weights as whole numbers for the simplex, and the plan and its proof of what it
+ * leaves.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/transport.h>
@@ -13,8 +14,8 @@
 #include "transport/simplex.h"
 #include "transport/weights.h"
 
-/* Units that the mass of a side is cut into, when the weights are not all the same: far finer than doubles
- * tell apart, and sums of them stay within 63 bits. */
+/* Units that the mass of a side is cut into, when the weights are not all the same: far finer than
+ * doubles tell apart, and sums of them stay within 63 bits. */
 #define UNITS (INT64_C(1) << 60)
 
 /* Gaps that are proof enough; where a gap is measured against the size of costs. */
@@ -78,7 +79,8 @@ static tamis_status cut(int64_t *out, const double *weight, uint64_t n, double m
     return TAMIS_OK;
 }
 
-/* Uniform weights share the least common multiple, so that equal masses stay equal and ties are ties. */
+/* Uniform weights share the least common multiple, so that equal masses stay equal and ties are
+ * ties. */
 static tamis_status whole_supplies(const tamis__weights *w, uint64_t n, uint64_t m, int64_t *supply,
                                    int64_t *demand, int64_t *ret_units, tamis_error *err)
 {

@@ -31,8 +31,8 @@ static tamis_status read_rows(const tamis_store *store, const tamis_store_info *
         return tamis_store_read(store, 0, first, rows, 0, info->columns, out, info->columns, err);
     for (uint64_t i = 0; i < n; i++) sum[i] = 0;
     for (uint32_t k = 0; k < info->checkpoints; k++) {
-        TAMIS_TRY(tamis_store_read(store, k, first, rows, 0, info->columns, piece, info->columns,
-                                   err));
+        TAMIS_TRY(
+            tamis_store_read(store, k, first, rows, 0, info->columns, piece, info->columns, err));
         for (uint64_t i = 0; i < n; i++) sum[i] += (double)piece[i];
     }
     for (uint64_t i = 0; i < n; i++) out[i] = (float)sum[i];
@@ -248,8 +248,8 @@ tamis_status tamis_transport_write_entropic_plan(tamis_context *context, const c
     TAMIS_TRY(tamis__plan_open(&plan, context, problem, params, result, err));
     tamis_status status = tamis__output_open(&output, context, path, force, err);
     if (status == TAMIS_OK)
-        status = end_output(&output,
-                            put_rows(context, &output, &plan, share, &entries, &mass, err), err);
+        status = end_output(&output, put_rows(context, &output, &plan, share, &entries, &mass, err),
+                            err);
     tamis__plan_close(&plan);
     TAMIS_TRY(status);
     if (ret_entries) *ret_entries = entries;

@@ -1,10 +1,11 @@
-/* A Newton step on the dual of a small balanced problem: where parts of the sides are nearly apart, alternating
- * updates equalise them ever so slowly, and this does it at once.
+/* A Newton step on the dual of a small balanced problem: where parts of the sides are nearly apart,
+ * alternating updates equalise them ever so slowly, and this does it at once.
  *
- * With r and c the sums of the plan P, the step solves r df + P dg = eps (a - r), P^T df + c dg = eps (b - c). df goes
- * out; what is left, scaled by the roots of c, is I - Q^T Q with Q_ij = P_ij / sqrt(r_i c_j): a Laplacian, of which the
- * heaviest point is held fast. Its diagonal is taken from the others in its row, since 1 - q^2 would leave nothing of
- * couplings below the last digit of 1, which are what makes updates slow.
+ * With r and c the sums of the plan P, the step solves r df + P dg = eps (a - r), P^T df + c dg =
+ * eps (b - c). df goes out; what is left, scaled by the roots of c, is I - Q^T Q with Q_ij = P_ij /
+ * sqrt(r_i c_j): a Laplacian, of which the heaviest point is held fast. Its diagonal is taken from
+ * the others in its row, since 1 - q^2 would leave nothing of couplings below the last digit of 1,
+ * which are what makes updates slow.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/newton.h"
@@ -18,22 +19,23 @@
 #include "linalg/blas.h"
 #include "linalg/lapack.h"
 
-/* A potential moves by at most so many epsilons in a step: beyond, the model is worth nothing, and couplings grow
- * exponentially on the way. What hangs together moves alike, and so is cut alike. */
+/* A potential moves by at most so many epsilons in a step: beyond, the model is worth nothing, and
+ * couplings grow exponentially on the way. What hangs together moves alike, and so is cut alike. */
 #define STEP_MOST 2.0
 
-/* Of the diagonal, added to it: far below what matters, and the matrix stays positive where couplings vanish. */
+/* Of the diagonal, added to it: far below what matters, and the matrix stays positive where
+ * couplings vanish. */
 #define RIDGE 1e-13
 
 typedef struct newton {
     tamis__sinkhorn *s;
     uint64_t n, m;
     double epsilon;
-    double *p;        /* [n, m] the plan, then Q */
-    double *schur;    /* [m, m] */
-    double *r, *c;    /* [n], [m] */
-    double *df, *dg;  /* [n], [m] */
-    double *scratch;  /* for tiles of a row */
+    double *p;       /* [n, m] the plan, then Q */
+    double *schur;   /* [m, m] */
+    double *r, *c;   /* [n], [m] */
+    double *df, *dg; /* [n], [m] */
+    double *scratch; /* for tiles of a row */
 } newton;
 
 static void fill_plan(newton *w)
@@ -46,7 +48,8 @@ static void fill_plan(newton *w)
         double own = s->log_a[i] + s->f[i] / w->epsilon, *p = w->p + i * w->m;
         w->r[i] = 0;
         for (uint64_t j = 0; j < w->m; j += TAMIS__COST_COLUMNS) {
-            size_t columns = w->m - j < TAMIS__COST_COLUMNS ? w->m - j : TAMIS__COST_COLUMNS, stride;
+            size_t columns = w->m - j < TAMIS__COST_COLUMNS ? w->m - j : TAMIS__COST_COLUMNS,
+                   stride;
             const double *cost = tamis__cost_tile(&s->cost, 0, i, 1, j, columns, w->scratch,
                                                   &stride);
             kernels->shift(p + j, s->h + j, cost, 1.0 / w->epsilon, columns);
@@ -79,8 +82,7 @@ static void ground(newton *w)
 /* The right-hand side into dg, the plan into Q, I - Q^T Q into schur. */
 static tamis_status fill_system(newton *w, tamis_error *err)
 {
-    for (uint64_t j = 0; j < w->m; j++)
-        w->dg[j] = w->epsilon * (w->s->weights.b[j] - w->c[j]);
+    for (uint64_t j = 0; j < w->m; j++) w->dg[j] = w->epsilon * (w->s->weights.b[j] - w->c[j]);
     for (uint64_t i = 0; i < w->n; i++) {
         double *p = w->p + i * w->m;
         double off = w->r[i] > 0 ? w->epsilon * (w->s->weights.a[i] - w->r[i]) / w->r[i] : 0;
@@ -91,8 +93,8 @@ static tamis_status fill_system(newton *w, tamis_error *err)
         }
     }
     for (uint64_t j = 0; j < w->m; j++) w->dg[j] = w->c[j] > 0 ? w->dg[j] / sqrt(w->c[j]) : 0;
-    TAMIS_TRY(tamis__dgemm(true, false, w->m, w->m, w->n, -1.0, w->p, w->m, w->p, w->m, 0.0, w->schur,
-                           w->m, err));
+    TAMIS_TRY(tamis__dgemm(true, false, w->m, w->m, w->n, -1.0, w->p, w->m, w->p, w->m, 0.0,
+                           w->schur, w->m, err));
     ground(w);
     return TAMIS_OK;
 }

@@ -1,6 +1,7 @@
-/* Costs between points: squared distances are |x|^2 + |y|^2 - 2 <x, y>, with inner products by the kernels of
- * scoring, in float, and lengths in double. Pairs so near that this loses digits are done again from
- * their differences in double: so equal rows have cost 0. Small problems are done that way altogether.
+/* Costs between points: squared distances are |x|^2 + |y|^2 - 2 <x, y>, with inner products by the
+ * kernels of scoring, in float, and lengths in double. Pairs so near that this loses digits are
+ * done again from their differences in double: so equal rows have cost 0. Small problems are done
+ * that way altogether.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/points.h"
@@ -47,7 +48,8 @@ static tamis_status copy_row(float *out, const float *in, uint64_t columns, bool
                            "row %" PRIu64 " of side %c is not finite: leave it out", row, side);
     if (cosine && !(square > 0))
         return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                           "row %" PRIu64 " of side %c is zero and has no direction: leave it out, or "
+                           "row %" PRIu64
+                           " of side %c is zero and has no direction: leave it out, or "
                            "use the euclidean cost",
                            row, side);
     double factor = cosine ? 1.0 / sqrt(square) : 1.0;
@@ -64,8 +66,8 @@ static tamis_status copy_side(tamis__point_side *side, const float *in, uint64_t
     if (!side->rows || !side->norm)
         return tamis__fail_memory(err, "points", side->n * columns * sizeof *side->rows);
     for (uint64_t i = 0; i < side->n; i++)
-        TAMIS_TRY(copy_row(side->rows + i * columns, in + i * columns, columns, cosine, name, i,
-                           err));
+        TAMIS_TRY(
+            copy_row(side->rows + i * columns, in + i * columns, columns, cosine, name, i, err));
     return TAMIS_OK;
 }
 
@@ -103,7 +105,8 @@ static double look(tamis__points *p, double *mean, float *low, float *high)
     return total / (double)(p->side[0].n + p->side[1].n);
 }
 
-/* Where the mean makes most of the lengths, distances are small beside them and would lose digits. */
+/* Where the mean makes most of the lengths, distances are small beside them and would lose
+ * digits. */
 static void centre(tamis__points *p, const double *mean, double mean_square)
 {
     double square = 0;

@@ -14,13 +14,13 @@
 /* Columns of a tile start and end at whole panels. */
 enum { TAMIS__POINT_PANEL = TAMIS__MAX_TILE };
 
-/* One side, made ready: unit rows with cosine, less the mean of both sides where that matters, scaled by
- * a power of two so that none is longer than 1. */
+/* One side, made ready: unit rows with cosine, less the mean of both sides where that matters,
+ * scaled by a power of two so that none is longer than 1. */
 typedef struct tamis__point_side {
     uint64_t n;
-    float *rows;   /* [n, columns] */
-    double *norm;  /* [n, to whole panels] squares of the rows' lengths */
-    char *panels;  /* the rows as panels of the multiplier; NULL = not wanted */
+    float *rows;  /* [n, columns] */
+    double *norm; /* [n, to whole panels] squares of the rows' lengths */
+    char *panels; /* the rows as panels of the multiplier; NULL = not wanted */
 } tamis__point_side;
 
 typedef struct tamis__points {
@@ -38,17 +38,17 @@ typedef struct tamis__points {
 /* Bytes that a pair of sides takes. */
 uint64_t tamis__points_bytes(const tamis_transport_problem *problem);
 
-/* `both`: tiles of side b's rows will be asked for too. Errors: NUMERIC (a value is not finite, a row of
- * zeros with cosine), NOMEM. */
+/* `both`: tiles of side b's rows will be asked for too. Errors: NUMERIC (a value is not finite, a
+ * row of zeros with cosine), NOMEM. */
 tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *context,
                                 const tamis_transport_problem *problem, bool both,
                                 tamis_error *err);
 /* Accepts a zeroed struct. */
 void tamis__points_fini(tamis__points *points);
 
-/* Costs of rows of a side with columns of the other: out [rows, stride]; `first` is a multiple of a panel,
- * `stride` too and at least `columns` rounded up to one. The same bits for (i, j) of one side as for (j, i) of
- * the other, and however tiles are cut. Thread-safe. */
+/* Costs of rows of a side with columns of the other: out [rows, stride]; `first` is a multiple of a
+ * panel, `stride` too and at least `columns` rounded up to one. The same bits for (i, j) of one
+ * side as for (j, i) of the other, and however tiles are cut. Thread-safe. */
 void tamis__points_tile(const tamis__points *points, int side, uint64_t first_row, size_t rows,
                         uint64_t first, size_t columns, double *out, size_t stride);
 

@@ -1,8 +1,10 @@
-/* Network simplex on a transportation problem: pivots on a strongly feasible tree, arcs looked at in blocks.
+/* Network simplex on a transportation problem: pivots on a strongly feasible tree, arcs looked at
+ * in blocks.
  *
- * Flows are whole numbers and the arc that leaves is the last that blocks, seen from where the cycle's two
- * paths meet, along the way of the flow: so no tree comes twice, however many ties there are (Cunningham 1976).
- * What rounding the potentials gather is taken out when no arc is left, and all arcs are looked at again.
+ * Flows are whole numbers and the arc that leaves is the last that blocks, seen from where the
+ * cycle's two paths meet, along the way of the flow: so no tree comes twice, however many ties
+ * there are (Cunningham 1976). What rounding the potentials gather is taken out when no arc is
+ * left, and all arcs are looked at again.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/simplex.h"
@@ -15,7 +17,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* Arcs looked at for one pivot, at least; rounds of refreshing before giving up; pivots between reports. */
+/* Arcs looked at for one pivot, at least; rounds of refreshing before giving up; pivots between
+ * reports. */
 enum { BLOCK_MIN = 256, ROUNDS = 100, REPORT = 4096 };
 
 /* Of the largest cost: well above what a path's additions round, well below what a gap may be. */
@@ -28,11 +31,12 @@ typedef struct arc {
 
 /* --- a start ---------------------------------------------------------------------------------- */
 
-/* Each point of a in turn sends to the points of b that are nearest to it, beyond the nearest of all to
- * them, as long as they have room: each arc fills up one of its ends, so there is no cycle. */
+/* Each point of a in turn sends to the points of b that are nearest to it, beyond the nearest of
+ * all to them, as long as they have room: each arc fills up one of its ends, so there is no
+ * cycle. */
 typedef struct start {
-    int64_t *left;     /* [m] room of points of b */
-    double *handicap;  /* [m] minus the least cost of a column; infinite once full */
+    int64_t *left;    /* [m] room of points of b */
+    double *handicap; /* [m] minus the least cost of a column; infinite once full */
 } start;
 
 static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first, size_t columns)
@@ -43,7 +47,8 @@ static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first,
 
 static size_t step_of(const tamis__cost *cost)
 {
-    return cost->f64 || (cost->problem->row && cost->online) ? (size_t)cost->m : TAMIS__COST_COLUMNS;
+    return cost->f64 || (cost->problem->row && cost->online) ? (size_t)cost->m
+                                                             : TAMIS__COST_COLUMNS;
 }
 
 static void column_minima(const tamis__simplex *s, double *handicap)
@@ -59,7 +64,8 @@ static void column_minima(const tamis__simplex *s, double *handicap)
         }
 }
 
-/* The least of costs plus weights in a part of a row, or `bound` and no column when none is below. */
+/* The least of costs plus weights in a part of a row, or `bound` and no column when none is
+ * below. */
 static arc least_arc(const tamis__simplex *s, uint32_t i, uint64_t first, uint64_t end,
                      const double *weight, double bound)
 {
@@ -79,8 +85,8 @@ static arc least_arc(const tamis__simplex *s, uint32_t i, uint64_t first, uint64
     return best;
 }
 
-/* An arc between two trees: whichever end is the top of its own hangs from the other; where neither is, the
- * source's tree is turned. */
+/* An arc between two trees: whichever end is the top of its own hangs from the other; where neither
+ * is, the source's tree is turned. */
 static void join(tamis__simplex *s, const arc *a, int64_t flow)
 {
     tamis__tree *t = &s->tree;
@@ -97,8 +103,8 @@ static tamis_status ship(tamis__simplex *s, start *begin, const int64_t *supply,
 {
     for (uint32_t i = 0; i < s->tree.n; i++) {
         if (i % REPORT == 0)
-            TAMIS_TRY(tamis__progress(s->cost->context, "first plan", i, s->tree.n, "rows", NULL,
-                                      err));
+            TAMIS_TRY(
+                tamis__progress(s->cost->context, "first plan", i, s->tree.n, "rows", NULL, err));
         for (int64_t left = supply[i]; left > 0;) {
             arc a = least_arc(s, i, 0, s->cost->m, begin->handicap, (double)INFINITY);
             int64_t flow = left < begin->left[a.j] ? left : begin->left[a.j];
@@ -135,7 +141,8 @@ static tamis_status begin(tamis__simplex *s, const int64_t *supply, const int64_
 
 /* --- pivots ----------------------------------------------------------------------------------- */
 
-/* The last arc that blocks the flow into `a`: on the path of the source, flow runs down, on that of the sink up. */
+/* The last arc that blocks the flow into `a`: on the path of the source, flow runs down, on that of
+ * the sink up. */
 static uint32_t leaving(const tamis__tree *t, const arc *a, int64_t *ret_flow, bool *ret_source)
 {
     uint32_t u = a->i, v = t->n + a->j, out = TAMIS__NO_NODE;
@@ -192,7 +199,8 @@ static void pivot(tamis__simplex *s, const arc *a)
     s->pivots++;
 }
 
-/* The best arc of the next block that has one, from *at on, or of none when all arcs were looked at. */
+/* The best arc of the next block that has one, from *at on, or of none when all arcs were looked
+ * at. */
 static bool entering(const tamis__simplex *s, uint64_t block, uint32_t *row, uint64_t *column,
                      arc *ret_arc)
 {

@@ -5,9 +5,10 @@
  * and the same for g. The error of the row sums needs no pass of its own: row i of the plan weighs
  * a_i exp((f_i - update of f_i) / eps).
  *
- * Updates are over-relaxed, f + omega (update - f): the error falls by a factor mu an iteration without, and by
- * omega - 1 with omega = 2 / (1 + sqrt(1 - mu)). mu is read off the fall of the error, with the relation of
- * successive over-relaxation when omega > 1 (Thibault et al. 2021; Young 1954).
+ * Updates are over-relaxed, f + omega (update - f): the error falls by a factor mu an iteration
+ * without, and by omega - 1 with omega = 2 / (1 + sqrt(1 - mu)). mu is read off the fall of the
+ * error, with the relation of successive over-relaxation when omega > 1 (Thibault et al. 2021;
+ * Young 1954).
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/sinkhorn.h"
@@ -20,13 +21,14 @@
 #include "base/mem.h"
 #include "transport/newton.h"
 
-/* Iterations at an epsilon on the way down, at most; the error that is enough there; iterations that the fall of the
- * error is measured over; the largest omega. */
+/* Iterations at an epsilon on the way down, at most; the error that is enough there; iterations
+ * that the fall of the error is measured over; the largest omega. */
 enum { WAY_ITERATIONS = 30, WINDOW = 10, NEWTON_STEPS = 200 };
 #define WAY_ERROR  0.05
 #define OMEGA_MOST 1.9999
 
-/* A slower fall of the error calls for Newton's steps, in small problems, one after each pair of updates. */
+/* A slower fall of the error calls for Newton's steps, in small problems, one after each pair of
+ * updates. */
 #define CREEPS 0.9
 
 /* --- parameters ------------------------------------------------------------------------------- */
@@ -133,8 +135,8 @@ static tamis_status update(tamis__sinkhorn *s, int side, double epsilon, tamis_e
     return TAMIS_OK;
 }
 
-/* How far the row sums are from the weights, and what they weigh together; of a potential that its update is
- * in `next` of. */
+/* How far the row sums are from the weights, and what they weigh together; of a potential that its
+ * update is in `next` of. */
 static void measure(tamis__sinkhorn *s, double epsilon)
 {
     double error = 0, mass = 0, rate = 1.0 / (kappa_of(s, epsilon) * epsilon);
@@ -161,8 +163,8 @@ static double log_mean(const double *log_weight, const double *x, double reach, 
     return top + log(sum);
 }
 
-/* Unbalanced: what can be moved from f to g without changing the plan is put where the dual is largest. Updates
- * alone would creep there when the reach is long. */
+/* Unbalanced: what can be moved from f to g without changing the plan is put where the dual is
+ * largest. Updates alone would creep there when the reach is long. */
 static void translate(tamis__sinkhorn *s)
 {
     double shift = 0.5 * s->reach *
@@ -178,7 +180,7 @@ typedef struct pace {
     double omega;
     double before; /* the error at the start of the window */
     unsigned in_window;
-    double fall;   /* of an iteration in the last whole window; 0 = not known */
+    double fall; /* of an iteration in the last whole window; 0 = not known */
 } pace;
 
 /* After each iteration: look at the fall of the error over a window, and choose omega anew. */
@@ -204,8 +206,8 @@ static void keep_pace(pace *p, double error)
     p->omega = fmin(2.0 / (1.0 + sqrt(1.0 - mu)), OMEGA_MOST);
 }
 
-/* Updates at one epsilon. Column sums are exact whenever the last update of g was not relaxed, which is when an
- * error may end it. */
+/* Updates at one epsilon. Column sums are exact whenever the last update of g was not relaxed,
+ * which is when an error may end it. */
 static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, uint64_t limit,
                          tamis_error *err)
 {

@@ -19,7 +19,7 @@ typedef struct tamis__sinkhorn {
     double mass;           /* of a side before it was scaled to 1; 1 when unbalanced */
     double target;         /* the last epsilon */
     double tolerance, scaling;
-    double reach;  /* 0 = balanced */
+    double reach;   /* 0 = balanced */
     uint64_t limit; /* iterations at the last epsilon */
     uint64_t iterations;
     double residual; /* L1 error of the row sums */
@@ -33,14 +33,15 @@ tamis_status tamis__sinkhorn_init(tamis__sinkhorn *ret_sinkhorn, tamis_context *
 /* Accepts a zeroed struct. */
 void tamis__sinkhorn_fini(tamis__sinkhorn *sinkhorn);
 
-/* Update until the residual is below the tolerance, or iterations are used up. Column sums are exact
- * afterwards. */
+/* Update until the residual is below the tolerance, or iterations are used up. Column sums are
+ * exact afterwards. */
 tamis_status tamis__sinkhorn_solve(tamis__sinkhorn *sinkhorn, tamis_error *err);
 
 /* The same of a side with itself: one potential, of averaged updates. */
 tamis_status tamis__sinkhorn_solve_self(tamis__sinkhorn *sinkhorn, tamis_error *err);
 
-/* The dual value of the potentials: with `self`, of f on both sides. Of masses as they were given. */
+/* The dual value of the potentials: with `self`, of f on both sides. Of masses as they were
+ * given. */
 double tamis__sinkhorn_value(const tamis__sinkhorn *sinkhorn, bool self);
 
 /* h[j] = log weight + potential / epsilon: what a pass needs. */

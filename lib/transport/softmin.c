@@ -23,9 +23,8 @@ typedef struct pass {
 tamis_status tamis__softmin_begin(tamis__softmin *ret_softmin, const tamis__cost *cost,
                                   const char *phase, tamis_error *err)
 {
-    tamis__softmin s = {.cost = cost,
-                        .phase = phase,
-                        .threads = tamis__pool_threads(cost->context->pool)};
+    tamis__softmin s = {
+        .cost = cost, .phase = phase, .threads = tamis__pool_threads(cost->context->pool)};
     size_t size = tamis__cost_scratch(cost, ROWS) + COLUMNS;
     s.scratch = tamis__calloc(s.threads, sizeof *s.scratch);
     s.moved = tamis__malloc(2 * cost->n, sizeof *s.moved);
@@ -59,8 +58,8 @@ static void add_piece(const tamis__softmin_kernels *kernels, const double *z, do
     if (*top > -(double)INFINITY) *sum += kernels->sum_exp(z, *top, columns);
 }
 
-/* Mass and cost of a piece of a row of the plan. The exponentials are in z; what is added in which order is
- * fixed by the index. */
+/* Mass and cost of a piece of a row of the plan. The exponentials are in z; what is added in which
+ * order is fixed by the index. */
 static void add_moved(const double *z, const double *cost, size_t columns, double *moved)
 {
     double mass[4] = {0}, paid[4] = {0};

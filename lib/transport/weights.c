@@ -1,4 +1,5 @@
-/* Weights of the two sides: uniform where none are given, and of the same sum where they have to be.
+/* Weights of the two sides: uniform where none are given, and of the same sum where they have to
+ * be.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/weights.h"
@@ -10,7 +11,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* Sums that differ by more than rounding, of floats in the worst case, were not meant to be equal. */
+/* Sums that differ by more than rounding, of floats in the worst case, were not meant to be
+ * equal. */
 #define SAME_SUM 1e-6
 
 /* Neumaier's. */
@@ -46,10 +48,11 @@ static tamis_status check(const double *weight, uint64_t n, char side, double *r
                                i, side, weight[i]);
     double mass = tamis__sum(weight, n);
     if (!(mass > 0) || isinf(mass))
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "the weights of side %c have the sum %g: give at least one point a weight "
-                           "above 0",
-                           side, mass);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "the weights of side %c have the sum %g: give at least one point a weight "
+            "above 0",
+            side, mass);
     *ret_mass = mass;
     return TAMIS_OK;
 }
@@ -75,10 +78,11 @@ static tamis_status masses(const tamis_transport_problem *p, bool balanced, doub
     if (!p->b) *mass_b = p->a && balanced ? *mass_a : 1.0;
     double more = *mass_a > *mass_b ? *mass_a : *mass_b;
     if (balanced && fabs(*mass_a - *mass_b) > SAME_SUM * more)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "the weights of side a have the sum %.9g and those of side b %.9g: scale "
-                           "them to the same sum, or use the unbalanced method",
-                           *mass_a, *mass_b);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "the weights of side a have the sum %.9g and those of side b %.9g: scale "
+            "them to the same sum, or use the unbalanced method",
+            *mass_a, *mass_b);
     return TAMIS_OK;
 }
 

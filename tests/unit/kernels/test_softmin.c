@@ -1,5 +1,5 @@
-/* The loops of transport, at every level this processor has, against the plain C version to the bit, and that
- * against the C library.
+/* The loops of transport, at every level this processor has, against the plain C version to the
+ * bit, and that against the C library.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "harness.h"
@@ -57,7 +57,8 @@ START_TEST(exponential)
         }
     }
     ck_assert_msg(worst < 5e-16 && worst > 0, "off by %g", worst);
-    double ends[] = {-708.5, -1e300, -(double)INFINITY, (double)NAN, 800, (double)INFINITY, 0, -708};
+    double ends[] = {-708.5, -1e300, -(double)INFINITY, (double)NAN, 800, (double)INFINITY,
+                     0,      -708};
     other.exp(ends, 0.0, 8);
     for (size_t i = 0; i < 4; i++) ck_bits(0.0, ends[i]);
     ck_assert_double_eq_tol(ends[4] / exp(709), 1, 1e-15);

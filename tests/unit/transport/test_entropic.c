@@ -20,11 +20,10 @@ static void teardown(void)
 /* --- the reference ---------------------------------------------------------------------------- */
 
 static const char *const cases[] = {
-    "8x8_uniform_euclidean",        "8x8_uniform_sqeuclidean",    "8x8_nonuniform_euclidean",
-    "8x8_nonuniform_sqeuclidean",   "40x60_uniform_euclidean",    "40x60_uniform_sqeuclidean",
-    "40x60_nonuniform_euclidean",   "40x60_nonuniform_sqeuclidean",
-    "300x500_uniform_euclidean",    "300x500_uniform_sqeuclidean",
-    "300x500_nonuniform_euclidean", "300x500_nonuniform_sqeuclidean",
+    "8x8_uniform_euclidean",       "8x8_uniform_sqeuclidean",      "8x8_nonuniform_euclidean",
+    "8x8_nonuniform_sqeuclidean",  "40x60_uniform_euclidean",      "40x60_uniform_sqeuclidean",
+    "40x60_nonuniform_euclidean",  "40x60_nonuniform_sqeuclidean", "300x500_uniform_euclidean",
+    "300x500_uniform_sqeuclidean", "300x500_nonuniform_euclidean", "300x500_nonuniform_sqeuclidean",
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
@@ -65,7 +64,8 @@ static void ck_potential(const char *name, const char *epsilon, const char *whic
 
 START_TEST(reference)
 {
-    static const char *const epsilons[] = {"1", "0.1", "0.01"}, *const keys[] = {"1.0", "0.1", "0.01"};
+    static const char *const epsilons[] = {"1", "0.1", "0.01"}, *const keys[] = {"1.0", "0.1",
+                                                                                 "0.01"};
     const char *name = cases[_i];
     scene s = load(name);
     char *json = slurp(test_data("reference/ot/values.json"), NULL);
@@ -81,8 +81,8 @@ START_TEST(reference)
                    *transport[] = {name, place, "transport_cost", NULL},
                    *regularised[] = {name, place, "regularised", NULL},
                    *debiased[] = {name, place, "debiased_divergence", NULL};
-        tamis_transport_entropic_params params = {.epsilon = reference_value(json, epsilon),
-                                                  .tolerance = 1e-11, .iterations = 100000};
+        tamis_transport_entropic_params params = {
+            .epsilon = reference_value(json, epsilon), .tolerance = 1e-11, .iterations = 100000};
         tamis_transport_entropic_result r = {0};
         double divergence;
         ck_assert_double_eq_tol(params.epsilon, strtod(keys[e], NULL) * mean, 1e-12 * mean);
@@ -128,7 +128,8 @@ static sums sums_of(const double *plan, const double *cost, const double *a, con
     return s;
 }
 
-/* The plan of the result has the marginals, cost and value that the result tells. Masses other than 1. */
+/* The plan of the result has the marginals, cost and value that the result tells. Masses other than
+ * 1. */
 START_TEST(plans)
 {
     enum { N = 37, M = 53, D = 5 };
@@ -158,8 +159,9 @@ START_TEST(plans)
 }
 END_TEST
 
-/* The value of the unbalanced plan is what its definition says, and moving any part of it, up or down, makes
- * it worse. Without a reach to speak of, nothing is moved; with one without bounds, it is balanced. */
+/* The value of the unbalanced plan is what its definition says, and moving any part of it, up or
+ * down, makes it worse. Without a reach to speak of, nothing is moved; with one without bounds, it
+ * is balanced. */
 static double unbalanced_value(const double *plan, const double *cost, const double *a,
                                const double *b, uint64_t n, uint64_t m, double epsilon,
                                double reach)
@@ -167,11 +169,11 @@ static double unbalanced_value(const double *plan, const double *cost, const dou
     sums s = sums_of(plan, cost, a, b, n, m, 1);
     double value = s.cost + epsilon * s.entropy;
     for (uint64_t i = 0; i < n; i++)
-        value += reach * ((s.rows[i] > 0 ? s.rows[i] * log(s.rows[i] / a[i]) : 0) - s.rows[i] + a[i]);
-    for (uint64_t j = 0; j < m; j++)
         value += reach *
-                 ((s.columns[j] > 0 ? s.columns[j] * log(s.columns[j] / b[j]) : 0) - s.columns[j] +
-                  b[j]);
+                 ((s.rows[i] > 0 ? s.rows[i] * log(s.rows[i] / a[i]) : 0) - s.rows[i] + a[i]);
+    for (uint64_t j = 0; j < m; j++)
+        value += reach * ((s.columns[j] > 0 ? s.columns[j] * log(s.columns[j] / b[j]) : 0) -
+                          s.columns[j] + b[j]);
     return value;
 }
 
@@ -214,8 +216,8 @@ START_TEST(limits_of_reach)
     gsl_rng *rng = random_of(3);
     float *x = random_points(rng, N, D), *y = random_points(rng, M, D);
     double *a = random_weights(rng, N), *b = random_weights(rng, M);
-    tamis_transport_problem problem = {.n = N, .m = M, .a = a, .b = b, .x = x, .y = y,
-                                       .columns = D};
+    tamis_transport_problem problem = {
+        .n = N, .m = M, .a = a, .b = b, .x = x, .y = y, .columns = D};
     tamis_transport_entropic_params params = {.epsilon = 0.05, .tolerance = 1e-11};
     tamis_transport_entropic_result balanced = {0}, r = {0};
     ck_ok(tamis_transport_entropic(context, &problem, &params, &balanced, &err));
@@ -225,7 +227,8 @@ START_TEST(limits_of_reach)
         ck_ok(tamis_transport_entropic(context, &problem, &params, &r, &err));
         double off = fabs(r.regularised - balanced.regularised);
         ck_assert(r.converged && off < before);
-        ck_assert(off < 2 / reach + 1e-9 && fabs(r.transport - balanced.transport) < 2 / reach + 1e-9);
+        ck_assert(off < 2 / reach + 1e-9 &&
+                  fabs(r.transport - balanced.transport) < 2 / reach + 1e-9);
         before = off;
         tamis_transport_entropic_fini(&r);
     }
@@ -254,15 +257,15 @@ static void ck_same(const tamis_transport_entropic_result *r,
 /* Any number of threads, costs held or not; and near the exact distance when epsilon is small. */
 START_TEST(same_bits)
 {
-    static const tamis_context_params other[] = {{.threads = 1}, {.threads = 3},
-                                                 {.threads = 2, .memory = 1500000}};
+    static const tamis_context_params other[] = {
+        {.threads = 1}, {.threads = 3}, {.threads = 2, .memory = 1500000}};
     enum { N = 333, M = 610, D = 70 };
     gsl_rng *rng = random_of(4);
     float *x = random_points(rng, N, D), *y = random_points(rng, M, D);
     double *a = random_weights(rng, N);
     memcpy(y + 5 * D, x + 9 * D, D * sizeof *x); /* a pair with cost 0 */
-    tamis_transport_problem p = {.n = N, .m = M, .a = a, .x = x, .y = y, .columns = D,
-                                 .cost = (tamis_transport_cost)_i};
+    tamis_transport_problem p = {
+        .n = N, .m = M, .a = a, .x = x, .y = y, .columns = D, .cost = (tamis_transport_cost)_i};
     tamis_transport_entropic_params params = {.tolerance = 1e-7};
     tamis_transport_entropic_result r = {0}, s = {0};
     tamis_transport_exact_result exact = {0};
@@ -295,10 +298,15 @@ START_TEST(divergences)
     gsl_rng *rng = random_of(60 + (uint64_t)_i);
     float *x = random_points(rng, N, D), *y = random_points(rng, M, D);
     double *a = random_weights(rng, N), *b = random_weights(rng, M), xy, yx, xx;
-    tamis_transport_entropic_params params = {.epsilon = _i % 2 ? 0.02 : 1.0,
-                                              .reach = _i >= 6 ? 0.5 : 0,
-                                              .tolerance = 1e-9};
-    tamis_transport_problem p = {.n = N, .m = M, .a = a, .b = b, .x = x, .y = y, .columns = D,
+    tamis_transport_entropic_params params = {
+        .epsilon = _i % 2 ? 0.02 : 1.0, .reach = _i >= 6 ? 0.5 : 0, .tolerance = 1e-9};
+    tamis_transport_problem p = {.n = N,
+                                 .m = M,
+                                 .a = a,
+                                 .b = b,
+                                 .x = x,
+                                 .y = y,
+                                 .columns = D,
                                  .cost = (tamis_transport_cost)(_i / 2 % 3)};
     tamis_transport_problem q = p, same = p;
     q.n = M, q.m = N, q.a = b, q.b = a, q.x = y, q.y = x;
@@ -353,8 +361,8 @@ static double *tarot_scores(const char *name)
     return out;
 }
 
-/* The released library's value and potentials, the exact distance, and the converged entropic values, of its
- * own selection and all targets. */
+/* The released library's value and potentials, the exact distance, and the converged entropic
+ * values, of its own selection and all targets. */
 START_TEST(tarot)
 {
     static const char *const variant[] = {"code", "paper"}, *const set[] = {"fixed_size", "otm"};
@@ -378,8 +386,8 @@ START_TEST(tarot)
         for (uint64_t j = 0; j < m; j++)
             cost[i * m + j] = sqrt(fabs(2 - 2 * scores[(size_t)selected[i] * m + j]));
     tamis_transport_problem p = {.n = n, .m = m, .cost_f64 = cost};
-    tamis_transport_problem points = {.n = n, .m = m, .x = x, .y = target, .columns = columns,
-                                      .cost = TAMIS_COST_COSINE};
+    tamis_transport_problem points = {
+        .n = n, .m = m, .x = x, .y = target, .columns = columns, .cost = TAMIS_COST_COSINE};
     snprintf(key, sizeof key, "%s_library", s);
     const char *keys[] = {v, key, NULL, NULL};
 #define WANTED(what) (keys[2] = (what), reference_value(json, keys))
@@ -417,7 +425,8 @@ static void naive_annealed(const double *cost, const double *a, const double *b,
     double epsilon[40], ft[20], gt[20];
     int steps = 0;
     epsilon[steps++] = diameter * diameter;
-    for (double e = 2 * log(diameter); e > 2 * log(0.01); e += 2 * log(0.5)) epsilon[steps++] = exp(e);
+    for (double e = 2 * log(diameter); e > 2 * log(0.01); e += 2 * log(0.5))
+        epsilon[steps++] = exp(e);
     epsilon[steps++] = 1e-4;
     for (int k = -1; k <= steps; k++) {
         double e = epsilon[k < 0 ? 0 : k < steps ? k : steps - 1];
@@ -558,8 +567,9 @@ START_TEST(bad_input)
     ck_fails(tamis_transport_divergence(context, &p, &self, NULL, &params, &divergence, NULL, &err),
              TAMIS_ERR_ARG, "side b with itself");
     self.n = 3;
-    ck_fails(tamis_transport_divergence(context, &p, &self, &self, &params, &divergence, NULL, &err),
-             TAMIS_ERR_ARG, "3 x 2");
+    ck_fails(
+        tamis_transport_divergence(context, &p, &self, &self, &params, &divergence, NULL, &err),
+        TAMIS_ERR_ARG, "3 x 2");
     ck_fails(tamis_transport_plan(context, &p, &params, &r, 0, 1, &divergence, &err), TAMIS_ERR_ARG,
              "solve first");
     ck_assert_ptr_null(r.f);

@@ -98,12 +98,10 @@ END_TEST
 /* --- the reference ---------------------------------------------------------------------------- */
 
 static const char *const cases[] = {
-    "8x8_uniform_euclidean",         "8x8_uniform_sqeuclidean",
-    "8x8_nonuniform_euclidean",      "8x8_nonuniform_sqeuclidean",
-    "40x60_uniform_euclidean",       "40x60_uniform_sqeuclidean",
-    "40x60_nonuniform_euclidean",    "40x60_nonuniform_sqeuclidean",
-    "300x500_uniform_euclidean",     "300x500_uniform_sqeuclidean",
-    "300x500_nonuniform_euclidean",  "300x500_nonuniform_sqeuclidean",
+    "8x8_uniform_euclidean",       "8x8_uniform_sqeuclidean",      "8x8_nonuniform_euclidean",
+    "8x8_nonuniform_sqeuclidean",  "40x60_uniform_euclidean",      "40x60_uniform_sqeuclidean",
+    "40x60_nonuniform_euclidean",  "40x60_nonuniform_sqeuclidean", "300x500_uniform_euclidean",
+    "300x500_uniform_sqeuclidean", "300x500_nonuniform_euclidean", "300x500_nonuniform_sqeuclidean",
 };
 
 START_TEST(reference)
@@ -142,8 +140,8 @@ static void give_row(void *cookie, uint64_t i, double *cost)
     memcpy(cost, t->cost + i * t->m, t->m * sizeof *cost);
 }
 
-/* Points against their distances by loops; held, and computed when they do not fit. Many enough for products in
- * float, and with the second half of the cases far from the origin. */
+/* Points against their distances by loops; held, and computed when they do not fit. Many enough for
+ * products in float, and with the second half of the cases far from the origin. */
 START_TEST(sources)
 {
     enum { N = 190, M = 230, D = 101 };
@@ -161,8 +159,14 @@ START_TEST(sources)
         tamis_transport_problem p = {.n = N, .m = M, .a = a, .b = b, .cost_f64 = cost};
         tamis_transport_exact_result r = {0}, s = {0};
         double wanted = solve(&p);
-        tamis_transport_problem points = {.n = N, .m = M, .a = a, .b = b, .x = x, .y = y,
-                                          .columns = D, .cost = (tamis_transport_cost)kind};
+        tamis_transport_problem points = {.n = N,
+                                          .m = M,
+                                          .a = a,
+                                          .b = b,
+                                          .x = x,
+                                          .y = y,
+                                          .columns = D,
+                                          .cost = (tamis_transport_cost)kind};
         ck_ok(tamis_transport_exact(context, &points, &r, &err));
         ck_assert_double_eq_tol(r.distance, wanted, 1e-6 * wanted);
         ck_ok(tamis_transport_exact(small, &points, &s, &err));
@@ -175,8 +179,8 @@ START_TEST(sources)
         tamis_transport_problem f32 = {.n = N, .m = M, .a = a, .b = b, .cost_f32 = narrow};
         ck_assert_double_eq_tol(solve(&f32), wanted, 1e-6 * wanted);
         table t = {cost, M, 0};
-        tamis_transport_problem rows = {.n = N, .m = M, .a = a, .b = b, .row = give_row,
-                                        .cookie = &t};
+        tamis_transport_problem rows = {
+            .n = N, .m = M, .a = a, .b = b, .row = give_row, .cookie = &t};
         ck_assert(solve(&rows) == wanted);
         ck_assert_uint_eq(t.calls, N);
         ck_ok(tamis_transport_exact(smaller, &rows, &s, &err));
@@ -196,8 +200,8 @@ START_TEST(stride_and_masses)
 {
     /* 2 points of 3 and 1 units to 2 of 2 each; the third column is not theirs. */
     double cost[] = {1, 5, -9, 4, 2, -9}, a[] = {3, 1}, b[] = {2, 2};
-    tamis_transport_problem p = {.n = 2, .m = 2, .a = a, .b = b, .cost_f64 = cost,
-                                 .cost_stride = 3};
+    tamis_transport_problem p = {
+        .n = 2, .m = 2, .a = a, .b = b, .cost_f64 = cost, .cost_stride = 3};
     tamis_transport_exact_result r = {0};
     ck_ok(tamis_transport_exact(context, &p, &r, &err));
     ck_assert_double_eq_tol(r.distance, 2 * 1 + 1 * 5 + 1 * 2, 1e-14);
@@ -217,8 +221,8 @@ END_TEST
 static double between(const float *x, uint64_t n, const double *a, const float *y, uint64_t m,
                       const double *b, uint64_t columns)
 {
-    tamis_transport_problem p = {.n = n, .m = m, .a = a, .b = b, .x = x, .y = y,
-                                 .columns = columns};
+    tamis_transport_problem p = {
+        .n = n, .m = m, .a = a, .b = b, .x = x, .y = y, .columns = columns};
     return solve(&p);
 }
 
