@@ -137,7 +137,7 @@ static tamis_status look_work(void *arg, uint64_t item, unsigned slot, unsigned 
     const tamis__cost *c = l->cost;
     uint64_t first_row = item * l->rows;
     size_t rows = (size_t)lesser(l->rows, c->n - first_row), stride;
-    part p = {0, INFINITY, -INFINITY};
+    part p = {0, (double)INFINITY, -(double)INFINITY};
     (void)slot;
     uint64_t step = c->problem->row ? c->m : COLUMNS;
     for (uint64_t j = 0; j < c->m; j += step) {
@@ -176,8 +176,8 @@ static void look_end(look *l)
 {
     tamis__cost *c = l->cost;
     double sum = 0;
-    c->least = INFINITY;
-    c->most = -INFINITY;
+    c->least = (double)INFINITY;
+    c->most = -(double)INFINITY;
     for (uint64_t i = 0; i < l->blocks; i++) {
         sum += l->part[i].sum;
         c->least = l->part[i].least < c->least ? l->part[i].least : c->least;

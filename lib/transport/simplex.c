@@ -54,7 +54,7 @@ static size_t step_of(const tamis__cost *cost)
 static void column_minima(const tamis__simplex *s, double *handicap)
 {
     size_t step = step_of(s->cost);
-    for (uint64_t j = 0; j < s->cost->m; j++) handicap[j] = -INFINITY;
+    for (uint64_t j = 0; j < s->cost->m; j++) handicap[j] = -(double)INFINITY;
     for (uint64_t i = 0; i < s->cost->n; i++)
         for (uint64_t j = 0; j < s->cost->m; j += step) {
             size_t columns = s->cost->m - j < step ? (size_t)(s->cost->m - j) : step;
@@ -111,7 +111,7 @@ static tamis_status ship(tamis__simplex *s, start *begin, const int64_t *supply,
             join(s, &a, flow);
             left -= flow;
             begin->left[a.j] -= flow;
-            if (begin->left[a.j] == 0) begin->handicap[a.j] = INFINITY;
+            if (begin->left[a.j] == 0) begin->handicap[a.j] = (double)INFINITY;
         }
     }
     return TAMIS_OK;
@@ -130,7 +130,7 @@ static tamis_status begin(tamis__simplex *s, const int64_t *supply, const int64_
         memcpy(b.left, demand, m * sizeof *demand);
         column_minima(s, b.handicap);
         for (size_t j = 0; j < m; j++)
-            if (demand[j] == 0) b.handicap[j] = INFINITY;
+            if (demand[j] == 0) b.handicap[j] = (double)INFINITY;
         status = ship(s, &b, supply, err);
     }
     free(b.left);

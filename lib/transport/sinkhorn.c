@@ -81,7 +81,7 @@ tamis_status tamis__sinkhorn_init(tamis__sinkhorn *ret_sinkhorn, tamis_context *
                          .scaling = p.scaling > 0 ? p.scaling : 0.5,
                          .reach = p.reach,
                          .limit = p.iterations ? p.iterations : 10000,
-                         .residual = INFINITY};
+                         .residual = (double)INFINITY};
     TAMIS_TRY(check(&p, err));
     TAMIS_TRY(tamis__cost_open(&s.cost, context, problem, true, err));
     tamis_status status = tamis__weights_init(&s.weights, problem, s.reach <= 0, err);
@@ -157,7 +157,7 @@ static void relax(double *potential, const double *next, double omega, uint64_t 
 /* log sum_i w_i exp(-x_i / reach). */
 static double log_mean(const double *log_weight, const double *x, double reach, uint64_t n)
 {
-    double top = -INFINITY, sum = 0;
+    double top = -(double)INFINITY, sum = 0;
     for (uint64_t i = 0; i < n; i++) top = fmax(top, log_weight[i] - x[i] / reach);
     for (uint64_t i = 0; i < n; i++) sum += exp(log_weight[i] - x[i] / reach - top);
     return top + log(sum);

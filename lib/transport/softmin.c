@@ -92,7 +92,7 @@ static tamis_status work(void *arg, uint64_t item, unsigned slot, unsigned worke
     size_t rows = (size_t)(own - first_row < ROWS ? own - first_row : ROWS), stride;
     double top[ROWS], sum[ROWS] = {0}, *z = p->s->scratch[worker];
     (void)slot, (void)err;
-    for (size_t i = 0; i < rows; i++) top[i] = -INFINITY;
+    for (size_t i = 0; i < rows; i++) top[i] = -(double)INFINITY;
     if (p->moved) memset(p->moved + 2 * first_row, 0, 2 * rows * sizeof *p->moved);
     for (uint64_t j = 0; j < other; j += COLUMNS) {
         size_t columns = (size_t)(other - j < COLUMNS ? other - j : COLUMNS);
