@@ -290,6 +290,85 @@ START_TEST(same_bits)
 }
 END_TEST
 
+/* --- costs from everywhere -------------------------------------------------------------------- */
+
+static void give_row(void *cookie, uint64_t i, double *cost)
+{
+    const double *all = cookie;
+    memcpy(cost, all + i * 71, 71 * sizeof *cost);
+}
+
+/* The same numbers as doubles, as floats with a stride, and from a function: the same bits. */
+START_TEST(sources)
+{
+    enum { N = 45, M = 71, STRIDE = 80 };
+    gsl_rng *rng = random_of(8);
+    double *cost = calloc(N * M, sizeof *cost), *row = calloc(M, sizeof *row);
+    double *again = calloc(M, sizeof *again);
+    float *narrow = calloc(N * STRIDE, sizeof *narrow);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < M; j++)
+            cost[i * M + j] = (double)(narrow[i * STRIDE + j] = (float)gsl_rng_uniform(rng));
+    tamis_transport_problem f64 = {.n = N, .m = M, .cost_f64 = cost};
+    tamis_transport_problem other[] = {
+        {.n = N, .m = M, .cost_f32 = narrow, .cost_stride = STRIDE},
+        {.n = N, .m = M, .row = give_row, .cookie = cost},
+    };
+    tamis_transport_entropic_params params = {.epsilon = 0.05};
+    tamis_transport_entropic_result r = {0}, s = {0};
+    ck_ok(tamis_transport_entropic(context, &f64, &params, &r, &err));
+    ck_ok(tamis_transport_plan(context, &f64, &params, &r, N - 1, 1, row, &err));
+    for (int k = 0; k < 2; k++) {
+        ck_ok(tamis_transport_entropic(context, &other[k], &params, &s, &err));
+        ck_same(&r, &s, N, M);
+        ck_ok(tamis_transport_plan(context, &other[k], &params, &s, N - 1, 1, again, &err));
+        ck_assert_int_eq(memcmp(row, again, M * sizeof *row), 0);
+        tamis_transport_entropic_fini(&s);
+    }
+    tamis_context *small = NULL;
+    tamis_context_params tight = {.threads = 1, .memory = N * M * 8};
+    ck_ok(tamis_context_create(&small, &tight, &err));
+    ck_fails(tamis_transport_entropic(small, &other[1], &params, &s, &err), TAMIS_ERR_NOMEM,
+             "45 x 71 costs of a function");
+    tamis_context_destroy(&small);
+    tamis_transport_entropic_fini(&r);
+    gsl_rng_free(rng);
+    free(cost), free(row), free(again), free(narrow);
+}
+END_TEST
+
+static int stop(void *cookie, const char *phase, uint64_t done, uint64_t total, const char *unit,
+                const char *note)
+{
+    (void)phase, (void)done, (void)total, (void)unit, (void)note;
+    return --*(int *)cookie < 0;
+}
+
+START_TEST(cancelled)
+{
+    double cost[] = {1, 2, 3, 4.5};
+    int left = 0;
+    tamis_context *other = NULL;
+    tamis_context_params watched = {.threads = 1, .progress = stop, .cookie = &left};
+    tamis_transport_problem p = {.n = 2, .m = 2, .cost_f64 = cost};
+    tamis_transport_entropic_params params = {.epsilon = 0.5};
+    tamis_transport_entropic_result r = {0};
+    ck_ok(tamis_context_create(&other, &watched, &err));
+    int allowed = 0;
+    for (;; allowed++) {
+        left = allowed;
+        tamis_status status = tamis_transport_entropic(other, &p, &params, &r, &err);
+        if (status == TAMIS_OK) break;
+        ck_assert_int_eq(status, TAMIS_ERR_CANCELLED);
+        ck_assert_ptr_null(r.f);
+        ck_assert_int_lt(allowed, 10000);
+    }
+    ck_assert_int_gt(allowed, 10);
+    tamis_transport_entropic_fini(&r);
+    tamis_context_destroy(&other);
+}
+END_TEST
+
 /* --- the divergence --------------------------------------------------------------------------- */
 
 START_TEST(divergences)
@@ -609,6 +688,8 @@ int main(void)
     tcase_add_test(c, unbalanced);
     tcase_add_test(c, limits_of_reach);
     tcase_add_loop_test(c, same_bits, 0, 3);
+    tcase_add_test(c, sources);
+    tcase_add_test(c, cancelled);
     tcase_add_loop_test(c, divergences, 0, 12);
     tcase_add_loop_test(c, tarot, 0, 4);
     tcase_add_test(c, schedule);
