@@ -204,12 +204,12 @@ static tamis_status open_curvature(session *s, const convert_args *args,
     params->whiten_kind = args->kind < 0 ? tamis_curvature_info_get(*curvature)->kind
                                          : (tamis_curvature_kind)args->kind;
     if (args->kind >= 0) return TAMIS_OK;
-    if (params->whiten_kind != TAMIS_CURVATURE_GRAM)
+    if (params->whiten_kind <= TAMIS_CURVATURE_DIAGONAL)
         return session_note_text(s, "kind", kind_names[params->whiten_kind], err);
     return fail(err, TAMIS_ERR_ARG,
-                "'%s' is of kind gram, which has no coordinates to whiten: fit ekfac, kfac or "
+                "'%s' is of kind %s, which has no coordinates to whiten: fit ekfac, kfac or "
                 "diagonal",
-                args->whiten);
+                args->whiten, params->whiten_kind == TAMIS_CURVATURE_GRAM ? "gram" : "whiten");
 }
 
 static tamis_status make(session *s, const convert_args *args, tamis_store **store,

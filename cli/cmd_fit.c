@@ -1,21 +1,26 @@
 /* tamis fit: the curvature that influence needs, from stores of pseudo-gradients.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
 #include "names.h"
-#include "report.h"
+#include "whiten_args.h"
 
 typedef struct fit_args {
     common_args common;
     const char *kind, *train, *lambda, *from, *checkpoint;
+    opt_list with;
     uint64_t max_block;
     int until;
     bool resume;
+    whiten_args whiten;
 } fit_args;
 
-static const fit_args defaults = {.checkpoint = "last", .until = TAMIS_STAGE_FINAL};
+static const fit_args defaults = {
+    .checkpoint = "last", .until = TAMIS_STAGE_FINAL, .whiten = WHITEN_ARGS_DEFAULTS};
 
 #define AT(field) offsetof(fit_args, field)
 
@@ -30,7 +35,14 @@ static const opt options[] = {
      .at = AT(train),
      .flags = OPT_FILE,
      .more = "Made with 'tamis grad --labels sampled'. ekfac and kfac need the factor form "
-             "(--form factors). Left out when --from has their covariances and --lambda is given."},
+             "(--form factors). Left out when --from has their covariances and --lambda is given. "
+             "whiten: the candidates, rows of any kind."},
+    {.name = "with",
+     .value = "TARGETS.h5",
+     .help = "whiten: rows that count as well, those of the targets; may be repeated",
+     .type = OPT_LIST,
+     .at = AT(with),
+     .flags = OPT_FILE},
     {.name = "lambda",
      .value = "PSEUDO2.h5",
      .help = "ekfac: gradients of labels drawn once more",
@@ -75,6 +87,7 @@ static const opt options[] = {
      .flags = OPT_NEUTRAL,
      .more = "What is done lies in a file beside the output, its name with .sums, which is removed "
              "once the output is whole. The output has the same bytes."},
+    WHITEN_OPTIONS(fit_args, whiten),
 };
 
 static const operand operands[] = {
@@ -89,6 +102,8 @@ static const operand operands[] = {
 
 typedef struct inputs {
     tamis_store *train, *lambda;
+    tamis_store **with; /* [n_with] */
+    size_t n_with;
     tamis_curvature *from;
 } inputs;
 
@@ -121,6 +136,13 @@ static tamis_status checkpoint_of(const char *text, uint32_t *ret_checkpoint, ta
 
 static tamis_status check_args(const fit_args *args, tamis_error *err)
 {
+    bool whiten = !strcmp(args->kind, "whiten");
+    if (whiten && !args->train)
+        return fail(err, TAMIS_ERR_ARG, "--train is missing: name the store of the candidates");
+    if (whiten && strcmp(args->checkpoint, "last") != 0)
+        return fail(err, TAMIS_ERR_ARG,
+                    "whiten sums rows over all checkpoints: leave out --checkpoint, or take a store "
+                    "of that checkpoint alone");
     if (!args->train && !args->from)
         return fail(err, TAMIS_ERR_ARG, "--train is missing: name a store of pseudo-gradients");
     if (!args->train && !args->lambda)
@@ -129,20 +151,33 @@ static tamis_status check_args(const fit_args *args, tamis_error *err)
     return TAMIS_OK;
 }
 
+static tamis_status open_with(session *s, const fit_args *args, inputs *in, tamis_error *err)
+{
+    if (args->with.n == 0) return TAMIS_OK;
+    in->with = calloc(args->with.n, sizeof(tamis_store *));
+    if (!in->with) return fail(err, TAMIS_ERR_NOMEM, "out of memory: %zu stores", args->with.n);
+    for (; in->n_with < args->with.n; in->n_with++)
+        TRY(tamis_store_open(&in->with[in->n_with], s->context, args->with.item[in->n_with], err));
+    return TAMIS_OK;
+}
+
 static tamis_status open_inputs(session *s, const fit_args *args, inputs *in, tamis_error *err)
 {
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "lambda", args->lambda, err));
     TRY(session_add_input(s, "from", args->from, err));
+    for (size_t i = 0; i < args->with.n; i++)
+        TRY(session_add_input(s, "with", args->with.item[i], err));
     TRY(session_add_output(s, args->common.output, 0, err));
     if (args->train) TRY(tamis_store_open(&in->train, s->context, args->train, err));
     if (args->lambda) TRY(tamis_store_open(&in->lambda, s->context, args->lambda, err));
     if (args->from) TRY(tamis_curvature_open(&in->from, s->context, args->from, err));
-    return TAMIS_OK;
+    return open_with(s, args, in, err);
 }
 
 static tamis_status fit(session *s, const fit_args *args, inputs *in, tamis_error *err)
 {
+    tamis_whiten_params whiten;
     tamis_fit_curvature_params params = {.until = (tamis_curvature_stage)args->until,
                                          .max_block = args->max_block,
                                          .path = args->common.output,
@@ -155,6 +190,9 @@ static tamis_status fit(session *s, const fit_args *args, inputs *in, tamis_erro
     params.train = in->train;
     params.lambda = in->lambda;
     params.from = in->from;
+    params.with = in->with;
+    params.n_with = in->n_with;
+    whiten_params(&args->whiten, &whiten, &params.whiten);
     TRY(session_provenance(s, &params.provenance, err));
     return tamis_fit_curvature(s->context, &params, err);
 }
@@ -173,10 +211,12 @@ static tamis_status report_fit(session *s, const fit_args *args, uint64_t rows, 
     report_text(&r, "stage", stages[info->stage]);
     report_count(&r, "layers", info->layers);
     report_count(&r, "columns", info->columns);
-    report_count(&r, "checkpoint", info->checkpoint);
+    bool whiten = info->kind == TAMIS_CURVATURE_WHITEN;
+    report_count(&r, whiten ? "checkpoints" : "checkpoint", info->checkpoint);
     if (info->tokens) report_count(&r, "tokens", info->tokens);
     report_count(&r, "examples", info->examples);
     if (info->labels) report_text(&r, "labels", info->labels);
+    report_whiten(&r, info);
     report_seconds(&r, elapsed);
     report_rate(&r, "rows_per_second", elapsed > 0 ? (double)rows / elapsed : 0, "rows/s");
     report_end(&r);
@@ -194,6 +234,9 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     inputs in = {0};
     tamis_status status = fit(s, cookie, &in, err);
     uint64_t rows = rows_of(in.train) + rows_of(in.lambda);
+    for (size_t i = 0; i < in.n_with; i++) rows += rows_of(in.with[i]);
+    for (size_t i = 0; i < in.n_with; i++) tamis_store_close(&in.with[i]);
+    free(in.with);
     tamis_curvature_close(&in.from);
     tamis_store_close(&in.lambda);
     tamis_store_close(&in.train);
@@ -205,7 +248,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
 const command cmd_fit = {
     .name = "fit",
     .group = "Flow",
-    .summary = "fit the curvature that influence needs",
+    .summary = "fit the curvature that influence needs, or a whitening",
     .synopsis = "KIND --train PSEUDO.h5 [--lambda PSEUDO2.h5] -o CURV.h5 [OPTIONS]",
     .description =
         "Approximates the Gauss-Newton Hessian of the training loss from stored pseudo-gradients: "
@@ -217,6 +260,10 @@ const command cmd_fit = {
         "kfac: the covariances alone (Martens and Grosse 2015). diagonal: mean of squared "
         "gradients. gram: the mean outer product of whole rows, for narrow or projected "
         "stores.\n\n"
+        "whiten is no curvature of a loss: the joint mean and covariance of the rows of candidates "
+        "and targets, summed over checkpoints, and the Cholesky factor that makes distances "
+        "between them comparable ('tamis score whitened-distance'). Warns when there are fewer "
+        "than 5 rows for each column.\n\n"
         "Sums are in double. Results have the same bits for any number of threads, any memory "
         "limit and any sharding of the stores.",
     .examples = "# from one store\n"
@@ -229,7 +276,9 @@ const command cmd_fit = {
                 "tamis fit ekfac --train part1.h5 --until covariance -o sums1.h5\n"
                 "tamis merge sums1.h5 sums2.h5 -o sums.h5\n"
                 "tamis fit ekfac --from sums.h5 --lambda part1.h5 --until lambda -o lambda1.h5\n"
-                "tamis merge lambda1.h5 lambda2.h5 --finish -o curvature.h5",
+                "tamis merge lambda1.h5 lambda2.h5 --finish -o curvature.h5\n"
+                "# whitening of candidates and targets together\n"
+                "tamis fit whiten --train candidates.h5 --with targets.h5 -o whitening.h5",
     .output = "CURV.h5",
     .options = options,
     .n_options = LEN(options),

@@ -1,16 +1,20 @@
 /* tamis merge: parts that were made apart, as one file.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
 #include <string.h>
 
 #include "command.h"
-#include "report.h"
+#include "whiten_args.h"
 
 typedef struct merge_args {
     common_args common;
     opt_list parts;
     bool finish;
+    whiten_args whiten;
 } merge_args;
+
+static const merge_args defaults = {.whiten = WHITEN_ARGS_DEFAULTS};
 
 #define AT(field) offsetof(merge_args, field)
 
@@ -19,6 +23,7 @@ static const opt options[] = {
      .help = "make the sums final: what 'tamis score' takes",
      .type = OPT_FLAG,
      .at = AT(finish)},
+    WHITEN_OPTIONS(merge_args, whiten),
 };
 
 static const operand operands[] = {
@@ -47,13 +52,16 @@ static tamis_status check_kind(const char *path, tamis_error *err)
 static tamis_status merge(session *s, const merge_args *args, tamis_error *err)
 {
     const char *provenance = NULL;
+    const tamis_whiten_params *given;
+    tamis_whiten_params whiten;
+    whiten_params(&args->whiten, &whiten, &given);
     for (size_t i = 0; i < args->parts.n; i++)
         TRY(session_add_input(s, "part", args->parts.item[i], err));
     TRY(session_add_output(s, args->common.output, 0, err));
     for (size_t i = 0; i < args->parts.n; i++) TRY(check_kind(args->parts.item[i], err));
     TRY(session_provenance(s, &provenance, err));
     return tamis_merge_curvature(s->context, args->parts.item, args->parts.n, args->common.output,
-                                 args->finish, args->common.force, provenance, err);
+                                 args->finish, given, args->common.force, provenance, err);
 }
 
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
@@ -76,6 +84,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     report_count(&r, "layers", info->layers);
     if (info->tokens) report_count(&r, "tokens", info->tokens);
     report_count(&r, "examples", info->examples);
+    report_whiten(&r, info);
     report_seconds(&r, elapsed);
     report_end(&r);
     tamis_curvature_close(&made);
@@ -91,9 +100,13 @@ const command cmd_merge = {
         "Adds up curvature files of one kind and stage, made by 'tamis fit --until' from parts of "
         "the training data. Sums are taken in the order of the words, so another order may differ "
         "in the last bits. ekfac is merged twice: its covariances, and, after 'tamis fit --from' "
-        "the merged ones, its sums of Lambda.",
+        "the merged ones, its sums of Lambda. whiten is given its damping and shrinkage when it is "
+        "made final.",
     .examples = "# parts of the diagonal, made final\n"
-                "tamis merge part1.h5 part2.h5 part3.h5 --finish -o diagonal.h5",
+                "tamis merge part1.h5 part2.h5 part3.h5 --finish -o diagonal.h5\n"
+                "# a whitening, of candidates and targets that were summed up apart\n"
+                "tamis merge candidates.h5 targets.h5 --finish --shrinkage ledoit-wolf -o "
+                "whitening.h5",
     .output = "CURV.h5",
     .options = options,
     .n_options = LEN(options),
@@ -101,5 +114,6 @@ const command cmd_merge = {
     .n_operands = LEN(operands),
     .common = COMMON_WRITES & ~COMMON_SEED,
     .args_size = sizeof(merge_args),
+    .defaults = &defaults,
     .run = run,
 };

@@ -88,6 +88,7 @@ const char *names_curvature(size_t i, const char **ret_summary)
         {"kfac", "Kronecker product of two covariances (Martens and Grosse 2015)"},
         {"diagonal", "mean of squared gradients"},
         {"gram", "mean outer product of whole rows: narrow or projected stores"},
+        {"whiten", "mean and covariance of whole rows, summed over checkpoints: for distances"},
     };
     return named_at(table, LEN(table), i, ret_summary);
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "curvature/gram.h"
+#include "curvature/whiten.h"
 
 /* Blocks of several layers at once: no more than they need to stay near the processor. */
 #define MOST_BUFFERS ((uint64_t)64 << 20)
@@ -347,5 +348,6 @@ tamis_status tamis__fit_curvature(tamis_context *context, const tamis_fit_curvat
 tamis_status tamis_fit_curvature(tamis_context *context, const tamis_fit_curvature_params *params,
                                  tamis_error *err)
 {
+    if (params->kind == TAMIS_CURVATURE_WHITEN) return tamis__whiten_fit(context, params, err);
     return tamis__fit_curvature(context, params, 30.0, err);
 }

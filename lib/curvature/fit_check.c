@@ -31,6 +31,9 @@ static tamis_status check_stages(const tamis_fit_curvature_params *p, tamis_erro
                            "it out");
     if (p->max_block && p->kind != TAMIS_CURVATURE_EKFAC && p->kind != TAMIS_CURVATURE_KFAC)
         return tamis__fail(err, TAMIS_ERR_ARG, "blocks are for ekfac and kfac, not for %s", kind);
+    if (p->n_with || p->whiten)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "more stores, damping and shrinkage are for whiten, not for %s", kind);
     if (!p->train && !(p->from && p->lambda))
         return tamis__fail(err, TAMIS_ERR_ARG, "there is no store to fit %s from", kind);
     if (p->from && p->train && p->lambda)

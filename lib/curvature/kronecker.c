@@ -119,6 +119,12 @@ double *tamis__kronecker_array(const tamis__kronecker *factors, const tamis__cur
     case TAMIS__INPUT_VALUES: return factors->input.values;
     case TAMIS__LAMBDA: return factors->lambda;
     case TAMIS__GRAM:
+    case TAMIS__WHITEN_MEAN:
+    case TAMIS__WHITEN_SCATTER:
+    case TAMIS__WHITEN_THIRD:
+    case TAMIS__WHITEN_FOURTH:
+    case TAMIS__WHITEN_FACTOR:
+    case TAMIS__WHITEN_EIGENVALUES:
     case TAMIS__CURVATURE_ARRAYS: break;
     }
     return NULL;

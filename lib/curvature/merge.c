@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "curvature/kronecker.h"
 #include "curvature/match.h"
+#include "curvature/whiten.h"
 
 typedef struct merger {
     tamis_context *context;
@@ -196,12 +197,27 @@ static tamis_status reserve(merger *m, bool vectors, tamis_error *err)
     return tamis__fail_memory(err, "merging", 2 * most * sizeof *m->sum);
 }
 
+static tamis_status refuse_whiten(const merger *m, bool finish, const tamis_whiten_params *whiten,
+                                  tamis_error *err)
+{
+    if (!whiten || (finish && m->in.kind == TAMIS_CURVATURE_WHITEN)) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "damping and shrinkage are for whiten that is made final: '%s' is of kind "
+                       "%s%s",
+                       tamis_curvature_path(m->part[0]), tamis__curvature_kind_name(m->in.kind),
+                       finish ? "" : ", and stays sums");
+}
+
 static tamis_status merge(merger *m, const char *const *paths, const char *path, bool finish,
-                          bool force, const char *provenance, tamis_error *err)
+                          const tamis_whiten_params *whiten, bool force, const char *provenance,
+                          tamis_error *err)
 {
     for (size_t i = 0; i < m->n; i++)
         TAMIS_TRY(tamis_curvature_open(&m->part[i], m->context, paths[i], err));
     TAMIS_TRY(check_parts(m, finish, provenance, err));
+    TAMIS_TRY(refuse_whiten(m, finish, whiten, err));
+    if (m->in.kind == TAMIS_CURVATURE_WHITEN)
+        return tamis__whiten_merge(m->context, m->part, m->n, &m->out, whiten, path, force, err);
     bool vectors = finish && m->in.kind == TAMIS_CURVATURE_KFAC;
     TAMIS_TRY(reserve(m, vectors, err));
     TAMIS_TRY(tamis__curvature_create(&m->writer, m->context, path, &m->out, force, err));
@@ -210,14 +226,14 @@ static tamis_status merge(merger *m, const char *const *paths, const char *path,
 }
 
 tamis_status tamis_merge_curvature(tamis_context *context, const char *const *parts, size_t n_parts,
-                                   const char *path, bool finish, bool force,
-                                   const char *provenance, tamis_error *err)
+                                   const char *path, bool finish, const tamis_whiten_params *whiten,
+                                   bool force, const char *provenance, tamis_error *err)
 {
     merger m = {.context = context, .n = n_parts};
     if (n_parts == 0) return tamis__fail(err, TAMIS_ERR_ARG, "there is no file to merge");
     m.part = tamis__calloc(n_parts, sizeof(tamis_curvature *));
     if (!m.part) return tamis__fail_memory(err, "merging", n_parts * sizeof(tamis_curvature *));
-    tamis_status status = merge(&m, parts, path, finish, force, provenance, err);
+    tamis_status status = merge(&m, parts, path, finish, whiten, force, provenance, err);
     tamis__curvature_abort(&m.writer);
     for (size_t i = 0; i < n_parts; i++) tamis_curvature_close(&m.part[i]);
     free(m.part);

@@ -145,7 +145,7 @@ tamis_status tamis__spectrum_load(tamis__spectrum *ret_spectrum, const tamis_cur
     loader l = {curvature, tamis_curvature_info_get(curvature), layer};
     bool serves = kind == l.info->kind ||
                   (kind == TAMIS_CURVATURE_KFAC && l.info->kind == TAMIS_CURVATURE_EKFAC);
-    if (!serves || kind == TAMIS_CURVATURE_GRAM)
+    if (!serves || kind == TAMIS_CURVATURE_GRAM || kind == TAMIS_CURVATURE_WHITEN)
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s' is of kind %s: fit one of kind %s",
                            tamis_curvature_path(curvature),
                            tamis__curvature_kind_name(l.info->kind),

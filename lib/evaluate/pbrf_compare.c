@@ -20,7 +20,7 @@ static tamis_status check_layers(const tamis_curvature *curvature, const tamis_m
     const tamis_curvature_info *c = tamis_curvature_info_get(curvature);
     const tamis_model_info *m = tamis_model_info_get(model);
     const char *path = tamis_curvature_path(curvature);
-    if (c->kind == TAMIS_CURVATURE_GRAM)
+    if (c->kind == TAMIS_CURVATURE_GRAM || c->kind == TAMIS_CURVATURE_WHITEN)
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "'%s' is a curvature of whole rows: damping by layer takes one of ekfac, "

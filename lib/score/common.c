@@ -85,7 +85,8 @@ tamis_status tamis__score_product(const tamis__score_call *call, const tamis__pr
     tamis__held_queries held = {0};
     tamis__product reduced = *product;
     const tamis_store_info *info = tamis_store_info_get(call->train);
-    TAMIS_TRY(tamis__reduce_queries(call, product, info->checkpoints, info->columns, &held, err));
+    uint32_t checkpoints = product->maker ? 1 : info->checkpoints;
+    TAMIS_TRY(tamis__reduce_queries(call, product, checkpoints, info->columns, &held, err));
     reduced.queries = &held.queries;
     reduced.query_scale = NULL;
     reduced.reserved += product->queries->bytes;

@@ -150,6 +150,22 @@ static tamis_status compare_with_curvature(const tamis_score_params *params, tam
     return TAMIS_OK;
 }
 
+/* A whitening is of rows summed over all checkpoints. */
+static tamis_status compare_with_whitening(const tamis_score_params *params, tamis_context *context,
+                                           tamis_error *err)
+{
+    uint32_t fitted = tamis_curvature_info_get(params->curvature)->checkpoint;
+    uint32_t there = tamis_store_info_get(params->train)->checkpoints;
+    TAMIS_TRY(compare_stores(params, context, err));
+    TAMIS_TRY(tamis__curvature_fits(params->curvature, params->train, err));
+    if (fitted == there) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_SHAPE,
+                       "'%s' is of rows summed over %u checkpoints, '%s' has %u: fit it on rows of "
+                       "the same ones",
+                       tamis_curvature_path(params->curvature), (unsigned)fitted,
+                       tamis_store_path(params->train), (unsigned)there);
+}
+
 static tamis_status check_curvature(const tamis_score_params *params, const tamis_scorer_info *info,
                                     tamis_error *err)
 {
@@ -162,7 +178,16 @@ static tamis_status check_curvature(const tamis_score_params *params, const tami
                            "%s needs a curvature file: make one with 'tamis fit' and give it with "
                            "--curvature",
                            info->name);
-    return TAMIS_OK;
+    bool whiten = params->curvature &&
+                  tamis_curvature_info_get(params->curvature)->kind == TAMIS_CURVATURE_WHITEN;
+    if (!params->curvature || whiten == ((info->flags & TAMIS_SCORER_WHITENING) != 0))
+        return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       whiten ? "'%s' is of kind whiten, which is no curvature of a loss: %s needs "
+                                "one of another kind ('tamis fit')"
+                              : "'%s' is a curvature of a loss: %s needs a file of kind whiten "
+                                "('tamis fit whiten')",
+                       tamis_curvature_path(params->curvature), info->name);
 }
 
 /* --- parts of scores -------------------------------------------------------------------------- */
@@ -211,6 +236,8 @@ tamis_status tamis__score_match(const tamis_score_params *params, const tamis_sc
         return tamis__fail(err, TAMIS_ERR_ARG, "%s needs a query store", info->name);
     TAMIS_TRY(check_curvature(params, info, err));
     TAMIS_TRY(check_parts(params, info, err));
+    if (info->flags & TAMIS_SCORER_WHITENING)
+        return compare_with_whitening(params, context, err);
     if (params->curvature) return compare_with_curvature(params, context, err);
     return alone ? TAMIS_OK : compare_stores(params, context, err);
 }

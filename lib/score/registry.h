@@ -22,7 +22,8 @@
     X(self)                                                                                        \
     X(tracin)                                                                                      \
     X(trackstar)                                                                                   \
-    X(trak)
+    X(trak)                                                                                        \
+    X(whitened_distance)
 
 typedef struct tamis__score_output tamis__score_output;
 

@@ -8,7 +8,7 @@
 
 #include "base/digest.h"
 
-static const char *const kinds[] = {"ekfac", "kfac", "diagonal", "gram"};
+static const char *const kinds[] = {"ekfac", "kfac", "diagonal", "gram", "whiten"};
 static const char *const stages[] = {"covariance", "lambda", "final"};
 
 static const char *const names[TAMIS__CURVATURE_ARRAYS] = {
@@ -20,6 +20,12 @@ static const char *const names[TAMIS__CURVATURE_ARRAYS] = {
     [TAMIS__INPUT_VALUES] = "input_values",
     [TAMIS__LAMBDA] = "lambda",
     [TAMIS__GRAM] = "gram",
+    [TAMIS__WHITEN_MEAN] = "mean",
+    [TAMIS__WHITEN_SCATTER] = "scatter",
+    [TAMIS__WHITEN_THIRD] = "third",
+    [TAMIS__WHITEN_FOURTH] = "fourth",
+    [TAMIS__WHITEN_FACTOR] = "factor",
+    [TAMIS__WHITEN_EIGENVALUES] = "eigenvalues",
 };
 
 const char *tamis__curvature_kind_name(tamis_curvature_kind kind)
@@ -32,6 +38,13 @@ const char *tamis__curvature_stage_name(tamis_curvature_stage stage)
     return stages[stage];
 }
 
+const char *tamis__shrinkage_name(tamis_shrinkage shrinkage)
+{
+    static const char *const shrinkages[] = {"none", "ledoit-wolf"};
+    size_t i = (size_t)shrinkage;
+    return i < sizeof shrinkages / sizeof *shrinkages ? shrinkages[i] : NULL;
+}
+
 static bool by_blocks(tamis__curvature_array array)
 {
     return array <= TAMIS__INPUT_VECTORS;
@@ -41,6 +54,11 @@ static bool of_output(tamis__curvature_array array)
 {
     return array == TAMIS__OUTPUT_COVARIANCE || array == TAMIS__OUTPUT_VECTORS ||
            array == TAMIS__OUTPUT_VALUES;
+}
+
+static bool of_whiten(tamis__curvature_array array)
+{
+    return array >= TAMIS__WHITEN_MEAN && array <= TAMIS__WHITEN_EIGENVALUES;
 }
 
 /* Does a file of this kind and stage have arrays of this name? */
@@ -58,6 +76,14 @@ static bool has(const tamis_curvature_info *info, tamis__curvature_array array)
         return info->kind == TAMIS_CURVATURE_DIAGONAL ||
                (info->kind == TAMIS_CURVATURE_EKFAC && info->stage != TAMIS_STAGE_COVARIANCE);
     case TAMIS__GRAM: return info->kind == TAMIS_CURVATURE_GRAM;
+    case TAMIS__WHITEN_MEAN: return info->kind == TAMIS_CURVATURE_WHITEN;
+    case TAMIS__WHITEN_SCATTER:
+    case TAMIS__WHITEN_THIRD:
+    case TAMIS__WHITEN_FOURTH:
+        return info->kind == TAMIS_CURVATURE_WHITEN && info->stage != TAMIS_STAGE_FINAL;
+    case TAMIS__WHITEN_FACTOR:
+    case TAMIS__WHITEN_EIGENVALUES:
+        return info->kind == TAMIS_CURVATURE_WHITEN && info->stage == TAMIS_STAGE_FINAL;
     case TAMIS__CURVATURE_ARRAYS: break;
     }
     return false;
@@ -78,7 +104,8 @@ static uint32_t blocks_of(const tamis_curvature_info *info, const tamis__curvatu
 bool tamis__curvature_next(const tamis_curvature_info *info, tamis__curvature_place *place,
                            bool *started)
 {
-    uint32_t layers = info->kind == TAMIS_CURVATURE_GRAM ? 1 : info->layers;
+    bool dense = info->kind == TAMIS_CURVATURE_GRAM || info->kind == TAMIS_CURVATURE_WHITEN;
+    uint32_t layers = dense ? 1 : info->layers;
     if (*started && place->block + 1 < blocks_of(info, place)) {
         place->block++;
         return true;
@@ -107,8 +134,12 @@ void tamis__curvature_shape(const tamis_curvature_info *info, const tamis__curva
     } else if (place->array == TAMIS__LAMBDA) {
         *ret_rows = layer->out;
         *ret_columns = layer->in + layer->bias;
-    } else if (place->array == TAMIS__GRAM) {
+    } else if (place->array == TAMIS__GRAM || place->array == TAMIS__WHITEN_SCATTER ||
+               place->array == TAMIS__WHITEN_FACTOR) {
         *ret_rows = *ret_columns = info->columns;
+    } else if (of_whiten(place->array)) {
+        *ret_rows = place->array == TAMIS__WHITEN_FOURTH ? 1 : info->columns;
+        *ret_columns = 0;
     } else {
         *ret_rows = width(info, place);
         *ret_columns = 0;
@@ -121,6 +152,8 @@ void tamis__curvature_name(const tamis__curvature_place *place,
     const char *name = names[place->array];
     if (place->array == TAMIS__GRAM)
         snprintf(ret_name, TAMIS__CURVATURE_NAME_SIZE, "%s", name);
+    else if (of_whiten(place->array))
+        snprintf(ret_name, TAMIS__CURVATURE_NAME_SIZE, "whiten/%s", name);
     else if (by_blocks(place->array))
         snprintf(ret_name, TAMIS__CURVATURE_NAME_SIZE, "factor/%u/%s_%u", (unsigned)place->layer,
                  name, (unsigned)place->block);

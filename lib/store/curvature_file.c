@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/curvature_file.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -21,24 +22,25 @@ struct tamis_curvature {
     tamis__store_origin origin;
     tamis_layer *layer;
     char *labels, *provenance;
+    tamis_whiten_facts whiten;
     uint64_t basis;
 };
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
 /* The number of the value of a text attribute among those that are known. */
-static tamis_status read_choice(const tamis__h5 *h5, const char *name, int n,
+static tamis_status read_choice(const tamis__h5 *h5, const char *object, const char *name, int n,
                                 const char *(*name_at)(int i), int *ret_choice, tamis_error *err)
 {
     char *text = NULL;
-    TAMIS_TRY(tamis__h5_get_text(h5, "/", name, &text, err));
+    TAMIS_TRY(tamis__h5_get_text(h5, object, name, &text, err));
     int i = 0;
     while (i < n && strcmp(name_at(i), text) != 0) i++;
     tamis_status status =
         i < n ? TAMIS_OK
               : tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                            "'%s': attribute %s of / is '%.40s', which this program does not know",
-                            h5->path, name, text);
+                            "'%s': attribute %s of %s is '%.40s', which this program does not know",
+                            h5->path, name, object, text);
     free(text);
     if (status == TAMIS_OK) *ret_choice = i;
     return status;
@@ -83,6 +85,52 @@ static tamis_status read_numbers(tamis_curvature *c, tamis_error *err)
     return TAMIS_OK;
 }
 
+static const char *shrinkage_at(int i)
+{
+    return tamis__shrinkage_name((tamis_shrinkage)i);
+}
+
+static const char *unit_at(int i)
+{
+    return i ? "absolute" : "relative";
+}
+
+/* A number that can be no other than finite and at least `least`. */
+static tamis_status read_measure(const tamis__h5 *h5, const char *name, double least,
+                                 double *ret_value, tamis_error *err)
+{
+    double value = 0;
+    TAMIS_TRY(tamis__h5_get_f64(h5, "whiten", name, &value, err));
+    if (!(value >= least) || !isfinite(value))
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': attribute %s of whiten is %g", h5->path,
+                           name, value);
+    *ret_value = value;
+    return TAMIS_OK;
+}
+
+static tamis_status read_whiten(tamis_curvature *c, tamis_error *err)
+{
+    const tamis__h5 *h5 = &c->h5;
+    tamis_whiten_facts *f = &c->whiten;
+    int unit, shrinkage;
+    if (c->info.kind != TAMIS_CURVATURE_WHITEN || c->info.stage != TAMIS_STAGE_FINAL)
+        return TAMIS_OK;
+    TAMIS_TRY(read_measure(h5, "damping", 0, &f->params.damping, err));
+    TAMIS_TRY(read_choice(h5, "whiten", "damping_unit", 2, unit_at, &unit, err));
+    TAMIS_TRY(read_measure(h5, "damping_in_force", 0, &f->damping, err));
+    TAMIS_TRY(read_choice(h5, "whiten", "shrinkage", TAMIS_SHRINKAGE_LEDOIT_WOLF + 1, shrinkage_at,
+                          &shrinkage, err));
+    TAMIS_TRY(read_measure(h5, "shrinkage_weight", 0, &f->shrinkage, err));
+    TAMIS_TRY(read_measure(h5, "eigenvalue_least", -DBL_MAX, &f->least, err));
+    TAMIS_TRY(read_measure(h5, "eigenvalue_most", 0, &f->most, err));
+    TAMIS_TRY(read_measure(h5, "effective_rank", 0, &f->effective_rank, err));
+    TAMIS_TRY(read_measure(h5, "condition", 1, &f->condition, err));
+    f->params.absolute = unit == 1;
+    f->params.shrinkage = (tamis_shrinkage)shrinkage;
+    c->info.whiten = f;
+    return TAMIS_OK;
+}
+
 /* Stages that files of a kind can be of. */
 static tamis_status check_stage(const tamis_curvature *c, tamis_error *err)
 {
@@ -99,8 +147,8 @@ static tamis_status check_stage(const tamis_curvature *c, tamis_error *err)
 static tamis_status read_facts(tamis_curvature *c, tamis_error *err)
 {
     int kind, stage;
-    TAMIS_TRY(read_choice(&c->h5, "method", TAMIS_CURVATURE_GRAM + 1, kind_at, &kind, err));
-    TAMIS_TRY(read_choice(&c->h5, "stage", TAMIS_STAGE_FINAL + 1, stage_at, &stage, err));
+    TAMIS_TRY(read_choice(&c->h5, "/", "method", TAMIS_CURVATURE_WHITEN + 1, kind_at, &kind, err));
+    TAMIS_TRY(read_choice(&c->h5, "/", "stage", TAMIS_STAGE_FINAL + 1, stage_at, &stage, err));
     c->info.kind = (tamis_curvature_kind)kind;
     c->info.stage = (tamis_curvature_stage)stage;
     TAMIS_TRY(read_numbers(c, err));
@@ -109,6 +157,7 @@ static tamis_status read_facts(tamis_curvature *c, tamis_error *err)
     TAMIS_TRY(tamis__store_origin_read(&c->origin, &c->h5, err));
     c->info.layer = c->layer;
     if (c->origin.kind) c->info.projected_by = &c->origin.projection;
+    TAMIS_TRY(read_whiten(c, err));
     return check_stage(c, err);
 }
 

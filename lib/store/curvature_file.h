@@ -35,6 +35,13 @@ typedef enum tamis__curvature_array {
     TAMIS__INPUT_VALUES,  /* [in + bias] */
     TAMIS__LAMBDA,        /* [out, in + bias]; sums before the final stage */
     TAMIS__GRAM,          /* [columns, columns], both triangles */
+    /* Of whiten, with y = x - mean: sums before the final stage, then what is made of them. */
+    TAMIS__WHITEN_MEAN,        /* [columns]; at any stage */
+    TAMIS__WHITEN_SCATTER,     /* [columns, columns] sum of y y^T, both triangles */
+    TAMIS__WHITEN_THIRD,       /* [columns] sum of |y|^2 y */
+    TAMIS__WHITEN_FOURTH,      /* [1] sum of |y|^4 */
+    TAMIS__WHITEN_FACTOR,      /* [columns, columns] L, zeros above the diagonal */
+    TAMIS__WHITEN_EIGENVALUES, /* [columns] of C, ascending */
     TAMIS__CURVATURE_ARRAYS
 } tamis__curvature_array;
 
@@ -76,6 +83,8 @@ tamis_status tamis__curvature_read(const tamis_curvature *curvature,
 uint64_t tamis__curvature_basis(const tamis_curvature *curvature);
 
 const char *tamis__curvature_kind_name(tamis_curvature_kind kind);
+/* What shrinkages are called; NULL past the last. */
+const char *tamis__shrinkage_name(tamis_shrinkage shrinkage);
 const char *tamis__curvature_stage_name(tamis_curvature_stage stage);
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -83,7 +92,7 @@ const char *tamis__curvature_stage_name(tamis_curvature_stage stage);
 typedef struct tamis__curvature_writer tamis__curvature_writer;
 
 /* Start a file. Of `info` the digest is not looked at; tokens and examples come at the end. It must
- * live as long as the writer. Errors: IO (exists and not `force` ...), NOMEM. */
+ * live as long as the writer; `whiten` of a final file of that kind is complete. Errors: IO (exists and not `force` ...), NOMEM. */
 tamis_status tamis__curvature_create(tamis__curvature_writer **ret_writer, tamis_context *context,
                                      const char *path, const tamis_curvature_info *info, bool force,
                                      tamis_error *err);

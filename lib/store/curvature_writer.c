@@ -32,6 +32,21 @@ static tamis_status write_projection(const tamis__h5 *h5, const tamis_curvature_
     return status;
 }
 
+static tamis_status write_whiten(const tamis__h5 *h5, const tamis_whiten_facts *f, tamis_error *err)
+{
+    const char *unit = f->params.absolute ? "absolute" : "relative";
+    const char *shrinkage = tamis__shrinkage_name(f->params.shrinkage);
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "damping", f->params.damping, err));
+    TAMIS_TRY(tamis__h5_put_text(h5, "whiten", "damping_unit", unit, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "damping_in_force", f->damping, err));
+    TAMIS_TRY(tamis__h5_put_text(h5, "whiten", "shrinkage", shrinkage, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "shrinkage_weight", f->shrinkage, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "eigenvalue_least", f->least, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "eigenvalue_most", f->most, err));
+    TAMIS_TRY(tamis__h5_put_f64(h5, "whiten", "effective_rank", f->effective_rank, err));
+    return tamis__h5_put_f64(h5, "whiten", "condition", f->condition, err);
+}
+
 static tamis_status write_facts(const tamis__h5 *h5, const tamis_curvature_info *info,
                                 tamis_error *err)
 {
@@ -42,7 +57,10 @@ static tamis_status write_facts(const tamis__h5 *h5, const tamis_curvature_info 
     if (info->labels) TAMIS_TRY(tamis__h5_put_text(h5, "/", "labels", info->labels, err));
     TAMIS_TRY(tamis__layers_write(h5, info->layer, info->layers, err));
     TAMIS_TRY(write_projection(h5, info, err));
-    return info->kind == TAMIS_CURVATURE_GRAM ? TAMIS_OK : tamis__h5_group(h5, "factor", err);
+    if (info->kind == TAMIS_CURVATURE_GRAM) return TAMIS_OK;
+    if (info->kind != TAMIS_CURVATURE_WHITEN) return tamis__h5_group(h5, "factor", err);
+    TAMIS_TRY(tamis__h5_group(h5, "whiten", err));
+    return info->stage == TAMIS_STAGE_FINAL ? write_whiten(h5, info->whiten, err) : TAMIS_OK;
 }
 
 tamis_status tamis__curvature_create(tamis__curvature_writer **ret_writer, tamis_context *context,
@@ -68,7 +86,9 @@ tamis_status tamis__curvature_create(tamis__curvature_writer **ret_writer, tamis
 static tamis_status open_group(tamis__curvature_writer *writer, uint32_t layer, tamis_error *err)
 {
     char name[TAMIS__CURVATURE_NAME_SIZE];
-    if (writer->info->kind == TAMIS_CURVATURE_GRAM || layer < writer->group) return TAMIS_OK;
+    bool dense = writer->info->kind == TAMIS_CURVATURE_GRAM ||
+                 writer->info->kind == TAMIS_CURVATURE_WHITEN;
+    if (dense || layer < writer->group) return TAMIS_OK;
     snprintf(name, sizeof name, "factor/%u", (unsigned)layer);
     writer->group = layer + 1;
     return tamis__h5_group(&writer->h5, name, err);

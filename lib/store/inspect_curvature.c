@@ -204,6 +204,12 @@ static tamis_status look(inspector *in, const tamis__curvature_place *place, tam
     case TAMIS__LAMBDA:
         return tell_spectrum(in, place, rows * columns, sums ? (double)in->info->examples : 1.0,
                              err);
+    case TAMIS__WHITEN_MEAN:
+    case TAMIS__WHITEN_SCATTER:
+    case TAMIS__WHITEN_THIRD:
+    case TAMIS__WHITEN_FOURTH:
+    case TAMIS__WHITEN_FACTOR:
+    case TAMIS__WHITEN_EIGENVALUES:
     case TAMIS__CURVATURE_ARRAYS: break;
     }
     return TAMIS_OK;

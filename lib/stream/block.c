@@ -105,6 +105,15 @@ static float clamp(float x, float bound)
     return x > bound ? bound : x < -bound ? -bound : x;
 }
 
+/* Sums of a row become minus its distances. */
+static void make_distances(const tamis__engine *e, double *total, double square, uint64_t first,
+                           uint64_t queries)
+{
+    const double *of_query = e->product->query_square + first;
+    for (uint64_t q = 0; q < queries; q++)
+        total[q] = -sqrt(fabs(square + of_query[q] - 2.0 * total[q]));
+}
+
 static tamis_status round_row(const tamis__engine *e, const double *total, uint64_t row,
                               uint64_t tile, uint64_t queries, float *out, tamis_error *err)
 {
@@ -139,6 +148,9 @@ static tamis_status score_tile(const tamis__engine *e, uint64_t tile, const tami
         add_total(e, sum, row_factor, e->factor + k * e->capacity + tile * e->mul->tile, rows,
                   total);
     }
+    for (uint64_t r = 0; r < rows && e->product->query_square; r++)
+        make_distances(e, total + r * e->stride, tamis__squares_of(e, worker)[r],
+                       e->first_query + tile * e->mul->tile, queries);
     for (uint64_t r = 0; r < rows; r++)
         TAMIS_TRY(round_row(e, total + r * e->stride, tamis__block_row(block, r), tile, queries,
                             out + r * e->capacity + tile * e->mul->tile, err));

@@ -31,7 +31,7 @@ static uint64_t panel_bytes(const tamis__engine *e, uint64_t tiles)
 /* Of a value in the buffers that rows pass through, as floats and in their type. */
 static size_t wide_bytes(const tamis__engine *e)
 {
-    return e->mapped ? 0 : sizeof(float);
+    return e->mapped || e->product->maker ? 0 : sizeof(float);
 }
 
 static size_t stored_bytes(const tamis__engine *e)
@@ -40,13 +40,18 @@ static size_t stored_bytes(const tamis__engine *e)
     return passes ? tamis_dtype_size(e->dtype) : 0;
 }
 
+static uint64_t window_columns(const tamis__engine *e)
+{
+    return e->product->maker ? e->train->columns : (uint64_t)TAMIS__WINDOW;
+}
+
 /* Buffers that do not depend on how many queries a pass has. */
 static uint64_t fixed_bytes(const tamis__engine *e)
 {
     uint64_t worker = 2 * TAMIS__ROW_BLOCK * e->stride * sizeof(double) +
                       (uint64_t)e->mul->tile * e->mul->step * sizeof(float);
     worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__MAX_STEP * (wide_bytes(e) + stored_bytes(e));
-    if (e->made) worker += (uint64_t)TAMIS__ROW_BLOCK * TAMIS__WINDOW * sizeof *e->made;
+    if (e->made) worker += TAMIS__ROW_BLOCK * window_columns(e) * sizeof *e->made;
     return e->workers * worker;
 }
 
@@ -93,7 +98,7 @@ static tamis_status allocate(tamis__engine *e, tamis_error *err)
 static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
 {
     size_t block = (size_t)e->workers * TAMIS__ROW_BLOCK * TAMIS__MAX_STEP;
-    e->mapped = tamis__rows_mapped(e->product->train);
+    e->mapped = !e->product->maker && tamis__rows_mapped(e->product->train);
     size_t wide = wide_bytes(e), stored = stored_bytes(e);
     if (wide) e->wide = tamis__aligned(block, wide);
     if (stored) e->stored = tamis__aligned(block, stored);
@@ -114,6 +119,20 @@ static void allocate_window(tamis__engine *e)
     free(e->window);
     e->made = NULL;
     e->window = NULL;
+}
+
+static tamis_status allocate_made(tamis__engine *e, tamis_error *err)
+{
+    size_t rows = (size_t)e->workers * TAMIS__ROW_BLOCK;
+    TAMIS_TRY(tamis__memory_check(e->product->context,
+                                  e->product->reserved +
+                                      rows * e->train->columns * sizeof *e->made,
+                                  "blocks of rows", err));
+    e->made = tamis__aligned(rows * e->train->columns, sizeof *e->made);
+    e->square = tamis__aligned(rows, sizeof *e->square);
+    e->window = tamis__calloc(e->workers, sizeof *e->window);
+    if (e->made && e->square && e->window) return TAMIS_OK;
+    return tamis__fail_memory(err, "blocks of rows", rows * e->train->columns * sizeof *e->made);
 }
 
 static tamis_status load_scales(tamis__engine *e, tamis_error *err)
@@ -139,6 +158,7 @@ static void fini(tamis__engine *e)
     free(e->wide);
     free(e->stored);
     free(e->made);
+    free(e->square);
     free(e->window);
 }
 
@@ -152,12 +172,21 @@ static tamis_status init(tamis__engine *e, const tamis__product *product,
                          .columns = product->columns};
     if (!e->columns) e->columns = e->train->columns - e->first_column;
     tamis__kernels_init(&e->kernels, tamis_context_cpu(product->context));
-    e->dtype = e->train->form == TAMIS_FORM_FACTORS ? TAMIS_F32 : e->train->dtype;
+    bool made = e->train->form == TAMIS_FORM_FACTORS || product->maker;
+    e->dtype = made ? TAMIS_F32 : e->train->dtype;
+    if (product->maker) {
+        e->alone = *e->train;
+        e->alone.checkpoints = 1;
+        e->train = &e->alone;
+    }
     e->workers = tamis_context_threads(product->context);
     e->slots = 2 * e->workers;
     TAMIS_TRY(load_scales(e, err));
     TAMIS_TRY(allocate_unmapped(e, err));
-    allocate_window(e);
+    if (product->maker)
+        TAMIS_TRY(allocate_made(e, err));
+    else
+        allocate_window(e);
     TAMIS_TRY(tamis__panel_choose(e, report, err));
     e->steps = tamis__blocks_of(e->columns, e->mul->step);
     e->stride = e->mul->tile;

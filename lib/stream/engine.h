@@ -97,6 +97,17 @@ typedef struct tamis__product_report {
     double rejected;    /* the same of the faster panel that was not taken; 0 = none */
 } tamis__product_report;
 
+/* Rows that are made of the store's when they are wanted: floats, as wide as the store's, at what is
+ * then the only checkpoint. */
+typedef struct tamis__row_maker {
+    void *arg;
+    /* Rows first .. first + rows - 1 into `out` [rows, columns] packed, and what tamis__product.distance
+     * needs of them into `square` [rows]. The same bits whatever they are made with. Called from several
+     * threads at once, `worker` as in tamis__pipeline. */
+    tamis_status (*make)(void *arg, uint64_t first, uint64_t rows, unsigned worker, float *out,
+                         double *square, tamis_error *err);
+} tamis__row_maker;
+
 /* score(i, q) = m(i) * sum over checkpoints k of
  *     weight[k] * query_scale[k][q] / row_divisor[k][i] * <train row i, query q> at k
  * where m(i) = row_multiplier[i]; a divisor of 0 makes its term 0. */
@@ -109,6 +120,11 @@ typedef struct tamis__product {
     const float *const *row_divisor;  /* [checkpoints] of [rows]; NULL = 1 */
     const float *row_multiplier;      /* [rows]; NULL = 1 */
     double bound;                     /* scores are clamped to [-bound, bound]; 0 = not */
+    const tamis__row_maker *maker;    /* NULL = rows are the store's */
+    /* [queries] with a maker: scores are minus distances, with s the sum above
+     *     -sqrt(|square of the row + query_square[q] - 2 s|);
+     * NULL = the sum itself. */
+    const double *query_square;
     const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
     tamis__panel_mode panel;
     double panel_error;             /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */

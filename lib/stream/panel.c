@@ -225,7 +225,7 @@ tamis_status tamis__panel_choose(tamis__engine *e, tamis__product_report *report
     const tamis__product *p = e->product;
     tamis__product_wish wish = {.dtype = e->dtype,
                                 .cpu = tamis_context_cpu(p->context),
-                                .exact = p->panel == TAMIS__PANEL_EXACT,
+                                .exact = p->panel == TAMIS__PANEL_EXACT || p->maker,
                                 .queries = e->queries->rows};
     double error = 0, allowed = p->panel_error > 0 ? p->panel_error : 1e-3;
     e->mul = tamis__multiplier_choose(&wish);

@@ -59,6 +59,15 @@ static void narrow_back(const tamis__engine *e, uint32_t k, uint64_t first, uint
     }
 }
 
+/* How many of the rows from `i` on follow each other. */
+static uint64_t run_of(const tamis__block *block, uint64_t i)
+{
+    uint64_t n = 1;
+    if (!block->listed) return block->rows - i;
+    while (i + n < block->rows && block->listed[i + n] == block->listed[i] + n) n++;
+    return n;
+}
+
 /* Steps come in the order of their columns, for the same rows. */
 static tamis_status run_in_window(const tamis__engine *e, uint32_t k, uint64_t first, uint64_t rows,
                                   uint64_t column, uint64_t columns, unsigned worker,
@@ -74,9 +83,31 @@ static tamis_status run_in_window(const tamis__engine *e, uint32_t k, uint64_t f
         tamis_status status = tamis_store_read(e->product->train, k, first, rows, column, n, made,
                                                TAMIS__WINDOW, err);
         if (status != TAMIS_OK) return status;
-        *w = (tamis__window){true, k, first, rows, column, n};
+        *w = (tamis__window){true, k, first, rows, column, n, NULL};
     }
     *ret_run = (tamis__run){made + (column - w->column), TAMIS__WINDOW * sizeof *made, rows};
+    return TAMIS_OK;
+}
+
+/* Whole rows, kept for the other steps and tiles of their block. */
+static tamis_status run_by_maker(const tamis__engine *e, const tamis__block *block, uint64_t column,
+                                 unsigned worker, tamis__run *ret_run, tamis_error *err)
+{
+    const tamis__row_maker *maker = e->product->maker;
+    tamis__window *w = &e->window[worker];
+    uint64_t columns = e->train->columns, n = 0;
+    float *made = e->made + (size_t)worker * TAMIS__ROW_BLOCK * columns;
+    double *square = e->square + (size_t)worker * TAMIS__ROW_BLOCK;
+    bool held = w->there && w->first == block->first && w->rows == block->rows &&
+                w->listed == block->listed;
+    w->there = held;
+    for (uint64_t i = 0; i < block->rows && !held; i += n) {
+        n = run_of(block, i);
+        TAMIS_TRY(maker->make(maker->arg, tamis__block_row(block, i), n, worker, made + i * columns,
+                              square + i, err));
+    }
+    *w = (tamis__window){true, 0, block->first, block->rows, 0, columns, block->listed};
+    *ret_run = (tamis__run){made + column, columns * sizeof *made, block->rows};
     return TAMIS_OK;
 }
 
@@ -105,15 +136,6 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
 }
 
 /* --- rows of a list ---------------------------------------------------------------------------- */
-
-/* How many of the rows from `i` on follow each other. */
-static uint64_t run_of(const tamis__block *block, uint64_t i)
-{
-    uint64_t n = 1;
-    if (!block->listed) return block->rows - i;
-    while (i + n < block->rows && block->listed[i + n] == block->listed[i] + n) n++;
-    return n;
-}
 
 /* Rows of a list are far apart: more is mapped than is read, and rows_release() does not know. */
 static void note_touched(const tamis__engine *e, const tamis__block *block, uint64_t i)
@@ -155,6 +177,7 @@ tamis_status tamis__rows_of_block(const tamis__engine *e, uint32_t k, const tami
                                   unsigned worker, tamis__run *ret_run, tamis_error *err)
 {
     uint64_t left = block->rows - first;
+    if (e->product->maker) return run_by_maker(e, block, column, worker, ret_run, err);
     if (run_of(block, first) == left)
         return tamis__rows_run(e, k, tamis__block_row(block, first), left, column, columns, worker,
                                ret_run, err);

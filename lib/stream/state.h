@@ -18,6 +18,7 @@ typedef struct tamis__window {
     bool there;
     uint32_t k;
     uint64_t first, rows, column, columns;
+    const uint64_t *listed; /* of rows that a tamis__row_maker made: those of a list; or NULL */
 } tamis__window;
 enum { TAMIS__WINDOW = TAMIS__MAX_STEP };
 
@@ -55,8 +56,11 @@ typedef struct tamis__engine {
     uint64_t gathered_row;
     float *wide;           /* [worker, ROW_BLOCK, step]: of rows that are not mapped; else NULL */
     unsigned char *stored; /* the same in their type, NULL for f32; or mapped rows of a list */
-    float *made;           /* [worker, ROW_BLOCK, WINDOW]: of factors; else NULL */
-    tamis__window *window; /* [worker]: what is in it */
+    float *made; /* [worker, ROW_BLOCK, WINDOW]: of factors; or [worker, ROW_BLOCK, columns] by the
+                    product's maker; else NULL */
+    double *square;        /* [worker, ROW_BLOCK]: by the maker */
+    tamis__window *window; /* [worker]: what is in `made` */
+    tamis_store_info alone; /* with a maker `train` is this: one checkpoint */
 } tamis__engine;
 
 static inline uint64_t tamis__smaller(uint64_t a, uint64_t b)
@@ -116,6 +120,12 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
 tamis_status tamis__rows_of_block(const tamis__engine *e, uint32_t k, const tamis__block *block,
                                   uint64_t first, uint64_t column, uint64_t columns,
                                   unsigned worker, tamis__run *ret_run, tamis_error *err);
+
+/* Squares of a block's rows that a maker made for this worker last. */
+static inline const double *tamis__squares_of(const tamis__engine *e, unsigned worker)
+{
+    return e->square + (size_t)worker * TAMIS__ROW_BLOCK;
+}
 
 /* Before listed rows are worked on, on the calling thread: have the system read them. */
 void tamis__rows_read_listed(const tamis__engine *e, const tamis__block *block);

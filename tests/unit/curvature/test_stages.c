@@ -100,15 +100,15 @@ START_TEST(test_merge)
         tamis_fit_curvature_params params = params_of(
             kind, finish ? TAMIS_STAGE_FINAL : TAMIS_STAGE_COVARIANCE, store, "one");
         ck_ok(tamis_fit_curvature(context, &params, &err));
-        ck_ok(tamis_merge_curvature(context, sums, 3, "merged", finish, true, NULL, &err));
+        ck_ok(tamis_merge_curvature(context, sums, 3, "merged", finish, NULL, true, NULL, &err));
         close_files("merged", "one");
     }
     /* Sums of sums, and a single part, which comes out as it was. */
     const char *two[2] = {"s01", "s2"};
-    ck_ok(tamis_merge_curvature(context, sums, 2, "s01", false, true, NULL, &err));
-    ck_ok(tamis_merge_curvature(context, two, 2, "merged2", true, true, NULL, &err));
+    ck_ok(tamis_merge_curvature(context, sums, 2, "s01", false, NULL, true, NULL, &err));
+    ck_ok(tamis_merge_curvature(context, two, 2, "merged2", true, NULL, true, NULL, &err));
     same_files("merged", "merged2");
-    ck_ok(tamis_merge_curvature(context, sums, 1, "s0again", false, true, NULL, &err));
+    ck_ok(tamis_merge_curvature(context, sums, 1, "s0again", false, NULL, true, NULL, &err));
     same_files("s0", "s0again");
 }
 END_TEST
@@ -119,13 +119,13 @@ START_TEST(test_merge_ekfac)
                                                   store, "cov");
     ck_ok(tamis_fit_curvature(context, &params, &err));
     fit_parts(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_COVARIANCE, NULL);
-    ck_ok(tamis_merge_curvature(context, sums, 3, "merged", false, true, NULL, &err));
+    ck_ok(tamis_merge_curvature(context, sums, 3, "merged", false, NULL, true, NULL, &err));
     close_files("merged", "cov");
-    ck_fails(tamis_merge_curvature(context, sums, 3, "out", true, true, NULL, &err), TAMIS_ERR_ARG,
-             "no Lambda yet");
+    ck_fails(tamis_merge_curvature(context, sums, 3, "out", true, NULL, true, NULL, &err),
+             TAMIS_ERR_ARG, "no Lambda yet");
     /* Lambda in the basis of the merged covariances, by parts and at once. */
     fit_parts(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_LAMBDA, "merged");
-    ck_ok(tamis_merge_curvature(context, sums, 3, "final", true, true, NULL, &err));
+    ck_ok(tamis_merge_curvature(context, sums, 3, "final", true, NULL, true, NULL, &err));
     tamis_curvature *from = open_made("merged");
     params = params_of(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_FINAL, store, "one");
     params.from = from;
@@ -155,7 +155,7 @@ START_TEST(test_merge_ekfac)
     /* Parts of other eigenvectors do not add up. */
     params = params_of(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_LAMBDA, part[0], "s1");
     ck_ok(tamis_fit_curvature(context, &params, &err));
-    ck_fails(tamis_merge_curvature(context, sums, 3, "out", true, true, NULL, &err),
+    ck_fails(tamis_merge_curvature(context, sums, 3, "out", true, NULL, true, NULL, &err),
              TAMIS_ERR_SHAPE, "different eigenvectors");
     ck_assert_int_ne(access("out", F_OK), 0);
     tamis_curvature_close(&from);
@@ -170,29 +170,29 @@ START_TEST(test_merge_refused)
     ck_ok(tamis_fit_curvature(context, &params, &err));
     params = params_of(TAMIS_CURVATURE_DIAGONAL, TAMIS_STAGE_COVARIANCE, part[0], "b");
     ck_ok(tamis_fit_curvature(context, &params, &err));
-    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, true, NULL, &err), TAMIS_ERR_SHAPE,
-             "different kinds");
+    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, NULL, true, NULL, &err),
+             TAMIS_ERR_SHAPE, "different kinds");
     params = params_of(TAMIS_CURVATURE_KFAC, TAMIS_STAGE_FINAL, part[0], "b");
     ck_ok(tamis_fit_curvature(context, &params, &err));
-    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, true, NULL, &err), TAMIS_ERR_SHAPE,
-             "different stages");
-    ck_fails(tamis_merge_curvature(context, two + 1, 1, "o", false, true, NULL, &err),
+    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, NULL, true, NULL, &err),
+             TAMIS_ERR_SHAPE, "different stages");
+    ck_fails(tamis_merge_curvature(context, two + 1, 1, "o", false, NULL, true, NULL, &err),
              TAMIS_ERR_ARG, "is final");
     params = params_of(TAMIS_CURVATURE_KFAC, TAMIS_STAGE_COVARIANCE, part[0], "b");
     params.max_block = 3;
     ck_ok(tamis_fit_curvature(context, &params, &err));
-    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, true, NULL, &err), TAMIS_ERR_SHAPE,
-             "different blocks");
+    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, NULL, true, NULL, &err),
+             TAMIS_ERR_SHAPE, "different blocks");
     const pseudo labelled = {.path = "l.h5", .rows = 20, .seed = 1, .labels = "sampled"};
     tamis_store *other = make_pseudo(context, &labelled);
     params = params_of(TAMIS_CURVATURE_KFAC, TAMIS_STAGE_COVARIANCE, other, "b");
     ck_ok(tamis_fit_curvature(context, &params, &err));
-    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, true, NULL, &err), TAMIS_ERR_SHAPE,
-             "different labels");
-    ck_fails(tamis_merge_curvature(context, two, 0, "o", false, true, NULL, &err), TAMIS_ERR_ARG,
-             "no file");
-    ck_fails(tamis_merge_curvature(context, two, 1, "b", false, false, NULL, &err), TAMIS_ERR_IO,
-             "exists");
+    ck_fails(tamis_merge_curvature(context, two, 2, "o", false, NULL, true, NULL, &err),
+             TAMIS_ERR_SHAPE, "different labels");
+    ck_fails(tamis_merge_curvature(context, two, 0, "o", false, NULL, true, NULL, &err),
+             TAMIS_ERR_ARG, "no file");
+    ck_fails(tamis_merge_curvature(context, two, 1, "b", false, NULL, false, NULL, &err),
+             TAMIS_ERR_IO, "exists");
     tamis_store_close(&other);
 }
 END_TEST
