@@ -121,9 +121,18 @@ static tamis_status check_job(const tamis__ekfac_job *job, tamis_error *err)
 static tamis_status dispatch(const tamis__ekfac_job *job, tamis_error *err)
 {
     const tamis__score_call *call = job->call;
+    uint32_t checkpoint = 0;
     if (tamis_store_info_get(call->train)->whitened_by) return tamis__ekfac_whitened(job, err);
-    bool both = factors(call->train) && factors(call->query);
-    return both ? tamis__ekfac_factors(job, err) : tamis__ekfac_rows(job, err);
+    if (!factors(call->train) || !factors(call->query)) return tamis__ekfac_rows(job, err);
+    TAMIS_TRY(tamis__curvature_checkpoint(call->curvature, call->query, &checkpoint, err));
+    if (checkpoint == job->checkpoint) return tamis__ekfac_factors(job, err);
+    if (job->by != TAMIS_BY_TOKEN && !job->spectral_rank && !job->rescore)
+        return tamis__ekfac_rows(job, err);
+    return tamis__fail(
+        err, TAMIS_ERR_SHAPE,
+        "the curvature is of checkpoint %u of '%s' and of checkpoint %u of '%s': take "
+        "that checkpoint alone out of both ('tamis convert --checkpoints')",
+        job->checkpoint, tamis_store_path(call->train), checkpoint, tamis_store_path(call->query));
 }
 
 static tamis_status run(const tamis__score_call *call, tamis_curvature_kind kind, tamis_error *err)
