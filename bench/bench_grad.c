@@ -1,7 +1,7 @@
 /* Speed of per-example gradients for a network of Fashion-MNIST's shape (784-512-256-10, random
  * data): the last layer only, where the matrix products are the work, beside their floor; and whole
  * rows in bf16, where writing them is, beside the products' floor and a plain write() of as many
- * bytes. Also training. One JSON object a line. Usage: bench_grad [DIRECTORY [THREADS]]; about
+ * bytes; and all layers as their factors. Also training. One JSON object a line. Usage: bench_grad [DIRECTORY [THREADS]]; about
  * 2.2 GB are written there, a few times, and removed.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <tamis/model.h>
 #include <time.h>
 #include <unistd.h>
@@ -177,6 +178,34 @@ static void whole_rows(const tamis_model *model, tamis_context *context, const t
         bytes / seconds * 1e-9, bytes / write_s * 1e-9, floor, seconds / floor);
 }
 
+/* Bytes are those of the finished file, columns of examples and outputs included. */
+static void factors(const tamis_model *model, tamis_context *context, const tamis_data *data,
+                    const char *path, double peak)
+{
+    tamis_error err = {0};
+    tamis_gradient_params params = {
+        .path = path, .form = TAMIS_FORM_FACTORS, .dtype = TAMIS_BF16, .force = true};
+    struct stat st;
+    double seconds = 1e30, write_s = 1e30;
+    for (int r = 0; r < REPEATS + 2; r++) {
+        double start = now();
+        check(tamis_gradients(model, context, data, &params, &err), &err);
+        double took = now() - start;
+        if (stat(path, &st)) exit(EXIT_FAILURE);
+        unlink(path);
+        double plain = plain_write(path, (double)st.st_size);
+        if (took < seconds) seconds = took;
+        if (plain < write_s) write_s = plain;
+    }
+    double products = ROWS * 2.0 * (FORWARD + BACKWARD) / peak, floor = products + write_s;
+    printf("{\"bench\":\"grad\",\"what\":\"factors\",\"dtype\":\"bf16\",\"threads\":%u,\"rows\":%d,"
+           "\"seconds\":%.3f,\"examples_per_second\":%.0f,\"bytes_per_example\":%.0f,"
+           "\"products_seconds\":%.3f,\"plain_write_seconds\":%.3f,\"floor_seconds\":%.3f,"
+           "\"over_floor\":%.2f}\n",
+           tamis_context_threads(context), ROWS, seconds, ROWS / seconds, (double)st.st_size / ROWS,
+           products, write_s, floor, seconds / floor);
+}
+
 int main(int argc, char **argv)
 {
     tamis_error err = {0};
@@ -191,6 +220,7 @@ int main(int argc, char **argv)
     tamis_model *model = train(context, &data, peak);
     last_layer(model, context, &data, path, peak);
     whole_rows(model, context, &data, path, peak);
+    factors(model, context, &data, path, peak);
     tamis_model_free(&model);
     free(data.x);
     free(data.label);

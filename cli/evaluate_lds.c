@@ -142,7 +142,7 @@ static void choose_points(measured *m)
 
 static const table_column summary_columns[] = {
     {"scores", COLUMN_TEXT, 0},
-    {"scorer", COLUMN_TEXT, 0},
+    {"scorer", COLUMN_TEXT, 32},
     ESTIMATE_COLUMNS("lds", 4),
     {"error", COLUMN_REAL, 4},
     {"without_score", COLUMN_COUNT, RARE},

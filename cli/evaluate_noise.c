@@ -76,7 +76,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},        {"scorer", COLUMN_TEXT, 0},
+    {"scores", COLUMN_TEXT, 0},        {"scorer", COLUMN_TEXT, 32},
     {"rows", COLUMN_COUNT, 0},         {"without_score", COLUMN_COUNT, RARE},
     ESTIMATE_COLUMNS("auc", 4),        {"found", COLUMN_COUNT, 0},
     {"precision", COLUMN_SHARE, 2},    {"recall", COLUMN_SHARE, 2},
@@ -84,7 +84,7 @@ static const table_column summary_columns[] = {
 };
 
 static const table_column point_columns[] = {
-    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 0},       {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0}, {"scorer", COLUMN_TEXT, 32},      {"k", COLUMN_COUNT, 0},
     {"found", COLUMN_COUNT, 0}, ESTIMATE_COLUMNS("precision", 4), ESTIMATE_COLUMNS("recall", 4),
 };
 

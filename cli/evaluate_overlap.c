@@ -34,12 +34,12 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 
 static const table_column summary_columns[] = {
     {"scores", COLUMN_TEXT, 0},
-    {"scorer", COLUMN_TEXT, 0},
+    {"scorer", COLUMN_TEXT, 32},
     ESTIMATE_COLUMNS("spearman", 4),
 };
 
 static const table_column curve_columns[] = {
-    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},     {"k", COLUMN_COUNT, 0},
+    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 32},    {"k", COLUMN_COUNT, 0},
     ESTIMATE_COLUMNS("overlap", 4), ESTIMATE_COLUMNS("jaccard", 4),
 };
 

@@ -176,7 +176,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
 /* --- results -------------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 0},
+    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 32},
     ESTIMATE_COLUMNS("pearson", 4), ESTIMATE_COLUMNS("spearman", 4),
     {"constant", COLUMN_COUNT, 0},  ESTIMATE_COLUMNS("difference", 4),
 };

@@ -23,20 +23,33 @@ static tamis_status read_scorer(session *s, const char *path, char *buffer, size
     return TAMIS_OK;
 }
 
+/* Without parameters: they are many, and say little in a figure. */
+static size_t plain_size(const char *scorer)
+{
+    return strcspn(scorer, ":");
+}
+
+static bool same_scorer(const char *a, const char *b)
+{
+    return plain_size(a) == plain_size(b) && !strncmp(a, b, plain_size(a));
+}
+
+/* Files are known by their scorers where these differ, else all of them by their file names. */
 tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *ret_names,
                             tamis_error *err)
 {
     size_t n = args->scores.n;
+    bool apart = true;
     for (size_t i = 0; i < n; i++)
         TRY(read_scorer(s, args->scores.item[i], ret_names->scorer[i], sizeof ret_names->scorer[i],
                         err));
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            apart &= !same_scorer(ret_names->scorer[i], ret_names->scorer[j]);
     for (size_t i = 0; i < n; i++) {
-        bool alone = true;
-        for (size_t j = 0; j < n; j++)
-            alone &= i == j || strcmp(ret_names->scorer[i], ret_names->scorer[j]) != 0;
-        const char *name = alone ? ret_names->scorer[i] : base_name(args->scores.item[i]);
-        size_t size = strlen(name);
-        if (!alone && size > 3 && !strcmp(name + size - 3, ".h5")) size -= 3;
+        const char *name = apart ? ret_names->scorer[i] : base_name(args->scores.item[i]);
+        size_t size = apart ? plain_size(name) : strlen(name);
+        if (!apart && size > 3 && !strcmp(name + size - 3, ".h5")) size -= 3;
         snprintf(ret_names->name[i], sizeof ret_names->name[i], "%.*s", (int)size, name);
     }
     return TAMIS_OK;

@@ -33,10 +33,16 @@ void table_free(table *t)
 
 /* --- for people ----------------------------------------------------------------------------------- */
 
+static void short_text(const char *text, int widest, char *buffer, size_t size)
+{
+    bool whole = widest <= 0 || strlen(text) <= (size_t)widest;
+    snprintf(buffer, size, "%.*s%s", whole ? (int)size : widest - 3, text, whole ? "" : "...");
+}
+
 static void cell_text(const table_column *column, const cell *c, char *buffer, size_t size)
 {
     switch (column->type) {
-    case COLUMN_TEXT: snprintf(buffer, size, "%s", c->text ? c->text : "-"); return;
+    case COLUMN_TEXT: short_text(c->text ? c->text : "-", column->decimals, buffer, size); return;
     case COLUMN_COUNT: count_text(c->count, buffer, size); return;
     case COLUMN_REAL:
         if (isnan(c->real))

@@ -18,7 +18,8 @@ typedef enum column_type {
 typedef struct table_column {
     const char *name; /* key in JSON and CSV */
     column_type type;
-    int decimals; /* for people; RARE: counts that are 0 throughout are not shown either */
+    int decimals; /* for people; RARE: counts that are 0 throughout are not shown either. Of a text: at
+                     most so many characters, 0 = all */
 } table_column;
 
 enum { RARE = -1 };

@@ -111,7 +111,9 @@ typedef struct tamis_fit_curvature_params {
     const tamis_whiten_params *whiten; /**< whiten, final: NULL = damping 1e-5 times the mean
                                             eigenvalue, no shrinkage */
     const tamis_curvature *from; /**< ekfac: sums of A and S that are there (a merged file), go on
-                                      with the eigenvectors; NULL = start with them */
+                                      with the eigenvectors; of a later stage the eigenvectors are
+                                      taken, and Lambda is summed up anew. The store is then
+                                      `lambda`, or `train`. NULL = start with the sums */
     tamis_curvature_stage until; /**< stop at this stage; zero-initialised means
                                       TAMIS_STAGE_COVARIANCE, so set TAMIS_STAGE_FINAL */
     uint32_t checkpoint;         /**< of the stores; UINT32_MAX = the last; not looked at by whiten,

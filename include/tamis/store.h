@@ -99,7 +99,8 @@ typedef struct tamis_store_info {
                                              XXH3-64(stored row bytes, seed = row * 2^8 +
                                              checkpoint), for i8 also of the same of the 4 bytes of
                                              the row's scale, modulo 2^64: the same for any
-                                             sharding */
+                                             sharding. Of factors, a chain over the row's tokens
+                                             (docs/formats.md) */
 } tamis_store_info;
 
 /** Per-example columns. Any pointer may be NULL: the store does not have that column. */
@@ -149,9 +150,11 @@ TAMIS_API void tamis_store_id(const tamis_store *store, uint64_t row, char *buff
 
 /** Rows first_row .. first_row+rows-1, columns first_column .. +columns-1 of a checkpoint,
  *  converted to f32 into `out` with `stride` floats from row to row (>= columns). Exact for every
- *  dtype; rows of i8 times their scale. Errors: ARG (out of range), IO (also when the file was
+ *  dtype; rows of i8 times their scale. Rows of factors are made here: with one token the product in
+ *  float, with more the sum in double, in the order of the tokens, rounded once. Errors: ARG (out of range), IO (also when the file was
  *  changed since it was opened), FORMAT (a scale is negative or not finite).
- *  Complexity: O(rows * columns). */
+ *  Complexity: O(rows * columns); of factors times the row's tokens, and only the layers that the
+ *  columns are of are read. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store,
                                                         uint32_t checkpoint, uint64_t first_row,
                                                         uint64_t rows, uint64_t first_column,
@@ -159,8 +162,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store
                                                         tamis_error *err);
 
 /** Pointer to a mapped row in its stored type (int8_t for i8, without its scale), and in *ret_rows
- *  how many rows follow it without a gap (this one included). NULL when the rows are not mapped.
- *  Valid until the store closes. */
+ *  how many rows follow it without a gap (this one included). NULL when the rows are not mapped, as
+ *  in factor form. Valid until the store closes. */
 TAMIS_API const void *tamis_store_map(const tamis_store *store, uint32_t checkpoint, uint64_t row,
                                       uint64_t *ret_rows);
 
@@ -173,8 +176,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uin
                                                          const float **ret_norms, tamis_error *err);
 
 /** [rows] scale of every row of a checkpoint of an i8 store: a value is scale * stored int8. Read
- *  at the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type; that
- *  is not an error. Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
+ *  at the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type or in
+ *  factor form, whose scales tamis_store_read_factors() applies; that is not an error. Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
  *  Errors: ARG (no such checkpoint), FORMAT (a scale is negative or not finite), IO, NOMEM.
  *  Complexity: O(rows) at the first call, then O(1). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_scales(tamis_store *store, uint32_t checkpoint,

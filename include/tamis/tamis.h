@@ -34,6 +34,7 @@
 #include <tamis/select.h>
 #include <tamis/selection.h>
 #include <tamis/store.h>
+#include <tamis/transport.h>
 #include <tamis/version.h>
 
 #endif

@@ -17,13 +17,14 @@ enum { QUERIES = 16, ROWS = 64, TILE = 2048, AROUND = 2 << 20 };
 
 /* A store's dot products: of all of it, and of the part that stayed. */
 typedef struct side {
-    const tamis_store *store;
+    tamis_store *store;
     const tamis__choice *checkpoints, *layers; /* of the part; NULL = all */
     double *all, *part;                        /* [rows, QUERIES]; part NULL = not wanted */
 } side;
 
 typedef struct comparison {
     const tamis__convert_job *job;
+    bool factors; /* both stores hold factors, of so few tokens that their products cost less */
     uint64_t rows, queries;
     side *now;       /* the side being computed */
     double *scratch; /* [threads] of scratch_doubles */
@@ -126,6 +127,99 @@ static tamis_status add_layer(const comparison *c, uint64_t first, uint64_t rows
     return TAMIS_OK;
 }
 
+/* --- dot products of factors ------------------------------------------------------------------ */
+
+/* A row's factors of a layer, tokens packed. */
+typedef struct row_factors {
+    uint64_t tokens;
+    float *input, *output;
+} row_factors;
+
+static tamis_status load_factors(const comparison *c, uint32_t checkpoint, uint32_t layer,
+                                 uint64_t i, row_factors *ret, tamis_error *err)
+{
+    tamis_store *store = c->now->store;
+    const tamis_layer *l = &tamis_store_info_get(store)->layer[layer];
+    size_t in = (size_t)(l->in + l->bias), out = (size_t)l->out;
+    const uint64_t *offset = NULL;
+    uint64_t row = sampled(c, i);
+    TAMIS_TRY(tamis_store_tokens(store, checkpoint, &offset, err));
+    uint64_t tokens = offset[row + 1] - offset[row];
+    float *memory = tamis__malloc(tokens * (in + out) + 1, sizeof *memory);
+    if (!memory) return tamis__fail_memory(err, "factors", tokens * (in + out) * sizeof *memory);
+    tamis_status status = tamis_store_read_factors(store, checkpoint, layer, offset[row], tokens,
+                                                   memory, in, memory + tokens * in, out, err);
+    if (status != TAMIS_OK) {
+        free(memory);
+        return status;
+    }
+    tamis__store_touched(store, AROUND); /* rows are far apart: see read_piece() */
+    *ret = (row_factors){tokens, memory, memory + tokens * in};
+    return TAMIS_OK;
+}
+
+static double product(const float *x, const float *y, uint64_t n)
+{
+    double part[8] = {0};
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (unsigned j = 0; j < 8; j++) part[j] += (double)x[i + j] * (double)y[i + j];
+    for (; i < n; i++) part[0] += (double)x[i] * (double)y[i];
+    return ((part[0] + part[1]) + (part[2] + part[3])) +
+           ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
+/* <sum_t g_t a_t^T, sum_u h_u b_u^T> = sum_{t,u} <a_t, b_u> <g_t, h_u>. */
+static double factor_product(const tamis_layer *l, const row_factors *x, const row_factors *y)
+{
+    uint64_t in = l->in + l->bias, out = l->out;
+    double sum = 0;
+    for (uint64_t t = 0; t < x->tokens; t++)
+        for (uint64_t u = 0; u < y->tokens; u++)
+            sum += product(x->input + t * in, y->input + u * in, in) *
+                   product(x->output + t * out, y->output + u * out, out);
+    return sum;
+}
+
+static tamis_status add_factors(const comparison *c, uint64_t first, uint64_t rows,
+                                uint32_t checkpoint, uint32_t layer, tamis_error *err)
+{
+    const tamis_layer *l = &tamis_store_info_get(c->now->store)->layer[layer];
+    bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
+    row_factors query[QUERIES] = {{0}}, row = {0};
+    tamis_status status = TAMIS_OK;
+    for (uint64_t q = 0; q < c->queries && status == TAMIS_OK; q++)
+        status = load_factors(c, checkpoint, layer, q * c->rows / c->queries, &query[q], err);
+    for (uint64_t i = first; i < first + rows && status == TAMIS_OK; i++) {
+        status = load_factors(c, checkpoint, layer, i, &row, err);
+        for (uint64_t q = 0; q < c->queries && status == TAMIS_OK; q++) {
+            double score = factor_product(l, &row, &query[q]);
+            c->now->all[i * QUERIES + q] += score;
+            if (stayed && c->now->part) c->now->part[i * QUERIES + q] += score;
+        }
+        if (status == TAMIS_OK) free(row.input);
+    }
+    for (uint64_t q = 0; q < c->queries; q++) free(query[q].input);
+    return status;
+}
+
+/* Both stores, or none: products of factors are not rounded to rows of floats on the way. */
+static tamis_status choose_factors(comparison *c, const tamis_store *made, tamis_error *err)
+{
+    const tamis_store_info *info = c->job->info;
+    uint64_t most = 1, pair = info->input_columns + info->output_columns;
+    if (info->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
+    if (tamis_store_info_get(made)->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
+    for (uint32_t k = 0; k < info->checkpoints; k++) {
+        const uint64_t *offset = NULL;
+        TAMIS_TRY(tamis_store_tokens(c->job->store, k, &offset, err));
+        for (uint64_t i = 0; i < info->rows; i++)
+            if (offset[i + 1] - offset[i] > most) most = offset[i + 1] - offset[i];
+    }
+    c->factors = most <= info->columns / pair / most;
+    return TAMIS_OK;
+}
+
 static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned worker,
                                tamis_error *err)
 {
@@ -136,7 +230,8 @@ static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned
     uint64_t first = item * ROWS, rows = c->rows - first < ROWS ? c->rows - first : ROWS;
     for (uint32_t k = 0; k < info->checkpoints; k++)
         for (uint32_t l = 0; l < info->layers; l++)
-            TAMIS_TRY(add_layer(c, first, rows, k, l, tile, err));
+            TAMIS_TRY(c->factors ? add_factors(c, first, rows, k, l, err)
+                                 : add_layer(c, first, rows, k, l, tile, err));
     return TAMIS_OK;
 }
 
@@ -223,7 +318,7 @@ static tamis_status agree(const comparison *c, const double *source, const doubl
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static tamis_status compare(comparison *c, const tamis_store *made, double *scores,
+static tamis_status compare(comparison *c, tamis_store *made, double *scores,
                             tamis_convert_report *report, tamis_error *err)
 {
     const tamis__convert_job *job = c->job;
@@ -234,6 +329,7 @@ static tamis_status compare(comparison *c, const tamis_store *made, double *scor
                    .all = scores,
                    .part = scores + size};
     side output = {.store = made, .all = scores + 2 * size};
+    TAMIS_TRY(choose_factors(c, made, err));
     TAMIS_TRY(score(c, &source, err));
     TAMIS_TRY(score(c, &output, err));
     TAMIS_TRY(agree(c, source.part, output.all, &report->kept, err));

@@ -161,6 +161,15 @@ static tamis_status compute_group(void *arg, uint64_t item, unsigned slot, unsig
     return backward(c, batch, &network, k, at, err);
 }
 
+tamis_status tamis__factors_group(tamis__factors *factors, const tamis__gradient_job *job,
+                                  uint64_t end, tamis__batch *batch, tamis_error *err)
+{
+    compute c = {.factors = factors, .job = job, .end = end, .batches = batch};
+    for (uint32_t k = 0; k < job->checkpoints.items; k++)
+        TAMIS_TRY(compute_group(&c, k, 0, 0, err));
+    return TAMIS_OK;
+}
+
 /* Nothing is written yet, but here too the caller may ask to stop. */
 static tamis_status report(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {

@@ -81,6 +81,10 @@ tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradie
                                     uint64_t end, tamis__batch *batches, uint64_t written,
                                     tamis_error *err);
 
+/* The same of rows that are at most a group, on the calling thread. */
+tamis_status tamis__factors_group(tamis__factors *factors, const tamis__gradient_job *job,
+                                  uint64_t end, tamis__batch *batch, tamis_error *err);
+
 /* Write rows first .. first + rows - 1 of chosen checkpoint k, in the stored type, packed, with
  * their norms before rounding and for i8 their scales. `scratch` has tamis__whole_scratch() bytes,
  * aligned to 64. NUMERIC naming checkpoint and example when a value is not finite or does not fit

@@ -2,7 +2,8 @@
  *
  * The rows go through in waves. First the wave's groups go through the network, as matrix products,
  * and leave their factors; then the store's blocks are expanded from the factors on all threads
- * while this one writes them. Groups are of constant size and start at multiples of it whatever the
+ * while this one writes them. In factor form, where there is nothing to expand, groups go straight to
+ * the writer (grad_factors.c). Groups are of constant size and start at multiples of it whatever the
  * threads, the memory, the shards or the row a resumed run starts at: the bits depend on none.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
@@ -28,8 +29,7 @@ typedef struct gradient_run {
     unsigned threads;
     unsigned char *scratch; /* [threads] of tamis__whole_scratch() */
     tamis__factors factors;
-    const float **loss, **margin, **probability; /* [checkpoints], handed to the writer */
-    uint64_t first, end;                         /* rows of the wave that are to be written */
+    uint64_t first, end; /* rows of the wave that are to be written */
 } gradient_run;
 
 /* --- sizes ---------------------------------------------------------------------------------- */
@@ -86,13 +86,9 @@ static tamis_status plan(gradient_run *run, tamis_error *err)
 static tamis_status run_init(gradient_run *run, tamis_error *err)
 {
     const tamis__gradient_job *job = run->job;
-    uint32_t checkpoints = job->checkpoints.items;
     TAMIS_TRY(plan(run, err));
     run->block = tamis__calloc(run->slots, sizeof *run->block);
-    run->loss = tamis__calloc(checkpoints, sizeof *run->loss);
-    run->margin = tamis__calloc(checkpoints, sizeof *run->margin);
-    run->probability = tamis__calloc(checkpoints, sizeof *run->probability);
-    if (!run->block || !run->loss || !run->margin || !run->probability)
+    if (!run->block)
         return tamis__fail_memory(err, "the gradients' buffers", run->slots * sizeof *run->block);
     for (unsigned i = 0; i < run->slots; i++)
         TAMIS_TRY(tamis__grad_block_init(&run->block[i], job, run->chunk, err));
@@ -110,9 +106,6 @@ static void run_fini(gradient_run *run)
 {
     for (unsigned i = 0; run->block && i < run->slots; i++) tamis__grad_block_fini(&run->block[i]);
     free(run->block);
-    free(run->loss);
-    free(run->margin);
-    free(run->probability);
     free(run->scratch);
     tamis__batches_free(run->batches, run->threads);
     tamis__factors_fini(&run->factors);
@@ -140,24 +133,9 @@ static tamis_status expand_block(void *arg, uint64_t item, unsigned slot, unsign
 static tamis_status write_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     gradient_run *run = arg;
-    const tamis__gradient_job *job = run->job;
-    uint64_t first = 0, rows = block_rows(run, item, &first), at = first - run->factors.first;
-    for (uint32_t k = 0; k < job->checkpoints.items; k++) {
-        run->loss[k] = run->factors.loss[k] + at;
-        run->margin[k] = run->factors.margin[k] + at;
-        run->probability[k] = run->factors.probability[k] + at * job->classes;
-    }
-    tamis__store_block block = tamis__grad_block_store(&run->block[slot], job, rows);
-    block.loss = run->loss;
-    block.margin = run->margin;
-    block.probability = run->probability;
-    void *memory = NULL;
-    TAMIS_TRY(tamis__labels_examples(job, first, rows, &block.examples, &memory, err));
-    tamis_status status = tamis__store_writer_put_block(run->writer, &block, err);
-    free(memory);
-    if (status != TAMIS_OK) return status;
-    return tamis__progress(job->context, "writing gradients", first + rows, job->rows, "rows", NULL,
-                           err);
+    uint64_t first = 0, rows = block_rows(run, item, &first);
+    return tamis__grad_block_write(&run->block[slot], run->job, &run->factors, run->writer, first,
+                                   rows, err);
 }
 
 /* --- the whole ------------------------------------------------------------------------------ */
@@ -179,7 +157,16 @@ static tamis_status write_waves(gradient_run *run, tamis_error *err)
         TAMIS_TRY(tamis__pool_run(job->context->pool, &blocks, err));
         run->first = run->end;
     }
-    return tamis_store_writer_commit(&run->writer, err);
+    return TAMIS_OK;
+}
+
+static tamis_status write_rows(gradient_run *run, tamis_error *err)
+{
+    if (run->job->form == TAMIS_FORM_FACTORS)
+        return tamis__grad_factors(run->job, run->writer, err);
+    run->chunk = tamis__store_writer_chunk_rows(run->writer);
+    TAMIS_TRY(run_init(run, err));
+    return write_waves(run, err);
 }
 
 static tamis_projection projection_of(const tamis__gradient_job *job)
@@ -229,11 +216,10 @@ static tamis_status write_store(const tamis__gradient_job *job, const tamis_grad
     }
     gradient_run run = {.job = job, .threads = tamis_context_threads(job->context)};
     TAMIS_TRY(tamis_store_writer_open(&run.writer, job->context, &spec, err));
-    run.chunk = tamis__store_writer_chunk_rows(run.writer);
     tamis__blas_begin();
-    tamis_status status = run_init(&run, err);
-    if (status == TAMIS_OK) status = write_waves(&run, err);
+    tamis_status status = write_rows(&run, err);
     tamis__blas_end();
+    if (status == TAMIS_OK) status = tamis_store_writer_commit(&run.writer, err);
     run_fini(&run);
     return status;
 }

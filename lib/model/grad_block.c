@@ -6,8 +6,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/labels.h"
 
 static bool in_factors(const tamis__gradient_job *job)
 {
@@ -84,12 +86,16 @@ tamis_status tamis__grad_block_init(tamis__grad_block *block, const tamis__gradi
     }
     block->norms = tamis__calloc(checkpoints, (size_t)capacity * sizeof *block->norms);
     block->norm = tamis__calloc(checkpoints, sizeof *block->norm);
+    block->loss = tamis__calloc(checkpoints, sizeof *block->loss);
+    block->margin = tamis__calloc(checkpoints, sizeof *block->margin);
+    block->probability = tamis__calloc(checkpoints, sizeof *block->probability);
     if (in_factors(job)) {
         block->offset = tamis__calloc((size_t)capacity + 1, sizeof *block->offset);
         block->squares = tamis__calloc(job->layers.items, 2 * sizeof *block->squares);
         done &= block->offset && block->squares;
     }
-    if (!done || !block->norms || !block->norm)
+    if (!done || !block->norms || !block->norm || !block->loss || !block->margin ||
+        !block->probability)
         return tamis__fail_memory(err, "a block of gradients",
                                   tamis__grad_block_bytes(job, capacity));
     for (uint32_t k = 0; k < checkpoints; k++) block->norm[k] = block->norms + k * capacity;
@@ -107,6 +113,9 @@ void tamis__grad_block_fini(tamis__grad_block *block)
     }
     free(block->norms);
     free(block->norm);
+    free(block->loss);
+    free(block->margin);
+    free(block->probability);
     free(block->offset);
     free(block->squares);
     *block = (tamis__grad_block){0};
@@ -228,11 +237,20 @@ tamis_status tamis__grad_block_fill(tamis__grad_block *block, const tamis__gradi
     return TAMIS_OK;
 }
 
-tamis__store_block tamis__grad_block_store(const tamis__grad_block *block,
-                                           const tamis__gradient_job *job, uint64_t rows)
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static tamis__store_block store_block(const tamis__grad_block *block,
+                                      const tamis__gradient_job *job, uint64_t rows)
 {
     const tamis__block_side *side = block->side;
-    tamis__store_block store = {.rows = rows, .norm = block->norm, .digest = block->digest};
+    tamis__store_block store = {
+        .rows = rows,
+        .norm = block->norm,
+        .digest = block->digest,
+        .loss = block->loss,
+        .margin = block->margin,
+        .probability = block->probability,
+    };
     if (!in_factors(job)) {
         store.gradient = side[0].value;
         store.scale = side[0].scale;
@@ -244,4 +262,24 @@ tamis__store_block tamis__grad_block_store(const tamis__grad_block *block,
     store.input_scale = side[0].scale;
     store.output_gradient_scale = side[1].scale;
     return store;
+}
+
+tamis_status tamis__grad_block_write(tamis__grad_block *block, const tamis__gradient_job *job,
+                                     const tamis__factors *factors, tamis_store_writer *writer,
+                                     uint64_t first, uint64_t rows, tamis_error *err)
+{
+    uint64_t at = first - factors->first;
+    for (uint32_t k = 0; k < job->checkpoints.items; k++) {
+        block->loss[k] = factors->loss[k] + at;
+        block->margin[k] = factors->margin[k] + at;
+        block->probability[k] = factors->probability[k] + at * job->classes;
+    }
+    tamis__store_block store = store_block(block, job, rows);
+    void *memory = NULL;
+    TAMIS_TRY(tamis__labels_examples(job, first, rows, &store.examples, &memory, err));
+    tamis_status status = tamis__store_writer_put_block(writer, &store, err);
+    free(memory);
+    if (status != TAMIS_OK) return status;
+    return tamis__progress(job->context, "writing gradients", first + rows, job->rows, "rows", NULL,
+                           err);
 }

@@ -23,11 +23,12 @@ typedef struct tamis__block_side {
 typedef struct tamis__grad_block {
     uint64_t capacity; /* rows */
     tamis__block_side side[TAMIS__BLOCK_SIDES];
-    float *norms;       /* [checkpoints, capacity] */
-    const float **norm; /* [checkpoints] into norms */
-    uint64_t *offset;   /* factor form: [capacity + 1], one token a row; else NULL */
-    double *squares;    /* factor form: [sides, layers] of the row at hand; else NULL */
-    uint64_t digest;    /* of what was filled in */
+    float *norms;                                /* [checkpoints, capacity] */
+    const float **norm;                          /* [checkpoints] into norms */
+    const float **loss, **margin, **probability; /* [checkpoints] of the rows being written */
+    uint64_t *offset; /* factor form: [capacity + 1], one token a row; else NULL */
+    double *squares;  /* factor form: [sides, layers] of the row at hand; else NULL */
+    uint64_t digest;  /* of what was filled in */
 } tamis__grad_block;
 
 /* Bytes that tamis__grad_block_init() takes. */
@@ -44,8 +45,17 @@ tamis_status tamis__grad_block_fill(tamis__grad_block *block, const tamis__gradi
                                     const tamis__factors *factors, uint64_t first, uint64_t rows,
                                     void *scratch, tamis_error *err);
 
-/* The rows as the writer takes them; outputs and examples are left to the caller. */
-tamis__store_block tamis__grad_block_store(const tamis__grad_block *block,
-                                           const tamis__gradient_job *job, uint64_t rows);
+/* Hand rows first .. first + rows - 1, which were filled in, to the writer, with their outputs and
+ * the columns of their examples, and report that they are written. */
+tamis_status tamis__grad_block_write(tamis__grad_block *block, const tamis__gradient_job *job,
+                                     const tamis__factors *factors, tamis_store_writer *writer,
+                                     uint64_t first, uint64_t rows, tamis_error *err);
+
+/* --- factor form ------------------------------------------------------------------------------ */
+
+/* All rows from tamis_store_writer_next() on, in factor form. Between tamis__blas_begin() and
+ * _end(). The writer stays open. */
+tamis_status tamis__grad_factors(const tamis__gradient_job *job, tamis_store_writer *writer,
+                                 tamis_error *err);
 
 #endif

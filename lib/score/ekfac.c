@@ -33,8 +33,9 @@ static const tamis_param_desc params[] = {
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "rescore",
-     .help =
-         "with a rank and lists: so many times K rows of each list are scored exactly; 0 = none",
+     .help = "with lists: candidates by low rank (spectral-rank 16 if none is given), so many "
+             "times K of "
+             "each list, are scored exactly; 0 = none",
      .type = TAMIS_PARAM_INTEGER,
      .max = 1e6},
     {.name = "sample",
@@ -107,6 +108,8 @@ static tamis_status check_job(const tamis__ekfac_job *job, tamis_error *err)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s:rescore finds the best rows of each query: ask for them with --top",
                            name);
+    /* Products of factors have a rank of their own for it. */
+    if (factors(job->call->train) && factors(job->call->query)) return TAMIS_OK;
     if (job->spectral_rank || job->query_rank) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "%s:rescore scores again what a low rank has found: give spectral-rank or "
@@ -118,9 +121,18 @@ static tamis_status check_job(const tamis__ekfac_job *job, tamis_error *err)
 static tamis_status dispatch(const tamis__ekfac_job *job, tamis_error *err)
 {
     const tamis__score_call *call = job->call;
+    uint32_t checkpoint = 0;
     if (tamis_store_info_get(call->train)->whitened_by) return tamis__ekfac_whitened(job, err);
-    bool both = factors(call->train) && factors(call->query);
-    return both ? tamis__ekfac_factors(job, err) : tamis__ekfac_rows(job, err);
+    if (!factors(call->train) || !factors(call->query)) return tamis__ekfac_rows(job, err);
+    TAMIS_TRY(tamis__curvature_checkpoint(call->curvature, call->query, &checkpoint, err));
+    if (checkpoint == job->checkpoint) return tamis__ekfac_factors(job, err);
+    if (job->by != TAMIS_BY_TOKEN && !job->spectral_rank && !job->rescore)
+        return tamis__ekfac_rows(job, err);
+    return tamis__fail(
+        err, TAMIS_ERR_SHAPE,
+        "the curvature is of checkpoint %u of '%s' and of checkpoint %u of '%s': take "
+        "that checkpoint alone out of both ('tamis convert --checkpoints')",
+        job->checkpoint, tamis_store_path(call->train), checkpoint, tamis_store_path(call->query));
 }
 
 static tamis_status run(const tamis__score_call *call, tamis_curvature_kind kind, tamis_error *err)

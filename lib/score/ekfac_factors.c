@@ -62,6 +62,8 @@ static tamis_status run_once(tamis__factor_product *product, const tamis__score_
     product->sink = best ? tamis__max_sink_of(&max) : tamis__tee_of(&output->tee);
     if (best) tamis__pair_filter_put(&pairs, &output->filter, &product->sink);
     product->first_item = output->resumed;
+    product->row = output->filter.row;
+    product->listed = output->filter.listed;
     /* What a run did at once is counted in columns. */
     uint64_t layers = tamis_store_info_get(call->train)->layers;
     product->pass = product->job->by == TAMIS_BY_LAYER ? output->pass / layers : output->pass;

@@ -169,7 +169,10 @@ typedef struct tamis__factor_product {
     const tamis__ekfac_job *job;
     bool exact; /* whatever the job says of ranks */
     const tamis__factor_tokens *train, *query;
-    const unsigned char *skip;  /* [training rows] no score: NaN; NULL = none */
+    const unsigned char *skip; /* [training rows] no score: NaN; NULL = none */
+    const uint64_t *row; /* [listed] ascending: the training rows that count, others may be given
+                              with any score; NULL = all */
+    uint64_t listed;
     uint64_t reserved;          /* bytes of the memory limit that are taken otherwise */
     uint64_t pass;              /* queries of a pass, as an earlier run had them; 0 = what fits */
     uint64_t first_item;        /* blocks of 256 items that the sink has, over all passes */

@@ -120,6 +120,35 @@ tamis_status tamis__factor_give(tamis__factor_run *run, tamis_error *err)
     return TAMIS_OK;
 }
 
+/* --- listed rows ------------------------------------------------------------------------------ */
+
+static void mark(tamis__factor_run *run, uint64_t at, uint64_t end)
+{
+    for (; at < end; at++) run->wanted[(at - run->first_token) / TAMIS__TOKEN_CHUNK] = 1;
+}
+
+bool tamis__factor_want(tamis__factor_run *run)
+{
+    const uint64_t *offset = run->p->train->offset, *row = run->p->row;
+    uint64_t last = run->first_token + run->tokens, low = 0, high = run->p->listed;
+    bool any = false;
+    if (!row) return true;
+    memset(run->wanted, 0, run->span / TAMIS__TOKEN_CHUNK);
+    while (low < high) { /* the first that ends within or behind the span */
+        uint64_t middle = low + (high - low) / 2;
+        if (offset[row[middle] + 1] <= run->first_token)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < run->p->listed && offset[row[low]] < last; low++) {
+        uint64_t at = offset[row[low]], end = offset[row[low] + 1];
+        mark(run, at < run->first_token ? run->first_token : at, end > last ? last : end);
+        any = any || at < end;
+    }
+    return any;
+}
+
 /* --- pairs ------------------------------------------------------------------------------------ */
 
 /* Tokens of a row within the span. */
@@ -136,7 +165,7 @@ static void clip(const tamis__factor_run *run, uint64_t row, uint64_t *ret_at, u
 void tamis__factor_pairs_begin(tamis__factor_run *run)
 {
     const tamis__factor_pairs *p = run->p->pairs;
-    memset(run->wanted, 0, tamis__ceil_div(run->span, TAMIS__TOKEN_CHUNK));
+    memset(run->wanted, 0, run->span / TAMIS__TOKEN_CHUNK);
     run->place[0] = 0;
     for (uint64_t q = 0; q < run->queries; q++) {
         uint64_t end = p->first[run->first_query + q + 1], n = 0, from, to;
@@ -145,8 +174,7 @@ void tamis__factor_pairs_begin(tamis__factor_run *run)
             if (tamis__factor_tokens_first(run->p->train, p->row[i]) >=
                 run->first_token + run->tokens)
                 break;
-            for (uint64_t at = from; at < to; at++)
-                run->wanted[(at - run->first_token) / TAMIS__TOKEN_CHUNK] = 1;
+            mark(run, from, to);
             n += to - from;
         }
         run->place[q + 1] = run->place[q] + n;

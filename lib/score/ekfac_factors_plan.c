@@ -160,7 +160,8 @@ static uint64_t query_bytes(const tamis__factor_run *run, uint64_t capacity)
 static uint64_t token_bytes(const tamis__factor_run *run, uint64_t capacity)
 {
     uint64_t bytes = (run->x + run->y) * sizeof(float);
-    return run->p->pairs ? bytes + 1 : bytes + capacity * run->columns * sizeof(double);
+    if (run->p->pairs || run->p->row) bytes++; /* a mark for each chunk, and some */
+    return run->p->pairs ? bytes : bytes + capacity * run->columns * sizeof(double);
 }
 
 /* Tokens that are worth being held at once. */
@@ -225,12 +226,15 @@ static tamis_status allocate(tamis__factor_run *run, tamis_error *err)
     if (run->p->pairs) {
         run->cursor = tamis__malloc(n, sizeof *run->cursor);
         run->place = tamis__malloc(n + 1, sizeof *run->place);
-        run->wanted = tamis__malloc(run->span / CHUNK, 1);
-        whole = whole && run->cursor && run->place && run->wanted;
+        whole = whole && run->cursor && run->place;
     } else {
         run->carry = tamis__malloc(columns, sizeof *run->carry);
         run->out = tamis__malloc(columns * TAMIS__GIVE_ROWS, sizeof *run->out);
         whole = whole && run->carry && run->out;
+    }
+    if (run->p->pairs || run->p->row) {
+        run->wanted = tamis__malloc(run->span / CHUNK, 1);
+        whole = whole && run->wanted;
     }
     for (unsigned w = 0; w < run->workers && run->worker; w++)
         whole = worker_init(run, &run->worker[w]) && whole;

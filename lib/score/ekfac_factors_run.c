@@ -192,6 +192,16 @@ static void split_parts(tamis__factor_run *run)
     run->part = tamis__ceil_div(run->tokens, run->parts);
 }
 
+/* The next tokens from `at` on, before `end`, that are wanted. */
+static uint64_t wanted_run(const tamis__factor_run *run, uint64_t *at, uint64_t end)
+{
+    if (!run->wanted) return end - *at;
+    while (*at < end && !run->wanted[*at / CHUNK]) *at = (*at / CHUNK + 1) * CHUNK;
+    uint64_t last = *at;
+    while (last < end && run->wanted[last / CHUNK]) last = (last / CHUNK + 1) * CHUNK;
+    return last > *at ? tamis__least(last, end) - *at : 0;
+}
+
 static tamis_status score_item(void *arg, uint64_t item, unsigned slot, unsigned worker,
                                tamis_error *err)
 {
@@ -200,13 +210,13 @@ static tamis_status score_item(void *arg, uint64_t item, unsigned slot, unsigned
     (void)slot;
     if (run->p->pairs) return tamis__factor_pairs_score(run, item, w, err);
     const tamis__factor_bundle *bundle = &run->bundle[item / run->parts];
-    uint64_t at = item % run->parts * run->part;
-    if (at >= run->tokens) return TAMIS_OK;
-    uint64_t column = bundle->first * run->columns + (run->columns > 1 ? run->now->index : 0);
-    return tamis__factor_bundle_score(run, bundle, w, run->train_x + at * run->now->x,
-                                      run->train_y + at * run->now->y,
-                                      tamis__least(run->part, run->tokens - at),
-                                      run->acc + column * run->span + at, run->span, err);
+    uint64_t at = item % run->parts * run->part, end = tamis__least(at + run->part, run->tokens);
+    uint64_t column = bundle->first * run->columns + (run->columns > 1 ? run->now->index : 0), n;
+    for (; at < end && (n = wanted_run(run, &at, end)) > 0; at += n)
+        TAMIS_TRY(tamis__factor_bundle_score(run, bundle, w, run->train_x + at * run->now->x,
+                                             run->train_y + at * run->now->y, n,
+                                             run->acc + column * run->span + at, run->span, err));
+    return TAMIS_OK;
 }
 
 /* So that a run can be stopped between two bundles. */
@@ -242,7 +252,7 @@ static tamis_status score_span(tamis__factor_run *run, tamis_error *err)
         tamis__factor_pairs_begin(run);
     else
         memset(run->acc, 0, run->queries * run->columns * run->span * sizeof *run->acc);
-    bool any = !run->p->pairs || run->place[run->queries] > 0;
+    bool any = run->p->pairs ? run->place[run->queries] > 0 : tamis__factor_want(run);
     for (uint32_t l = 0; l < run->layers && run->tokens && any; l++)
         TAMIS_TRY(score_layer(run, l, err));
     if (!run->p->pairs) return tamis__factor_give(run, err);

@@ -56,7 +56,7 @@ typedef struct tamis__factor_run {
     uint64_t first_token, tokens;
     float *train_x, *train_y; /* [tokens, x or y] at a layer */
     double *acc;              /* [queries * columns, span], of pairs [tokens wanted] */
-    unsigned char *wanted;    /* [chunks] pairs: 1 = a query wants a token of it */
+    unsigned char *wanted;    /* [chunks] 1 = a query wants a token of it; NULL = all are wanted */
 
     /* Of the layer that is worked on. */
     const tamis__factor_layer *now;
@@ -95,6 +95,9 @@ tamis_status tamis__factor_bundle_score(const tamis__factor_run *run,
                                         tamis_error *err);
 
 /* --- ekfac_factors_give.c --------------------------------------------------------------------- */
+
+/* Which chunks of the span hold tokens of listed rows. False when none does. */
+bool tamis__factor_want(tamis__factor_run *run);
 
 /* All layers of the span are in `acc`: give finished rows to the sink. */
 tamis_status tamis__factor_give(tamis__factor_run *run, tamis_error *err);

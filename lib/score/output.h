@@ -12,9 +12,9 @@
 /* Scores by low rank, and lists in two stages, for reports. */
 typedef struct tamis__score_stages {
     uint64_t spectral_rank, query_rank; /* in force; 0 = not that way */
-    uint64_t rescored;                  /* pairs of queries and rows that were scored exactly again */
-    uint64_t sample;                    /* queries whose lists were compared with the exact ones */
-    double recall_mean, recall_min;     /* share of the exact list that was found, over them */
+    uint64_t rescored;              /* pairs of queries and rows that were scored exactly again */
+    uint64_t sample;                /* queries whose lists were compared with the exact ones */
+    double recall_mean, recall_min; /* share of the exact list that was found, over them */
 } tamis__score_stages;
 
 struct tamis__score_output {
@@ -29,8 +29,8 @@ struct tamis__score_output {
     tamis_scores_writer *writer; /* NULL while nothing is open */
     tamis__top_sink top, bottom;
     tamis__statistics_sink statistics;
-    tamis__tee tee;               /* all that takes finished blocks */
-    tamis__filter filter;         /* with candidates it is all of `tee`, in front of `passed` */
+    tamis__tee tee;       /* all that takes finished blocks */
+    tamis__filter filter; /* with candidates it is all of `tee`, in front of `passed` */
     tamis__tee passed;
     uint64_t resumed;             /* blocks that an earlier run had done */
     uint64_t pass;                /* queries of a pass of that run; 0 = there was none */

@@ -55,3 +55,32 @@ sed 's/All.*!/zebra/' query.jsonl | sed -n 2p >odd.jsonl
 grads --data odd.jsonl -o odd.h5
 "$TAMIS" score tracin --train train.h5 --query odd.h5 --candidates 5 --manifest train.jsonl --query-manifest odd.jsonl \
     --text-field text -o odd.scores.h5 2>&1 | grep -v ' seconds\|rows/s' | grep -i 'share\|candidates'
+echo '--- parts of scores, of rows and of factors'
+csv 60 >train.csv
+csv 4 100 >query.csv
+quiet train --model mlp --hidden 5 --data train.csv --label class --epochs 5 -o mlp.h5
+for name in train query; do
+    for form in full factors; do
+        quiet grad --model mlp.h5 --data $name.csv --label class --form $form --labels sampled -o $name-$form.h5
+    done
+done
+quiet fit ekfac --train train-factors.h5 -o curvature.h5
+printf '0\t3\n0\t7\n2\t7\n2\t9\n2\t59\n' >pairs.tsv
+# part FORM OPTIONS...: how many scores there are, and how many are others than without candidates.
+part() {
+    form=$1
+    shift
+    set -- ekfac --train "train-$form.h5" --query "query-$form.h5" --curvature curvature.h5 "$@"
+    quiet score "$@" -f -o whole.h5
+    quiet score "$@" --candidate-ids pairs.tsv -f -o part.h5
+    quiet export whole.h5 --format csv -f -o whole.csv
+    quiet export part.h5 --format csv -f -o part.csv
+    paste -d, whole.csv part.csv | awk -F, 'NR > 1 {
+        for (q = 3; q <= NF / 2; q++) if ($(q + NF / 2) != "nan") { n++; bad += $(q + NF / 2) != $q }
+    } END { print n " scores, " bad + 0 " differ" }'
+}
+part full --by example
+part full --by layer
+part factors --by example
+part factors --by layer
+part factors --by token

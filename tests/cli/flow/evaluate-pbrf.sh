@@ -26,8 +26,14 @@ cut -d, -f1,2 table.csv
 grep -c '</svg>' bars.svg
 # Other rows add to the file; a damping of its own makes another file.
 printf '3\n5\n8\n' >rows.txt
-pbrf --rows rows.txt --runs file.runs | facts rows reused >more
-grep -c reused more || true
+pbrf --rows rows.txt --runs file.runs | facts rows reused >reused.txt
+grep -c reused reused.txt || true
 pbrf --rows rows.txt --damping-absolute 0.01 | facts 'layers.0' 'layers.1'
 pbrf --rows rows.txt --damping-absolute 0.01,0.02 --tolerance 1e-11 | facts 'layers.0' 'layers.1'
+# Of a curvature file: that of expected labels has the mean eigenvalues of the matrix itself, to a float's rounding.
+quiet grad --model model.h5 --data train.csv --label class --labels expected --form factors -o expected.h5
+quiet fit ekfac --train expected.h5 -o curv.h5
+pbrf --rows rows.txt | facts 'layers.0' 'layers.1' >own
+pbrf --rows rows.txt --curvature curv.h5 | facts 'layers.0' 'layers.1' >fitted
+same own fitted
 pbrf --rows rows.txt --damping-absolute 0.01 --runs file.runs 2>&1 | grep -c 'other training parameters'

@@ -207,6 +207,52 @@ START_TEST(parts)
 }
 END_TEST
 
+/* --- how well they agree ---------------------------------------------------------------------- */
+
+/* Dot products of all rows with 16 of them, [ROWS, 16], from rows in full form. */
+static void brute_products(tamis_store *store, double *out)
+{
+    static float rows[ROWS * FACTORS_COLUMNS];
+    memset(out, 0, ROWS * 16 * sizeof *out);
+    for (uint32_t k = 0; k < 2; k++) {
+        ck_ok(tamis_store_read(store, k, 0, ROWS, 0, FACTORS_COLUMNS, rows, FACTORS_COLUMNS, &err));
+        for (unsigned i = 0; i < ROWS; i++)
+            for (unsigned q = 0; q < 16; q++)
+                for (unsigned c = 0; c < FACTORS_COLUMNS; c++)
+                    out[i * 16 + q] += (double)rows[i * FACTORS_COLUMNS + c] *
+                                       (double)rows[q * ROWS / 16 * FACTORS_COLUMNS + c];
+    }
+}
+
+/* One token a row: by products of factors; more: by rows. Both are what rows in full form give. */
+START_TEST(agreement)
+{
+    tamis_context *context = make_context(1 + (unsigned)_i, 0);
+    small_factors s = {.path = "from", .rows = ROWS, .checkpoints = 2, .one_token = _i == 1};
+    ck_ok(factors_write(&s, context, 40, &err));
+    tamis_store *from = open_store(context, "from");
+    const tamis_convert_params params = {
+        .store = from, .path = "made", .retype = true, .dtype = TAMIS_I8, .sample = ROWS};
+    tamis_convert_report report;
+    ck_ok(tamis_convert(context, &params, &report, &err));
+    tamis_store *made = open_store(context, "made");
+    static double before[ROWS * 16], after[ROWS * 16];
+    double difference = 0, largest = 0;
+    brute_products(from, before);
+    brute_products(made, after);
+    for (unsigned i = 0; i < ROWS * 16; i++) {
+        difference = fmax(difference, fabs(after[i] - before[i]));
+        largest = fmax(largest, fabs(before[i]));
+    }
+    ck_assert_double_gt(difference, 0);
+    ck_assert_double_eq_tol(report.kept.largest_difference, difference / largest, 1e-7);
+    ck_assert_double_gt(report.kept.least_spearman, 0.99);
+    tamis_store_close(&from);
+    tamis_store_close(&made);
+    tamis_context_destroy(&context);
+}
+END_TEST
+
 /* --- refused ---------------------------------------------------------------------------------- */
 
 START_TEST(refused)
@@ -291,7 +337,7 @@ START_TEST(faults)
                                                  .path = "made",
                                                  .retype = true,
                                                  .dtype = TAMIS_I8,
-                                                 .sample = 10,
+                                                 .sample = 3,
                                                  .force = true};
             err = (tamis_error){0};
             after[f](n);
@@ -315,6 +361,7 @@ int main(void)
     tcase_add_test(tc, from_i8);
     tcase_add_loop_test(tc, full_form, 0, 4);
     tcase_add_test(tc, parts);
+    tcase_add_loop_test(tc, agreement, 0, 2);
     tcase_add_test(tc, refused);
     tcase_add_test(tc, same_bytes);
     tcase_add_test(tc, faults);

@@ -69,6 +69,31 @@ START_TEST(test_products)
 }
 END_TEST
 
+/* The lower triangle alone is written. */
+START_TEST(test_square)
+{
+    static const size_t sizes[] = {0, 1, 2, 7, 16, 23};
+    enum { N = sizeof sizes / sizeof *sizes };
+    for (int i = 0; i < N * N * 2; i++) {
+        size_t n = sizes[i % N], k = sizes[i / N % N];
+        bool t = i >= N * N;
+        unsigned state = (unsigned)i;
+        fill(&state);
+        for (size_t r = 0; r < n; r++)
+            for (size_t c = 0; c <= r; c++) {
+                double sum = 0;
+                for (size_t l = 0; l < k; l++)
+                    sum += a64[t ? l * MAX + r : r * MAX + l] * a64[t ? l * MAX + c : c * MAX + l];
+                want[r * MAX + c] = -2.0 * sum + 0.5 * want[r * MAX + c];
+            }
+        ck_ok(tamis__dsyrk(t, n, k, -2.0, a64, MAX, 0.5, c64, MAX, &err));
+        for (int at = 0; at < MAX * MAX; at++) ck_assert_double_eq(c64[at], want[at]);
+    }
+    ck_fails(tamis__dsyrk(false, 2, 3, 1, a64, 2, 0, c64, 2, &err), TAMIS_ERR_ARG, "overlap");
+    ck_fails(tamis__dsyrk(true, 3, 2, 1, a64, 3, 0, c64, 2, &err), TAMIS_ERR_ARG, "overlap");
+}
+END_TEST
+
 /* beta = 0 clears C even where it holds no number. */
 START_TEST(test_beta_zero_clears)
 {
@@ -226,6 +251,7 @@ int main(void)
     Suite *suite = suite_create("blas");
     TCase *tc = tcase_create("blas");
     tcase_add_test(tc, test_products);
+    tcase_add_test(tc, test_square);
     tcase_add_test(tc, test_beta_zero_clears);
     tcase_add_test(tc, test_refusals);
     tcase_add_test(tc, test_scopes_nest);

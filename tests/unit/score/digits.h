@@ -209,8 +209,9 @@ static inline const double *array_of(const digit_curvature *c, const tamis__curv
     }
 }
 
-static inline void curvature_write(const digits *d, const digit_curvature *c,
-                                   tamis_curvature_kind kind, const char *path)
+static inline void curvature_write_at(const digits *d, const digit_curvature *c,
+                                      tamis_curvature_kind kind, uint32_t checkpoint,
+                                      const char *path)
 {
     tamis_layer layer[3];
     uint64_t column = 0;
@@ -227,6 +228,7 @@ static inline void curvature_write(const digits *d, const digit_curvature *c,
                                  .columns = DIGIT_COLUMNS,
                                  .layers = 3,
                                  .layer = layer,
+                                 .checkpoint = checkpoint,
                                  .provenance = "{}"};
     ck_ok(tamis__curvature_create(&writer, d->context, path, &info, true, &err));
     while (tamis__curvature_next(&info, &place, &started)) {
@@ -234,6 +236,12 @@ static inline void curvature_write(const digits *d, const digit_curvature *c,
         ck_ok(tamis__curvature_put(writer, &place, array_of(c, &place), &err));
     }
     ck_ok(tamis__curvature_commit(&writer, DIGITS, DIGITS, &err));
+}
+
+static inline void curvature_write(const digits *d, const digit_curvature *c,
+                                   tamis_curvature_kind kind, const char *path)
+{
+    curvature_write_at(d, c, kind, 0, path);
 }
 
 static inline tamis_curvature *open_curvature(const digits *d, const char *path)
@@ -379,7 +387,7 @@ static inline double distance(const double *got, const double *want, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         largest = fmax(largest, fabs(want[i]));
         worst = fmax(worst, fabs(got[i] - want[i]));
-        if (isnan(got[i])) return INFINITY;
+        if (isnan(got[i])) return HUGE_VAL;
     }
     return worst / largest;
 }

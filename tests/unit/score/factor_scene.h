@@ -263,49 +263,53 @@ static inline double *token_scores(tamis_store *train, tamis_store *query,
     return out;
 }
 
-/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958). */
+/* Turn two vectors of n values by what makes the first k of them orthogonal; false if they are. */
+static inline bool jacobi(double *x, double *y, uint64_t k, uint64_t n)
+{
+    double xx = 0, yy = 0, xy = 0;
+    for (uint64_t i = 0; i < k; i++) xx += x[i] * x[i], yy += y[i] * y[i], xy += x[i] * y[i];
+    if (fabs(xy) <= 1e-14 * sqrt(xx * yy)) return false;
+    double zeta = (yy - xx) / (2.0 * xy);
+    double t = (zeta < 0 ? -1.0 : 1.0) / (fabs(zeta) + sqrt(1.0 + zeta * zeta));
+    double c = 1.0 / sqrt(1.0 + t * t), sine = c * t;
+    for (uint64_t i = 0; i < n; i++) {
+        double old = x[i];
+        x[i] = c * old - sine * y[i];
+        y[i] = sine * old + c * y[i];
+    }
+    return true;
+}
+
+/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958), on
+ * the vectors of the shorter side, each with its row of the rotation behind it. */
 static inline void cut_rank(double *m, uint64_t rows, uint64_t columns, uint64_t rank)
 {
-    double *a = calloc(columns * rows, sizeof *a), *v = calloc(columns * columns, sizeof *v);
-    double *norm = calloc(columns, sizeof *norm);
-    for (uint64_t j = 0; j < columns; j++) {
-        v[j * columns + j] = 1.0;
-        for (uint64_t i = 0; i < rows; i++) a[j * rows + i] = m[i * columns + j];
+    bool wide = columns > rows;
+    uint64_t k = wide ? columns : rows, vectors = wide ? rows : columns, n = k + vectors;
+    double *a = calloc(vectors * n, sizeof *a), *norm = calloc(vectors, sizeof *norm);
+    for (uint64_t j = 0; j < vectors; j++) {
+        a[j * n + k + j] = 1.0;
+        for (uint64_t i = 0; i < k; i++) a[j * n + i] = wide ? m[j * k + i] : m[i * columns + j];
     }
-    for (int sweep = 0; sweep < 30; sweep++)
-        for (uint64_t p = 0; p < columns; p++)
-            for (uint64_t q = p + 1; q < columns; q++) {
-                double pp = 0, qq = 0, pq = 0;
-                for (uint64_t i = 0; i < rows; i++) {
-                    pp += a[p * rows + i] * a[p * rows + i];
-                    qq += a[q * rows + i] * a[q * rows + i];
-                    pq += a[p * rows + i] * a[q * rows + i];
-                }
-                if (fabs(pq) <= 1e-15 * sqrt(pp * qq)) continue;
-                double zeta = (qq - pp) / (2.0 * pq);
-                double t = (zeta < 0 ? -1.0 : 1.0) / (fabs(zeta) + sqrt(1.0 + zeta * zeta));
-                double c = 1.0 / sqrt(1.0 + t * t), sine = c * t;
-                for (uint64_t i = 0; i < rows + columns; i++) {
-                    double *x = i < rows ? a + p * rows + i : v + p * columns + i - rows;
-                    double *y = i < rows ? a + q * rows + i : v + q * columns + i - rows;
-                    double old = *x;
-                    *x = c * old - sine * *y;
-                    *y = sine * old + c * *y;
-                }
-            }
-    for (uint64_t j = 0; j < columns; j++)
-        for (uint64_t i = 0; i < rows; i++) norm[j] += a[j * rows + i] * a[j * rows + i];
+    for (bool again = true; again;) {
+        again = false;
+        for (uint64_t p = 0; p < vectors; p++)
+            for (uint64_t q = p + 1; q < vectors; q++)
+                again = jacobi(a + p * n, a + q * n, k, n) || again;
+    }
+    for (uint64_t j = 0; j < vectors; j++)
+        for (uint64_t i = 0; i < k; i++) norm[j] += a[j * n + i] * a[j * n + i];
     memset(m, 0, rows * columns * sizeof *m);
-    for (uint64_t r = 0; r < rank && r < columns; r++) {
+    for (uint64_t r = 0; r < rank && r < vectors; r++) {
         uint64_t best = 0;
-        for (uint64_t j = 0; j < columns; j++)
+        for (uint64_t j = 0; j < vectors; j++)
             if (norm[j] > norm[best]) best = j;
-        for (uint64_t i = 0; i < rows; i++)
-            for (uint64_t j = 0; j < columns; j++)
-                m[i * columns + j] += a[best * rows + i] * v[best * columns + j];
+        for (uint64_t j = 0; j < vectors; j++)
+            for (uint64_t i = 0; i < k; i++)
+                m[wide ? j * k + i : i * columns + j] += a[best * n + i] * a[best * n + k + j];
         norm[best] = -1;
     }
-    free(a), free(v), free(norm);
+    free(a), free(norm);
 }
 
 /* Sums over the tokens of each row: [rows, columns]. */
@@ -354,6 +358,7 @@ static inline tamis_status run_factors(tamis_context *context, factor_run *run)
                               .query = run->query,
                               .by = run->job.by,
                               .top = params->top,
+                              .candidates = params->candidates,
                               .seed = params->seed,
                               .output = &output};
     const uint64_t *offset;

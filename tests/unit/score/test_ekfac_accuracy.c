@@ -125,8 +125,8 @@ static const struct {
     {"factors f16", "ekfac", TAMIS_F16, FACTORS, 1, 1, 1, .433, .0015},
     {"factors bf16", "ekfac", TAMIS_BF16, FACTORS, 1, 1, .999, .433, .003},
     {"factors i8", "ekfac", TAMIS_I8, FACTORS, 1, .999, .994, .433, .003},
-    {"kfac, full f32", "kfac", TAMIS_F32, FULL, 1, .86, NAN, .441, .006},
-    {"gradient dot", "tracin:weights=equal", TAMIS_F32, FULL, 1, NAN, NAN, .166, .005},
+    {"kfac, full f32", "kfac", TAMIS_F32, FULL, 1, .86, -2, .441, .006},
+    {"gradient dot", "tracin:weights=equal", TAMIS_F32, FULL, 1, -2, -2, .166, .005},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -152,7 +152,7 @@ static tamis_store *stored(int i)
 
 static void near(const char *what, double got, double want, int i)
 {
-    if (isnan(want)) return;
+    if (want < -1) return; /* not in the table */
     ck_assert_msg(fabs(got - want) <= rows[i].tolerance, "%s: %s is %.4f, not %.4f", rows[i].name,
                   what, got, want);
 }

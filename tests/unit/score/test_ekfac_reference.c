@@ -369,6 +369,59 @@ START_TEST(test_null_space)
 }
 END_TEST
 
+/* A store of that checkpoint alone meets one of several. */
+START_TEST(test_checkpoints)
+{
+    factors q;
+    digit_curvature c;
+    sampled(&c);
+    factors_of(&d, &q, "X_test.npy", "y_test.npy");
+    tamis_checkpoint checkpoint[2] = {{.step = 1, .learning_rate = 1},
+                                      {.step = 2, .learning_rate = 1}};
+    float *input = calloc(DIGIT_QUERIES * 131, sizeof *input),
+          *output = calloc(DIGIT_QUERIES * 74, sizeof *output),
+          *zero = calloc(DIGIT_QUERIES * 131, sizeof *zero);
+    uint64_t offset[DIGIT_QUERIES + 1];
+    for (uint64_t r = 0; r <= DIGIT_QUERIES; r++) offset[r] = r;
+    for (uint64_t r = 0; r < DIGIT_QUERIES; r++)
+        for (uint64_t l = 0, at = 0, to = 0; l < 3; at += digit_in[l], to += digit_out[l], l++) {
+            narrow_to(input + r * 131 + at, q.a[l] + r * digit_in[l], digit_in[l]);
+            narrow_to(output + r * 74 + to, q.d[l] + r * digit_out[l], digit_out[l]);
+        }
+    const float *const inputs[2] = {input, input}, *const outputs[2] = {zero, output};
+    tamis_store_spec spec = {.path = "two.h5",
+                             .rows = DIGIT_QUERIES,
+                             .layer = d.info->layer,
+                             .layers = 3,
+                             .checkpoint = checkpoint,
+                             .checkpoints = 2,
+                             .form = TAMIS_FORM_FACTORS};
+    tamis_store_writer *writer = NULL;
+    tamis_store *two = NULL;
+    ck_ok(tamis_store_writer_open(&writer, d.context, &spec, &err));
+    ck_ok(tamis_store_writer_append_factors(writer, DIGIT_QUERIES, offset, inputs, outputs,
+                                            &(tamis_examples){0}, NULL, NULL, NULL, &err));
+    ck_ok(tamis_store_writer_commit(&writer, &err));
+    ck_ok(tamis_store_open(&two, d.context, "two.h5", &err));
+    curvature_write_at(&d, &c, TAMIS_CURVATURE_EKFAC, 1, "second.h5");
+    tamis_curvature *curvature = open_curvature(&d, "second.h5");
+    for (int form = 0; form < 2; form++) {
+        tamis_score_params params = score_params("ekfac", form ? train_factors : train, two,
+                                                 curvature);
+        double *got = scores_of(&d, &params, DIGIT_QUERIES);
+        ck_assert_double_lt(against(got, "pairwise_ekfac_sampled_damp0.1mean", PAIRS), 1e-5);
+        free(got);
+    }
+    tamis_score_params params = score_params("ekfac", train_factors, two, curvature);
+    params.by = TAMIS_BY_TOKEN;
+    ck_fails(tamis_score(d.context, &params, NULL, &err), TAMIS_ERR_SHAPE, "alone out of both");
+    tamis_curvature_close(&curvature);
+    tamis_store_close(&two);
+    factors_free(&q), curvature_free(&c);
+    free(input), free(output), free(zero);
+}
+END_TEST
+
 /* Reductions are those of the scores; a maximum too. */
 START_TEST(test_reductions)
 {
@@ -412,6 +465,7 @@ int main(void)
     tcase_add_test(tc, test_bias_behind_weights);
     tcase_add_test(tc, test_signs);
     tcase_add_test(tc, test_null_space);
+    tcase_add_test(tc, test_checkpoints);
     tcase_add_test(tc, test_reductions);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

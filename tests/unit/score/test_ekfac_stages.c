@@ -293,6 +293,32 @@ START_TEST(test_skipped)
 }
 END_TEST
 
+/* --- candidates ------------------------------------------------------------------------------- */
+
+/* Whole chunks of tokens hold no candidate; the others have the scores they have among all. */
+START_TEST(test_candidates)
+{
+    static const uint64_t row[] = {3, 250, 251, 260, 299}, first[] = {0, 5};
+    static const uint64_t few[] = {255, 256}, few_first[] = {0, 2};
+    const tamis_candidates lists[] = {{1, first, row}, {1, few_first, few}}, *list = &lists[_i];
+    tamis_context *context = make_context(2, 0);
+    begin(context);
+    factor_run run = {.params = {.path = ""}};
+    ck_ok(run_on(context, "t.h5", &run, "whole.h5", NULL));
+    run.params.candidates = list;
+    ck_ok(run_on(context, "t.h5", &run, "s.h5", NULL));
+    float *got = load_scores(context, "s.h5", 11), *want = load_scores(context, "whole.h5", 11);
+    for (uint64_t i = 0; i < 300; i++) {
+        bool in = false;
+        for (uint64_t c = 0; c < list->first[1]; c++) in |= list->row[c] == i;
+        for (uint64_t at = i * 11; at < i * 11 + 11; at++)
+            ck_assert(in ? got[at] == want[at] : isnan(got[at]));
+    }
+    free(got), free(want);
+    end(context);
+}
+END_TEST
+
 /* --- faults ----------------------------------------------------------------------------------- */
 
 START_TEST(test_faults)
@@ -327,7 +353,7 @@ int main(void)
 {
     Suite *suite = suite_create("ekfac stages");
     TCase *tc = tcase_create("ekfac stages");
-    tcase_set_timeout(tc, 200);
+    tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, test_all_candidates, 0, 3);
     tcase_add_test(tc, test_recall);
     tcase_add_test(tc, test_reduced);
@@ -335,6 +361,7 @@ int main(void)
     tcase_add_loop_test(tc, test_same_bits, 0, CASES);
     tcase_add_loop_test(tc, test_resume, 0, 3);
     tcase_add_test(tc, test_skipped);
+    tcase_add_loop_test(tc, test_candidates, 0, 2);
     tcase_add_loop_test(tc, test_faults, 0, CASES);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

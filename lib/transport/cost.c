@@ -1,0 +1,276 @@
+/* Costs between two sides: of the caller's matrix in place, else held as doubles where they fit,
+ * else computed for each tile.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "transport/cost.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+enum { ROWS = TAMIS__COST_ROWS, COLUMNS = TAMIS__COST_COLUMNS, PANEL = TAMIS__POINT_PANEL };
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- the problem ------------------------------------------------------------------------------ */
+
+static tamis_status check(const tamis_transport_problem *p, tamis_error *err)
+{
+    bool points = p->x || p->y;
+    int sources = (p->cost_f64 != NULL) + (p->cost_f32 != NULL) + points + (p->row != NULL);
+    if (p->n == 0 || p->m == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG, "side %c has no points: give at least one",
+                           p->n == 0 ? 'a' : 'b');
+    if (p->n > INT32_MAX || p->m > INT32_MAX)
+        return tamis__fail(err, TAMIS_ERR_ARG, "a side has more than 2^31 points: take fewer");
+    if (sources != 1)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "costs come from %d sources: give one of a matrix, points or a function",
+                           sources);
+    if (points && (!p->x || !p->y || p->columns == 0))
+        return tamis__fail(err, TAMIS_ERR_ARG, "points need both sides and at least one column");
+    if ((unsigned)p->cost > TAMIS_COST_COSINE)
+        return tamis__fail(err, TAMIS_ERR_ARG, "there is no cost number %d", (int)p->cost);
+    if (p->cost_stride != 0 && p->cost_stride < p->m)
+        return tamis__fail(err, TAMIS_ERR_ARG, "a stride of %zu is below the %" PRIu64 " columns",
+                           p->cost_stride, p->m);
+    return TAMIS_OK;
+}
+
+/* --- tiles ------------------------------------------------------------------------------------ */
+
+size_t tamis__cost_scratch(const tamis__cost *cost, size_t rows)
+{
+    if (cost->online && cost->problem->row) return cost->m;
+    return rows * (COLUMNS + PANEL);
+}
+
+static void widen(double *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = (double)in[i];
+}
+
+/* Rows of side b are columns of the matrix. */
+static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t first,
+                 size_t columns, double *out)
+{
+    for (size_t j = 0; j < columns; j++) {
+        size_t at = (first + j) * c->stride + first_row;
+        for (size_t i = 0; i < rows; i++)
+            out[i * COLUMNS + j] = c->f64 ? c->f64[at + i] : (double)c->f32[at + i];
+    }
+}
+
+const double *tamis__cost_tile(const tamis__cost *c, int side, uint64_t first_row, size_t rows,
+                               uint64_t first, size_t columns, double *scratch, size_t *ret_stride)
+{
+    if (c->f64 && side == 0) {
+        *ret_stride = c->stride;
+        return c->f64 + first_row * c->stride + first;
+    }
+    *ret_stride = COLUMNS;
+    if (c->f64 || (c->f32 && side == 1)) {
+        turn(c, first_row, rows, first, columns, scratch);
+    } else if (c->f32) {
+        for (size_t i = 0; i < rows; i++)
+            widen(scratch + i * COLUMNS, c->f32 + (first_row + i) * c->stride + first, columns);
+    } else if (c->problem->row) {
+        c->problem->row(c->problem->cookie, first_row, scratch);
+        return scratch + first;
+    } else {
+        uint64_t down = first % PANEL;
+        *ret_stride = COLUMNS + PANEL;
+        tamis__points_tile(&c->points, side, first_row, rows, first - down, columns + down, scratch,
+                           COLUMNS + PANEL);
+        return scratch + down;
+    }
+    return scratch;
+}
+
+/* --- one look at all -------------------------------------------------------------------------- */
+
+/* Of a block of rows, so that sums are added in their order. */
+typedef struct part {
+    double sum, least, most;
+} part;
+
+typedef struct look {
+    tamis__cost *cost;
+    double *keep; /* [n, m] or NULL */
+    double **scratch;
+    size_t rows; /* of a block */
+    uint64_t blocks;
+    part *part; /* [blocks] */
+} look;
+
+static tamis_status look_at(const double *cost, size_t columns, uint64_t row, uint64_t first,
+                            part *p, tamis_error *err)
+{
+    double sum = 0;
+    for (size_t j = 0; j < columns; j++) {
+        sum += cost[j];
+        p->least = cost[j] < p->least ? cost[j] : p->least;
+        p->most = cost[j] > p->most ? cost[j] : p->most;
+    }
+    p->sum += sum;
+    if (isfinite(sum)) return TAMIS_OK;
+    for (size_t j = 0; j < columns; j++)
+        if (!isfinite(cost[j]))
+            return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                               "the cost of row %" PRIu64 " of side a with row %" PRIu64
+                               " of side b is %g: costs are finite numbers",
+                               row, first + j, cost[j]);
+    return tamis__fail(err, TAMIS_ERR_NUMERIC, "costs are too large to be added: scale them");
+}
+
+static tamis_status look_work(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
+{
+    look *l = arg;
+    const tamis__cost *c = l->cost;
+    uint64_t first_row = item * l->rows;
+    size_t rows = (size_t)lesser(l->rows, c->n - first_row), stride;
+    part p = {0, (double)INFINITY, -(double)INFINITY};
+    (void)slot;
+    uint64_t step = c->problem->row ? c->m : COLUMNS;
+    for (uint64_t j = 0; j < c->m; j += step) {
+        size_t columns = (size_t)lesser(step, c->m - j);
+        const double *tile = tamis__cost_tile(c, 0, first_row, rows, j, columns, l->scratch[worker],
+                                              &stride);
+        for (size_t i = 0; i < rows; i++) {
+            TAMIS_TRY(look_at(tile + i * stride, columns, first_row + i, j, &p, err));
+            if (l->keep)
+                memcpy(l->keep + (first_row + i) * c->m + j, tile + i * stride,
+                       columns * sizeof *tile);
+        }
+    }
+    l->part[item] = p;
+    return TAMIS_OK;
+}
+
+static tamis_status look_progress(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    look *l = arg;
+    (void)slot;
+    return tamis__progress(l->cost->context, "costs", item + 1, l->blocks, "blocks", NULL, err);
+}
+
+/* A function of the caller is not called from several threads. */
+static tamis_status look_alone(look *l, tamis_error *err)
+{
+    for (uint64_t i = 0; i < l->blocks; i++) {
+        TAMIS_TRY(look_work(l, i, 0, 0, err));
+        TAMIS_TRY(look_progress(l, i, 0, err));
+    }
+    return TAMIS_OK;
+}
+
+static void look_end(look *l)
+{
+    tamis__cost *c = l->cost;
+    double sum = 0;
+    c->least = (double)INFINITY;
+    c->most = -(double)INFINITY;
+    for (uint64_t i = 0; i < l->blocks; i++) {
+        sum += l->part[i].sum;
+        c->least = l->part[i].least < c->least ? l->part[i].least : c->least;
+        c->most = l->part[i].most > c->most ? l->part[i].most : c->most;
+    }
+    c->mean = sum / (double)c->n / (double)c->m;
+    c->largest = fmax(fabs(c->least), fabs(c->most));
+}
+
+static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
+{
+    unsigned threads = tamis__pool_threads(c->context->pool);
+    bool alone = c->problem->row != NULL;
+    look l = {.cost = c, .keep = keep, .rows = alone ? 1 : ROWS};
+    l.blocks = (c->n + l.rows - 1) / l.rows;
+    l.part = tamis__calloc(l.blocks, sizeof *l.part);
+    l.scratch = tamis__calloc(threads, sizeof *l.scratch);
+    bool enough = l.part && l.scratch;
+    for (unsigned i = 0; enough && i < threads; i++)
+        enough = (l.scratch[i] = tamis__aligned(tamis__cost_scratch(c, ROWS), sizeof(double))) !=
+                 NULL;
+    tamis__pipeline pipeline = {
+        .arg = &l, .items = l.blocks, .work = look_work, .consume = look_progress};
+    tamis_status status = !enough ? tamis__fail_memory(err, "tiles of costs", l.blocks)
+                          : alone ? look_alone(&l, err)
+                                  : tamis__pool_run(c->context->pool, &pipeline, err);
+    if (status == TAMIS_OK) look_end(&l);
+    for (unsigned i = 0; l.scratch && i < threads; i++) free(l.scratch[i]);
+    free(l.scratch);
+    free(l.part);
+    return status;
+}
+
+/* --- open and close --------------------------------------------------------------------------- */
+
+static tamis_status open_computed(tamis__cost *c, bool both, tamis_error *err)
+{
+    uint64_t points = c->problem->x ? tamis__points_bytes(c->problem) : 0;
+    bool fits = c->m < UINT64_MAX / 2 / sizeof(double) / c->n &&
+                c->n * c->m * sizeof(double) + points <= c->context->memory / 2;
+    if (both && c->problem->row && !fits)
+        return tamis__fail(err, TAMIS_ERR_NOMEM,
+                           "%" PRIu64 " x %" PRIu64
+                           " costs of a function do not fit half of the memory limit: "
+                           "raise --memory, or give points",
+                           c->n, c->m);
+    TAMIS_TRY(tamis__memory_check(c->context, 2 * points, "transport between these points", err));
+    if (points > 0)
+        TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !fits, err));
+    c->diameter = c->points.diameter;
+    c->online = true;
+    if (fits) {
+        c->held = tamis__aligned(c->n * c->m, sizeof *c->held);
+        if (!c->held) return tamis__fail_memory(err, "costs", c->n * c->m * sizeof *c->held);
+    }
+    TAMIS_TRY(look_through(c, c->held, err));
+    c->bytes = fits ? c->n * c->m * sizeof *c->held : points;
+    if (!fits) return TAMIS_OK;
+    tamis__points_fini(&c->points);
+    c->f64 = c->held;
+    c->online = false;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
+                              const tamis_transport_problem *problem, bool both, tamis_error *err)
+{
+    TAMIS_TRY(check(problem, err));
+    tamis__cost c = {.context = context,
+                     .problem = problem,
+                     .n = problem->n,
+                     .m = problem->m,
+                     .f64 = problem->cost_f64,
+                     .f32 = problem->cost_f32};
+    c.stride = problem->cost_stride ? problem->cost_stride : problem->m;
+    tamis__softmin_init(&c.softmin, context->cpu);
+    tamis_status status;
+    if (c.f64 || c.f32) {
+        status = look_through(&c, NULL, err);
+    } else {
+        c.stride = c.m;
+        status = open_computed(&c, both, err);
+    }
+    if (status != TAMIS_OK)
+        tamis__cost_close(&c);
+    else
+        *ret_cost = c;
+    return status;
+}
+
+void tamis__cost_close(tamis__cost *cost)
+{
+    free(cost->held);
+    tamis__points_fini(&cost->points);
+    *cost = (tamis__cost){0};
+}
