@@ -95,6 +95,30 @@ if [ "$limit" -gt 64 ]; then
 fi
 score 'self of wide rows' self --train wide.h5
 
+rm -f wide.h5
+
+# Factors: a token is 4 KiB, 8 of them a row. Influence of a curvature that is fitted to them.
+"$store" factors.h5 $((limit * 352)) 128 1 4 f32 0 8 128 8
+"$store" factors-query.h5 4 128 1 4 f32 0 9 128 2
+bounded 'fit ekfac' fit ekfac --train factors.h5 -o out.h5
+"$store" some.h5 $((limit * 16)) 128 1 4 f32 0 8 128 8
+"$tamis" fit ekfac --train some.h5 -o curvature.h5 -q
+influence() {
+    name=$1
+    shift
+    score "ekfac of factors, $name" "$@" --train factors.h5 --query factors-query.h5 --curvature curvature.h5
+}
+influence 'exact' ekfac
+influence 'low rank' ekfac:query-rank=8
+influence 'two stages' ekfac:query-rank=8,rescore=8 --top 20
+awk -v n=$((limit * 352)) 'BEGIN { for (i = 0; i < n; i += 5) print i % 4 "\t" i }' >pairs.txt
+influence 'candidates' ekfac --candidate-ids pairs.txt
+convert 'factors to bf16' factors.h5 --dtype bf16
+# Rows of 65,536 coordinates: four times the limit.
+convert 'whitened' some.h5 --whiten curvature.h5
+convert 'whitened, a part' some.h5 --whiten curvature.h5 --keep 25% --dtype i8
+rm -f factors.h5 some.h5
+
 # Gradients of half a million weights.
 awk -v n=$((limit * 11 / 2)) 'BEGIN {
     for (i = -1; i < n; i++) {

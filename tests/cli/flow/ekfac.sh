@@ -17,6 +17,14 @@ for pass in cov lambda; do
 done
 quiet fit ekfac --train cov.h5 --lambda lambda.h5 -o curvature.h5
 
+echo '--- bytes of factors, not of the rows that they stand for'
+tamis grad --model "$ekfac/model_f32.safetensors" --activation relu --data "$ekfac/X_train.npy" \
+    --labels "$ekfac/y_train.npy" --form factors -f -o factors.h5 --json | jq -c '[.form, .bytes == 1200 * (131 + 74) * 4]'
+for dtype in bf16 i8; do
+    tamis convert factors.h5 --dtype $dtype --sample 0 -f -o narrow.h5 --json | jq -c '[.dtype, .bytes]'
+done
+tamis convert factors.h5 --dtype i8 --sample 0 --shard-rows 500 -o narrow | facts bytes
+
 # values FILE: scores as a list of numbers, row by row.
 values() {
     quiet export "$1" --format npy -f -o values.npy
