@@ -16,7 +16,7 @@ extern const char *const whiten_units[], *const whiten_shrinkages[];
 
 #define WHITEN_ARGS_DEFAULTS                                                                       \
     {                                                                                              \
-        .damping = NAN, .unit = -1, .shrinkage = -1                                                \
+        .damping = (double)NAN, .unit = -1, .shrinkage = -1                                        \
     }
 
 /* Options of a table whose args struct has a whiten_args at `field`. */

@@ -72,13 +72,14 @@ tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *i
     char name[512];
     tamis_status status = TAMIS_OK;
     if (info->stage == TAMIS_STAGE_FINAL) {
-        warn_few(context, path, moments->rows, moments->columns, params->shrinkage);
         snprintf(name, sizeof name, "'%.500s'", path);
         eigenvalues = tamis__aligned(moments->columns, sizeof *eigenvalues);
         if (!eigenvalues)
             return tamis__fail_memory(err, "eigenvalues", moments->columns * sizeof *eigenvalues);
         status = tamis__whiten_factor(moments, params, name, eigenvalues, &facts, err);
         info->whiten = &facts;
+        if (status == TAMIS_OK)
+            warn_few(context, path, moments->rows, moments->columns, params->shrinkage);
     }
     if (status == TAMIS_OK)
         status = write_arrays(context, info, moments, eigenvalues, path, force, err);
@@ -91,8 +92,8 @@ tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *i
 
 static tamis_status check_options(const tamis_fit_curvature_params *p, tamis_error *err)
 {
-    const char *what = p->lambda      ? "a second pass: give more stores with --with"
-                       : p->from      ? "a file to go on from: merge sums, and finish them there"
+    const char *what = p->lambda      ? "second pass: give more stores with --with"
+                       : p->from      ? "file to go on from: merge sums, and finish them there"
                        : p->max_block ? "blocks: project wide rows first"
                        : p->resume    ? "resuming: fit parts with --until covariance, and merge"
                                       : NULL;
