@@ -129,7 +129,8 @@ typedef struct tamis_fit_curvature_params {
 /** Fit and write atomically. Warns through the log when a layer has fewer tokens than it is wide, and
  *  whiten when there are fewer than 5 rows for each column.
  *  Same bits for any number of threads, memory limit and sharding.
- *  Errors: ARG (form, stage), SHAPE (two stores that do not fit together), NUMERIC (rows not finite,
+ *  Errors: ARG (form, stage), SHAPE (two stores that do not fit together, a store that is
+ *  whitened), NUMERIC (rows not finite,
  *  every Lambda of a layer zero, an eigenproblem that does not converge: names the layer; whiten: one
  *  row, or a covariance that is singular even with its damping), NOMEM (names the layer and the
  *  bytes, and says that max_block splits it; whiten: that a projection makes rows narrower), IO,

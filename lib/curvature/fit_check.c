@@ -81,6 +81,7 @@ static tamis_status pick_checkpoint(const tamis_store *store, uint32_t wanted, u
 static tamis_status check_store(const tamis__fit *fit, const tamis_store *store, tamis_error *err)
 {
     const tamis_store_info *info = tamis_store_info_get(store);
+    TAMIS_TRY(tamis__refuse_whitened(store, err));
     if (info->rows_per_example == 0 || info->rows % info->rows_per_example != 0)
         return tamis__fail(err, TAMIS_ERR_FORMAT,
                            "'%s' has %" PRIu64 " rows, which are no whole examples of %u rows each",

@@ -54,3 +54,13 @@ tamis_status tamis__match_columns(const tamis__columns_of *a, const tamis__colum
     }
     return TAMIS_OK;
 }
+
+tamis_status tamis__refuse_whitened(const tamis_store *store, tamis_error *err)
+{
+    if (!tamis_store_info_get(store)->whitened_by) return TAMIS_OK;
+    return tamis__fail(
+        err, TAMIS_ERR_SHAPE,
+        "'%s' is whitened, and curvature files are of gradients: give the store that "
+        "it was made of",
+        tamis_store_path(store));
+}

@@ -171,6 +171,7 @@ tamis_status tamis__curvature_fits(const tamis_curvature *curvature, const tamis
     tamis__columns_of a = tamis__columns_of_curvature(curvature),
                       b = tamis__columns_of_store(store);
     TAMIS_TRY(check_final(curvature, err));
+    TAMIS_TRY(tamis__refuse_whitened(store, err));
     return tamis__match_columns(&a, &b, err);
 }
 

@@ -105,13 +105,13 @@ static tamis_status check_options(const tamis_fit_curvature_params *p, tamis_err
     return TAMIS_OK;
 }
 
-/* Rows of a curvature of influence would be whitened twice; that is for whoever asks to know. */
 static tamis_status check_store(const tamis_store *first, const tamis_store *store,
                                 tamis_error *err)
 {
     tamis__columns_of a = tamis__columns_of_store(first), b = tamis__columns_of_store(store);
     uint32_t there = tamis_store_info_get(first)->checkpoints,
              here = tamis_store_info_get(store)->checkpoints;
+    TAMIS_TRY(tamis__refuse_whitened(store, err));
     TAMIS_TRY(tamis__match_columns(&a, &b, err));
     if (here == there) return TAMIS_OK;
     return tamis__fail(
@@ -167,6 +167,7 @@ tamis_status tamis__whiten_fit(tamis_context *context, const tamis_fit_curvature
     if (!params->path) return tamis__fail(err, TAMIS_ERR_ARG, "no curvature file is named");
     TAMIS_TRY(check_options(params, err));
     TAMIS_TRY(tamis__whiten_params(params->whiten, &whiten, err));
+    TAMIS_TRY(tamis__refuse_whitened(params->train, err));
     for (size_t i = 0; i < params->n_with; i++)
         TAMIS_TRY(check_store(params->train, params->with[i], err));
     TAMIS_TRY(tamis__output_check(params->path, params->force, false, err));

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/context.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -326,9 +327,11 @@ tamis_status tamis_retrain(tamis_retrained *ret_retrained, tamis_context *contex
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "the subsets are of %" PRIu64 " rows, the training data has %" PRIu64,
                            subsets->rows, params->data->rows);
-    tamis__run *run = __builtin_mul_overflow(subsets->subsets, seeds, &runs)
-                          ? NULL
-                          : tamis__calloc((size_t)runs, sizeof *run);
+    if (__builtin_mul_overflow(subsets->subsets, seeds, &runs) ||
+        runs > UINT64_MAX / sizeof(tamis__run))
+        runs = UINT64_MAX / sizeof(tamis__run);
+    TAMIS_TRY(tamis__memory_check(context, runs * sizeof(tamis__run), "runs", err));
+    tamis__run *run = tamis__calloc((size_t)runs, sizeof *run);
     if (!run) return tamis__fail_memory(err, "runs", runs * sizeof *run);
     for (uint64_t i = 0; i < runs; i++)
         run[i] = (tamis__run){.member = subsets->member + i / seeds * subsets->rows,

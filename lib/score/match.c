@@ -136,7 +136,9 @@ static tamis_status compare_with_curvature(const tamis_score_params *params, tam
 {
     const tamis_curvature *curvature = params->curvature;
     uint32_t k = 0, j = 0;
-    bool whitened = tamis_store_info_get(params->train)->whitened_by != NULL;
+    /* The scorers by layer whiten queries to match; a second moment is of rows as they were. */
+    bool whitened = tamis_store_info_get(params->train)->whitened_by &&
+                    tamis_curvature_info_get(curvature)->kind != TAMIS_CURVATURE_GRAM;
     TAMIS_TRY(tamis__curvature_checkpoint(curvature, params->train, &k, err));
     if (!whitened) TAMIS_TRY(tamis__curvature_fits(curvature, params->train, err));
     if (!params->query) return TAMIS_OK;
