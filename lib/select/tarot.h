@@ -98,9 +98,10 @@ typedef struct tamis__tarot {
     bool has_best;
 } tamis__tarot;
 
-/* Check the stores, find the whitening and make what fits memory. Errors: SHAPE, ARG, NUMERIC (a row
+/* Check the stores, find the whitening and make what fits memory; zeroed again when it fails. Do not
+ * copy the struct. Errors: SHAPE, ARG, NUMERIC (a row
  * is not finite, no covariance), NOMEM, IO, CANCELLED. */
-tamis_status tamis__tarot_open(tamis__tarot *ret_tarot, const tamis__candidates *candidates,
+tamis_status tamis__tarot_open(tamis__tarot *tarot, const tamis__candidates *candidates,
                                const tamis__tarot_options *options, tamis_error *err);
 /* Accepts a zeroed struct. */
 void tamis__tarot_close(tamis__tarot *tarot);

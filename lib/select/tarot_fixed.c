@@ -167,8 +167,8 @@ static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
     const char *const reason[] = {"not among the nearest candidates of the targets", whole, part};
     snprintf(whole, sizeof whole, "among the %" PRIu64 " nearest candidates of a target",
              r->layers);
-    snprintf(part, sizeof part, "the nearest candidate number %" PRIu64 " of a target, %s",
-             r->layers + 1, r->f->last == NEAREST ? "by score" : "by potential");
+    snprintf(part, sizeof part, "number %" PRIu64 " of a target's nearest candidates, chosen by %s",
+             r->layers + 1, r->f->last == NEAREST ? "score" : "potential");
     TAMIS_TRY(tamis__tarot_give(&r->tarot, r->step, reason, selection, err));
     TAMIS_TRY(tamis__tarot_weigh(&r->tarot, selection, err));
     json_t *facts = json_pack("{s:I, s:I, s:I}", "targets", (json_int_t)r->tarot.m, "whole_layers",

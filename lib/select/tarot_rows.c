@@ -255,27 +255,30 @@ static tamis_status open_rows(tamis__tarot *t, tamis_error *err)
     return make_all(t, t->train, t->n, t->held, err);
 }
 
-tamis_status tamis__tarot_open(tamis__tarot *ret_tarot, const tamis__candidates *candidates,
+static tamis_status open_parts(tamis__tarot *t, const tamis_curvature *curvature, tamis_error *err)
+{
+    TAMIS_TRY(open_scratch(t, err));
+    TAMIS_TRY(find_whitening(t, curvature, err));
+    return open_rows(t, err);
+}
+
+/* In place: the queries point to themselves. */
+tamis_status tamis__tarot_open(tamis__tarot *t, const tamis__candidates *candidates,
                                const tamis__tarot_options *options, tamis_error *err)
 {
     const tamis_select_params *source = candidates->source;
-    tamis__tarot t = {.context = candidates->context,
-                      .train = source->train,
-                      .query = source->query,
-                      .options = *options,
-                      .n = candidates->rows};
     TAMIS_TRY(check_stores(source, err));
-    t.m = tamis_store_info_get(t.query)->rows;
-    t.columns = tamis_store_info_get(t.train)->columns;
+    *t = (tamis__tarot){.context = candidates->context,
+                        .train = source->train,
+                        .query = source->query,
+                        .options = *options,
+                        .n = candidates->rows,
+                        .m = tamis_store_info_get(source->query)->rows,
+                        .columns = tamis_store_info_get(source->train)->columns};
     tamis__blas_begin();
-    tamis_status status = open_scratch(&t, err);
-    if (status == TAMIS_OK) status = find_whitening(&t, source->curvature, err);
-    if (status == TAMIS_OK) status = open_rows(&t, err);
+    tamis_status status = open_parts(t, source->curvature, err);
     tamis__blas_end();
-    if (status == TAMIS_OK)
-        *ret_tarot = t;
-    else
-        tamis__tarot_close(&t);
+    if (status != TAMIS_OK) tamis__tarot_close(t);
     return status;
 }
 
