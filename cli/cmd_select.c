@@ -273,8 +273,8 @@ static tamis_status check_stores(const select_args *args, const char *name, tami
 {
     const char *other = args->scores ? "--scores" : args->column ? "--column" : NULL;
     if (other)
-        return fail(err, TAMIS_ERR_ARG,
-                    "%s looks at the rows of --train and --query: leave out %s", name, other);
+        return fail(err, TAMIS_ERR_ARG, "%s looks at the rows of --train and --query: leave out %s",
+                    name, other);
     if (!args->train || !args->query)
         return fail(err, TAMIS_ERR_ARG, "%s needs --train CANDIDATES.h5 and --query TARGETS.h5",
                     name);
@@ -319,8 +319,7 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
     if (args->scores) TRY(tamis_scores_open(&c->scores, s->context, args->scores, err));
     if (args->train) TRY(tamis_store_open(&c->store, s->context, args->train, err));
     if (args->query) TRY(tamis_store_open(&c->query, s->context, args->query, err));
-    if (args->curvature)
-        TRY(tamis_curvature_open(&c->curvature, s->context, args->curvature, err));
+    if (args->curvature) TRY(tamis_curvature_open(&c->curvature, s->context, args->curvature, err));
     bool stores = info->flags & TAMIS_SELECTOR_STORES;
     tamis_select_params params = {
         .selector = args->selector,
@@ -367,15 +366,17 @@ const command cmd_select = {
         "each candidate: whether it is kept, its rank, and why. Ties go to the lower row. Examples "
         "without a score are "
         "never kept, whatever the selector; a percentage is one of all examples.\n\n"
-        "tarot-fixed and tarot-otm choose by the rows themselves: candidates whose whitened rows are "
+        "tarot-fixed and tarot-otm choose by the rows themselves: candidates whose whitened rows "
+        "are "
         "near to those of targets. tarot-otm needs no budget.\n\n"
         "'tamis list selectors NAME' tells more about a selector.",
-    .examples = "# the half that helps most, over all queries together\n"
-                "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
-                "# leave out the tenth that influences itself most\n"
-                "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5\n"
-                "# those that look most like the targets\n"
-                "tamis select tarot-fixed --train train.h5 --query targets.h5 --budget 5% -o keep.h5",
+    .examples =
+        "# the half that helps most, over all queries together\n"
+        "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
+        "# leave out the tenth that influences itself most\n"
+        "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5\n"
+        "# those that look most like the targets\n"
+        "tamis select tarot-fixed --train train.h5 --query targets.h5 --budget 5% -o keep.h5",
     .output = "SEL.h5",
     .options = options,
     .n_options = LEN(options),

@@ -15,7 +15,7 @@ TAMIS_BEGIN
 enum {
     TAMIS_SELECTOR_NO_BUDGET = 1u << 0, /**< decides by itself how many to keep */
     TAMIS_SELECTOR_NO_VALUE = 1u << 1,  /**< looks at no value (random) */
-    TAMIS_SELECTOR_STORES = 1u << 2     /**< looks at the rows of two stores, candidates and targets */
+    TAMIS_SELECTOR_STORES = 1u << 2 /**< looks at the rows of two stores, candidates and targets */
 };
 
 /** What a selector says of itself; const and static. */
@@ -58,7 +58,7 @@ typedef struct tamis_select_params {
     tamis_store *query; /**< rows of targets; not closed */
     const tamis_curvature *curvature; /**< of kind whiten, by which rows are whitened; NULL = fitted
                                            to both stores with the defaults. Not closed */
-    tamis_aggregate by;         /**< used with scores; default total */
+    tamis_aggregate by;               /**< used with scores; default total */
     const char *budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector
                              needs none */
     uint64_t seed;      /**< of selectors that draw at random (random; the folds of tarot-otm);

@@ -3,9 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "select/folds.h"
 
-#include <gsl/gsl_rng.h>
-
 #include "base/error.h"
+#include "base/rng.h"
 
 /* Numbers below or at `most`, from 32 bits that are masked and drawn again when they are above. */
 static uint64_t draw(gsl_rng *rng, uint64_t most)

@@ -55,9 +55,8 @@ static tamis_status check_stores(const tamis__selector_class *class,
                                  const tamis_select_params *params, tamis_error *err)
 {
     if (params->scores || params->store || params->column)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "%s looks at the rows of two stores: leave out %s", class->info.name,
-                           params->scores ? "the scores file" : "the column");
+        return tamis__fail(err, TAMIS_ERR_ARG, "%s looks at the rows of two stores: leave out %s",
+                           class->info.name, params->scores ? "the scores file" : "the column");
     if (!params->train || !params->query)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s needs a store of candidates (train) and one of targets (query)",
@@ -253,8 +252,7 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
     tamis_status status = check_budget(&candidates, err);
     if (status == TAMIS_OK)
         status = run(class, state, &candidates,
-                     scores ? &scores->examples : tamis_store_examples(store),
-                     ret_selection, err);
+                     scores ? &scores->examples : tamis_store_examples(store), ret_selection, err);
     free(value);
     return status;
 }

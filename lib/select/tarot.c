@@ -36,7 +36,7 @@ tamis_status tamis__tarot_read(const char *name, const tamis_param_value *param,
     return TAMIS_OK;
 }
 
-/* --- giving the choice ------------------------------------------------------------------------- */
+/* --- giving the choice ------------------------------------------------------------------------ */
 
 typedef struct place {
     const uint8_t *step;

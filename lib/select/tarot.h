@@ -10,7 +10,7 @@
 #include "select/registry.h"
 #include "stream/engine.h"
 
-/* --- parameters (tarot.c) ---------------------------------------------------------------------- */
+/* --- parameters (tarot.c) --------------------------------------------------------------------- */
 
 /* How rows are whitened. As released: rows times L^-1 in place of L^-T, which does not whiten. */
 typedef enum tamis__tarot_whiten {
@@ -36,7 +36,7 @@ enum {
 };
 
 extern const char *const tamis__tarot_compat_names[], *const tamis__tarot_whiten_names[],
-    *const tamis__tarot_weights_names[];
+                                                          *const tamis__tarot_weights_names[];
 
 /* clang-format off */
 #define TAMIS__TAROT_PARAMS \
@@ -75,7 +75,7 @@ typedef struct tamis__tarot_options {
 tamis_status tamis__tarot_read(const char *name, const tamis_param_value *param,
                                tamis__tarot_options *ret_options, tamis_error *err);
 
-/* --- rows and lists (tarot_rows.c, tarot_lists.c) ----------------------------------------------- */
+/* --- rows and lists (tarot_rows.c, tarot_lists.c) --------------------------------------------- */
 
 typedef struct tamis__tarot {
     tamis_context *context;
@@ -89,7 +89,7 @@ typedef struct tamis__tarot {
     uint64_t bytes;             /* that all this takes */
     unsigned workers;
     tamis__feature_scratch *scratch; /* [worker] */
-    double **product;                /* [worker] of [TAMIS__FEATURE_ROWS, columns]; with `inverse` */
+    double **product; /* [worker] of [TAMIS__FEATURE_ROWS, columns]; with `inverse` */
     /* The nearest candidates of each target. */
     uint64_t k;    /* of a list */
     uint64_t *row; /* [m, k] best first */
@@ -98,8 +98,8 @@ typedef struct tamis__tarot {
     bool has_best;
 } tamis__tarot;
 
-/* Check the stores, find the whitening and make what fits memory; zeroed again when it fails. Do not
- * copy the struct. Errors: SHAPE, ARG, NUMERIC (a row
+/* Check the stores, find the whitening and make what fits memory; zeroed again when it fails. Do
+ * not copy the struct. Errors: SHAPE, ARG, NUMERIC (a row
  * is not finite, no covariance), NOMEM, IO, CANCELLED. */
 tamis_status tamis__tarot_open(tamis__tarot *tarot, const tamis__candidates *candidates,
                                const tamis__tarot_options *options, tamis_error *err);
@@ -119,7 +119,7 @@ tamis_status tamis__tarot_take(const tamis__tarot *tarot, const uint64_t *row, u
 /* Lists of length k <= n, in place of those there are: ties go to the lower row. */
 tamis_status tamis__tarot_lists(tamis__tarot *tarot, uint64_t k, tamis_error *err);
 
-/* --- distances (tarot_sides.c) ------------------------------------------------------------------ */
+/* --- distances (tarot_sides.c) ---------------------------------------------------------------- */
 
 typedef enum tamis__tarot_solver {
     TAMIS__TAROT_ANNEALED,
@@ -135,8 +135,8 @@ typedef struct tamis__tarot_sides {
     double *target; /* [m, columns] */
     double *square; /* [m] */
     uint64_t n, room;
-    uint64_t *row; /* [room] in the order in which they came */
-    double *cost;  /* [room, m] */
+    uint64_t *row;     /* [room] in the order in which they came */
+    double *cost;      /* [room, m] */
     float *low, *high; /* [2, columns]: the box around the targets; and around all points */
 } tamis__tarot_sides;
 
@@ -155,20 +155,20 @@ tamis_status tamis__tarot_sides_value(const tamis__tarot_sides *sides, tamis__ta
 tamis_status tamis__tarot_sides_potentials(const tamis__tarot_sides *sides, double *out,
                                            tamis_error *err);
 
-/* --- the selection (tarot_weights.c, tarot.c) --------------------------------------------------- */
+/* --- the selection (tarot_weights.c, tarot.c) ------------------------------------------------- */
 
 /* Weights of the kept rows, as the options say. */
 tamis_status tamis__tarot_weigh(const tamis__tarot *tarot, tamis_selection *selection,
                                 tamis_error *err);
 
-/* Shares of `total` by largest remainder: whole numbers in the proportions of weight [n] >= 0, their
- * sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
+/* Shares of `total` by largest remainder: whole numbers in the proportions of weight [n] >= 0,
+ * their sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
 tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t total,
                                       uint64_t *ret_share, tamis_error *err);
 
-/* `step` [n] is 0 for rows that are dropped, and otherwise says which were chosen first. Among those
- * of a step, and the dropped, nearer ones come first. Sets keep, rank, score and reasons [steps + 1],
- * of which NULLs are not used. */
+/* `step` [n] is 0 for rows that are dropped, and otherwise says which were chosen first. Among
+ * those of a step, and the dropped, nearer ones come first. Sets keep, rank, score and reasons;
+ * `reason` is by step. */
 tamis_status tamis__tarot_give(const tamis__tarot *tarot, const uint8_t *step,
                                const char *const *reason, tamis_selection *selection,
                                tamis_error *err);

@@ -1,7 +1,7 @@
 /* tarot-fixed: layers of the targets' nearest candidates, up to the budget.
  *
- * Layer i holds the i-th nearest candidate of every target. Whole layers are taken while they fit; of
- * the first that does not, as many of its new members as are missing.
+ * Layer i holds the i-th nearest candidate of every target. Whole layers are taken while they fit;
+ * of the first that does not, as many of its new members as are missing.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -40,7 +40,7 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
-/* --- layers ------------------------------------------------------------------------------------- */
+/* --- layers ----------------------------------------------------------------------------------- */
 
 typedef struct member {
     uint64_t row;
@@ -51,9 +51,9 @@ typedef struct run {
     const fixed *f;
     const tamis__candidates *c;
     tamis__tarot tarot;
-    uint64_t most;   /* layers that there can be */
-    uint8_t *step;   /* [n] 0 = not chosen, 1 = in a whole layer, 2 = in the last one */
-    member *layer;   /* [m] new members of a layer */
+    uint64_t most; /* layers that there can be */
+    uint8_t *step; /* [n] 0 = not chosen, 1 = in a whole layer, 2 = in the last one */
+    member *layer; /* [m] new members of a layer */
     uint64_t chosen, layers, partly;
 } run;
 
@@ -94,8 +94,8 @@ static tamis_status find_potentials(run *r, uint64_t n, tamis_error *err)
     TAMIS_TRY(tamis__tarot_sides_init(&s, &r->tarot, NULL, r->tarot.m, err));
     uint64_t *row = tamis__malloc(n, sizeof *row);
     double *potential = tamis__malloc(n, sizeof *potential);
-    tamis_status status =
-        row && potential ? TAMIS_OK : tamis__fail_memory(err, "potentials", n * sizeof *row);
+    tamis_status status = row && potential ? TAMIS_OK
+                                           : tamis__fail_memory(err, "potentials", n * sizeof *row);
     for (uint64_t i = 0; i < n && status == TAMIS_OK; i++) row[i] = r->layer[i].row;
     if (status == TAMIS_OK) status = tamis__tarot_sides_add(&s, row, n, err);
     if (status == TAMIS_OK) status = tamis__tarot_sides_potentials(&s, potential, err);
@@ -159,7 +159,7 @@ static tamis_status take_layers(run *r, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* --- the selection ------------------------------------------------------------------------------ */
+/* --- the selection ---------------------------------------------------------------------------- */
 
 static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
@@ -188,8 +188,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
 {
     const fixed *f = state;
     run r = {.f = f, .c = c, .most = f->options.compat ? c->rows : c->budget};
-    if (f->options.neighbours > 0 && f->options.neighbours < r.most)
-        r.most = f->options.neighbours;
+    if (f->options.neighbours > 0 && f->options.neighbours < r.most) r.most = f->options.neighbours;
     TAMIS_TRY(tamis__tarot_open(&r.tarot, c, &f->options, err));
     r.step = tamis__calloc(r.tarot.n, sizeof *r.step);
     r.layer = tamis__malloc(r.tarot.m, sizeof *r.layer);

@@ -74,11 +74,11 @@ typedef struct run {
     json_t *facts;
 } run;
 
-/* --- a fold ------------------------------------------------------------------------------------- */
+/* --- a fold ----------------------------------------------------------------------------------- */
 
 typedef struct fold {
-    uint64_t number;         /* from 1 */
-    const uint64_t *picker;  /* [pickers] targets */
+    uint64_t number;        /* from 1 */
+    const uint64_t *picker; /* [pickers] targets */
     uint64_t pickers;
     uint64_t k, best_k, best_n;
     double value, best;
@@ -92,7 +92,7 @@ static int by_row(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Candidates that the fold's targets have at place k - 1, by row, and that it has not picked yet. */
+/* Candidates that the fold's targets have at place k - 1, by row, that it has not picked yet. */
 static uint64_t fresh_rows(run *r, const fold *f)
 {
     const tamis__tarot *t = &r->tarot;
@@ -174,14 +174,15 @@ static tamis_status run_fold(run *r, uint64_t at, tamis_error *err)
     if (status == TAMIS_OK) status = search(r, &f, err);
     if (status == TAMIS_OK) status = keep(r, &f, err);
     if (status == TAMIS_OK)
-        status = tamis__progress(r->tarot.context, "choosing", at + 1, r->folds, "folds", NULL, err);
+        status = tamis__progress(r->tarot.context, "choosing", at + 1, r->folds, "folds", NULL,
+                                 err);
     tamis__tarot_sides_fini(&f.sides);
     json_decref(f.size);
     json_decref(f.distance);
     return status;
 }
 
-/* --- the selection ------------------------------------------------------------------------------ */
+/* --- the selection ---------------------------------------------------------------------------- */
 
 static tamis_status run_folds(run *r, const tamis__candidates *c, tamis_error *err)
 {

@@ -15,7 +15,7 @@
 #include "linalg/lapack.h"
 #include "select/tarot.h"
 
-/* --- do the files fit together? ----------------------------------------------------------------- */
+/* --- do the files fit together? --------------------------------------------------------------- */
 
 static tamis_status check_stores(const tamis_select_params *p, tamis_error *err)
 {
@@ -34,7 +34,7 @@ static tamis_status check_stores(const tamis_select_params *p, tamis_error *err)
     return tamis__match_columns(&curvature, &train, err);
 }
 
-/* --- the whitening ------------------------------------------------------------------------------ */
+/* --- the whitening ---------------------------------------------------------------------------- */
 
 /* The factor as `fit whiten` makes it of both stores with its defaults; as released the damping is
  * absolute. */
@@ -107,8 +107,8 @@ static tamis_status find_whitening(tamis__tarot *t, const tamis_curvature *curva
     if (t->options.whiten == TAMIS__TAROT_PLAIN) return TAMIS_OK;
     if (!curvature) warn_few(t);
     if (curvature) {
-        TAMIS_TRY(tamis__memory_check(t->context, tamis__whitening_bytes(curvature), "a whitening",
-                                      err));
+        TAMIS_TRY(
+            tamis__memory_check(t->context, tamis__whitening_bytes(curvature), "a whitening", err));
         TAMIS_TRY(tamis__whitening_load(&t->whitening, curvature, err));
     } else {
         TAMIS_TRY(fit(t, err));
@@ -121,10 +121,10 @@ static tamis_status find_whitening(tamis__tarot *t, const tamis_curvature *curva
     return TAMIS_OK;
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
-/* x [rows] less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not depend
- * on its neighbours. */
+/* x [rows] less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not
+ * depend on its neighbours. */
 static tamis_status released(const tamis__tarot *t, const tamis_store *store, uint64_t first,
                              uint64_t rows, unsigned worker, tamis_error *err)
 {
@@ -158,8 +158,7 @@ tamis_status tamis__tarot_make(const tamis__tarot *t, uint64_t first, uint64_t r
                                unsigned worker, float *out, tamis_error *err)
 {
     TAMIS_TRY(make_some(t, t->train, first, rows, worker, err));
-    for (uint64_t i = 0; i < rows * t->columns; i++)
-        out[i] = (float)t->scratch[worker].values[i];
+    for (uint64_t i = 0; i < rows * t->columns; i++) out[i] = (float)t->scratch[worker].values[i];
     return TAMIS_OK;
 }
 
@@ -225,7 +224,7 @@ tamis_status tamis__tarot_take(const tamis__tarot *t, const uint64_t *row, uint6
     return TAMIS_OK;
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static tamis_status open_scratch(tamis__tarot *t, tamis_error *err)
 {

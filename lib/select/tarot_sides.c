@@ -16,7 +16,7 @@
 /* Candidates whose costs are made at once: always so many, zeros where there are fewer. */
 enum { ROWS = 64 };
 
-/* --- targets ------------------------------------------------------------------------------------ */
+/* --- targets ---------------------------------------------------------------------------------- */
 
 static void widen_box(float *low, float *high, const float *row, uint64_t columns)
 {
@@ -72,7 +72,7 @@ tamis_status tamis__tarot_sides_init(tamis__tarot_sides *ret_sides, const tamis_
     return TAMIS_OK;
 }
 
-/* --- costs -------------------------------------------------------------------------------------- */
+/* --- costs ------------------------------------------------------------------------------------ */
 
 typedef struct costs {
     const tamis__tarot_sides *sides;
@@ -94,8 +94,8 @@ static tamis_status do_costs(void *arg, uint64_t item, unsigned slot, unsigned w
     double *x = k->row + worker * ROWS * p, *inner = k->product + worker * ROWS * s->m;
     for (uint64_t i = 0; i < rows * p; i++) x[i] = (double)k->rows[first * p + i];
     memset(x + rows * p, 0, (ROWS - rows) * p * sizeof *x);
-    TAMIS_TRY(tamis__dgemm(false, true, ROWS, s->m, p, 1.0, x, p, s->target, p, 0.0, inner, s->m,
-                           err));
+    TAMIS_TRY(
+        tamis__dgemm(false, true, ROWS, s->m, p, 1.0, x, p, s->target, p, 0.0, inner, s->m, err));
     for (uint64_t r = 0; r < rows; r++) {
         double square = square_of(x + r * p, p), *out = k->out + (first + r) * s->m;
         for (uint64_t j = 0; j < s->m; j++)
@@ -111,8 +111,8 @@ static tamis_status make_costs(const tamis__tarot_sides *s, const float *rows, u
     costs k = {.sides = s, .rows = rows, .n = n, .out = out};
     tamis__pipeline pipeline = {.arg = &k, .items = (n + ROWS - 1) / ROWS, .work = do_costs};
     uint64_t each = t->workers * ROWS;
-    TAMIS_TRY(tamis__memory_check(t->context, t->bytes + each * (t->columns + s->m) * 8,
-                                  "costs", err));
+    TAMIS_TRY(
+        tamis__memory_check(t->context, t->bytes + each * (t->columns + s->m) * 8, "costs", err));
     k.row = tamis__aligned(each * t->columns, sizeof *k.row);
     k.product = tamis__aligned(each * s->m, sizeof *k.product);
     tamis_status status = k.row && k.product
@@ -160,7 +160,7 @@ tamis_status tamis__tarot_sides_add(tamis__tarot_sides *s, const uint64_t *row, 
     return status;
 }
 
-/* --- distances ---------------------------------------------------------------------------------- */
+/* --- distances -------------------------------------------------------------------------------- */
 
 /* Of the box around all points. The schedule needs one above 0: this is where it would end. */
 static double diameter_of(const tamis__tarot_sides *s)

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "select/tarot.h"
 
-/* --- largest remainder -------------------------------------------------------------------------- */
+/* --- largest remainder ------------------------------------------------------------------------ */
 
 static int larger_remainder(const void *left, const void *right, void *remainders)
 {
@@ -18,8 +18,8 @@ static int larger_remainder(const void *left, const void *right, void *remainder
     return a < b ? -1 : a > b;
 }
 
-/* Quotas add up to the total but for rounding, so what is left over is less than n; the loop goes round
- * should it be more. */
+/* Quotas add up to the total but for rounding, so what is left over is less than n; the loop goes
+ * round should it be more. */
 static void share_out(const double *weight, uint64_t n, uint64_t total, double *remainder,
                       uint64_t *order, uint64_t *ret_share)
 {
@@ -51,10 +51,10 @@ tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t
     return made ? TAMIS_OK : tamis__fail_memory(err, "repeats", n * sizeof *order);
 }
 
-/* --- weights ------------------------------------------------------------------------------------ */
+/* --- weights ---------------------------------------------------------------------------------- */
 
-/* What each chosen row gets when every target sends its mass to the nearest of them, the lower row of
- * equals: the weights at which the chosen rows are nearest to the targets. */
+/* What each chosen row gets when every target sends its mass to the nearest of them, the lower
+ * row of equals: the weights at which the chosen rows are nearest to the targets. */
 static void marginals(const tamis__tarot_sides *s, double *weight)
 {
     for (uint64_t i = 0; i < s->n; i++) weight[i] = 0;
@@ -89,8 +89,7 @@ static tamis_status scale(const tamis__tarot_sides *s, double *weight, tamis_err
         most = fmax(most, weight[i]);
     }
     if (o->repeats == 0) {
-        for (uint64_t i = 0; i < n; i++)
-            weight[i] = sum > 0 ? weight[i] * ((double)n / sum) : 1.0;
+        for (uint64_t i = 0; i < n; i++) weight[i] = sum > 0 ? weight[i] * ((double)n / sum) : 1.0;
         return TAMIS_OK;
     }
     if (o->compat)

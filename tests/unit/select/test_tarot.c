@@ -61,7 +61,7 @@ static tamis_status choose(tamis_context *with, const inputs *in, const char *se
     return tamis_select(ret, with, &params, err);
 }
 
-/* --- reference ---------------------------------------------------------------------------------- */
+/* --- reference -------------------------------------------------------------------------------- */
 
 /* The data of a .npy file, whatever its type. */
 static void *read_npy(const char *name, size_t *ret_bytes)
@@ -105,8 +105,8 @@ static void reference_files(void)
     close_inputs(&in);
 }
 
-#define FIXED "tarot-fixed:"
-#define OTM "tarot-otm:"
+#define FIXED  "tarot-fixed:"
+#define OTM    "tarot-otm:"
 #define COMPAT "compat=tarot-2024-12"
 
 static const struct {
@@ -177,8 +177,8 @@ START_TEST(weighs_by_the_reference_potentials)
     size_t bytes;
     reference_files();
     open_inputs(&in, context, "c.h5", "t.h5", "w.h5");
-    ck_ok(choose(context, &in, FIXED COMPAT ",whiten=cholesky,weights=potential", "40", 0, &s,
-                 &err));
+    ck_ok(
+        choose(context, &in, FIXED COMPAT ",whiten=cholesky,weights=potential", "40", 0, &s, &err));
     int32_t *row = read_npy("paper_fixed_size_selected", &bytes);
     float *potential = read_npy("paper_fixed_size_weight", &bytes);
     double sum = 0;
@@ -194,7 +194,7 @@ START_TEST(weighs_by_the_reference_potentials)
 }
 END_TEST
 
-/* --- plain loops -------------------------------------------------------------------------------- */
+/* --- plain loops ------------------------------------------------------------------------------ */
 
 enum { N = 90, M = 7, COLUMNS = 5 };
 
@@ -319,9 +319,9 @@ START_TEST(marginals_are_counts_of_the_nearest)
     for (int j = 0; j < M; j++) {
         int nearest = -1;
         for (int i = 0; i < N; i++)
-            if (s->keep[i] && (nearest < 0 || cosine(train + i * COLUMNS, query + j * COLUMNS) >
-                                                  cosine(train + nearest * COLUMNS,
-                                                         query + j * COLUMNS)))
+            if (s->keep[i] &&
+                (nearest < 0 || cosine(train + i * COLUMNS, query + j * COLUMNS) >
+                                    cosine(train + nearest * COLUMNS, query + j * COLUMNS)))
                 nearest = i;
         wanted[nearest] += 10;
     }
@@ -379,13 +379,13 @@ START_TEST(same_bits_with_any_threads_and_memory)
 }
 END_TEST
 
-/* --- parts -------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 /* scikit-learn's KFold(10, shuffle=True, random_state=42) of 40. */
 START_TEST(folds_are_those_of_the_library)
 {
     static const uint64_t wanted[10][4] = {
-        {15, 16, 19, 26}, {4, 12, 27, 37}, {6, 9, 25, 39},   {8, 13, 31, 34},  {0, 17, 24, 33},
+        {15, 16, 19, 26}, {4, 12, 27, 37}, {6, 9, 25, 39},  {8, 13, 31, 34},  {0, 17, 24, 33},
         {1, 5, 11, 29},   {2, 21, 30, 36}, {3, 23, 32, 35}, {10, 18, 20, 22}, {7, 14, 28, 38}};
     tamis_error err = {0};
     uint64_t order[40];
@@ -428,7 +428,7 @@ START_TEST(remainders_go_to_the_largest)
 }
 END_TEST
 
-/* --- what can be wrong -------------------------------------------------------------------------- */
+/* --- what can be wrong ------------------------------------------------------------------------ */
 
 static const struct {
     const char *selector, *budget, *train, *query, *curvature, *text;
@@ -441,8 +441,7 @@ static const struct {
     {"tarot-otm:compat=tarot-2024-12,solver=exact", NULL, "c.h5", "t.h5", NULL, "leave",
      TAMIS_ERR_ARG},
     {"tarot-fixed:repeats=9", "5", "c.h5", "t.h5", NULL, "weights=potential", TAMIS_ERR_ARG},
-    {"tarot-fixed:neighbours=1", "50", "c.h5", "t.h5", NULL, "leave out neighbours",
-     TAMIS_ERR_ARG},
+    {"tarot-fixed:neighbours=1", "50", "c.h5", "t.h5", NULL, "leave out neighbours", TAMIS_ERR_ARG},
     {"tarot-fixed:whiten=none", "5", "c.h5", "t.h5", "w.h5", "leave one out", TAMIS_ERR_ARG},
     {"tarot-fixed", "5", "wide.h5", "t.h5", NULL, "wide.h5", TAMIS_ERR_SHAPE},
     {"tarot-fixed", "5", "c.h5", "one.h5", NULL, "checkpoints", TAMIS_ERR_SHAPE},
