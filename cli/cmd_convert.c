@@ -130,7 +130,9 @@ static const opt options[] = {
      .more =
          "Evenly spaced rows, and up to 16 of them as queries. The rank correlation (Spearman) "
          "of the rows' scores is reported, and the largest difference as a share of the source's "
-         "largest score: with what stayed of the source, and with all of it."},
+         "largest score: with what stayed of the source, and with all of it. Whitened rows are "
+         "compared with the source's rows whitened in double, so that what is told is the cost of "
+         "the type and of --keep."},
 };
 
 static const operand operands[] = {
@@ -159,10 +161,14 @@ static void report_agreement(report *r, const char *key, const tamis_agreement *
 static void report_comparison(report *r, const tamis_convert_report *made)
 {
     if (!made->sample_rows) return;
+    const char *all = made->whitened ? "with_all_whitened" : "with_source";
     report_count(r, "sample_rows", made->sample_rows);
     report_count(r, "sample_queries", made->sample_queries);
-    report_agreement(r, made->dropped ? "with_what_stayed" : "with_source", &made->kept);
-    if (made->dropped) report_agreement(r, "with_source", &made->full);
+    if (made->whitened || r->machine)
+        report_text(r, "compared_with",
+                    made->whitened ? "the source, whitened and not rounded" : "the source");
+    report_agreement(r, made->dropped ? "with_what_stayed" : all, &made->kept);
+    if (made->dropped) report_agreement(r, all, &made->full);
 }
 
 /* "25%" or "0.25". */
@@ -275,8 +281,8 @@ const command cmd_convert = {
         "one file or in shards. "
         "Ids, digests, labels, groups, losses and norms go along. Rows whose type and columns stay "
         "are copied bit for bit.\n\n"
-        "Afterwards dot products of sampled rows are compared with those of the source, so that "
-        "you see what the conversion costs.",
+        "Afterwards dot products of sampled rows are compared with those of the source (whitened "
+        "ones with those of its whitened rows), so that you see what the conversion costs.",
     .examples = "# half the size\n"
                 "tamis convert train.h5 --dtype bf16 -o small.h5\n"
                 "# 8,192 columns, and the queries alike\n"

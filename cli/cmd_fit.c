@@ -140,9 +140,10 @@ static tamis_status check_args(const fit_args *args, tamis_error *err)
     if (whiten && !args->train)
         return fail(err, TAMIS_ERR_ARG, "--train is missing: name the store of the candidates");
     if (whiten && strcmp(args->checkpoint, "last") != 0)
-        return fail(err, TAMIS_ERR_ARG,
-                    "whiten sums rows over all checkpoints: leave out --checkpoint, or take a store "
-                    "of that checkpoint alone");
+        return fail(
+            err, TAMIS_ERR_ARG,
+            "whiten sums rows over all checkpoints: leave out --checkpoint, or take a store "
+            "of that checkpoint alone");
     if (!args->train && !args->from)
         return fail(err, TAMIS_ERR_ARG, "--train is missing: name a store of pseudo-gradients");
     if (!args->train && !args->lambda)

@@ -80,6 +80,10 @@ typedef struct score_names {
 tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *ret_names,
                             tamis_error *err);
 
+/* Refuse, before the work, files that do not say what each query says of all rows: lists, and scores
+ * of each query's candidates. ARG. */
+tamis_status evaluate_need_pairs(const tamis_scores *scores, tamis_error *err);
+
 /* Intervals as the options have them; see tamis_bootstrap.normal. */
 tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal);
 

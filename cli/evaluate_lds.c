@@ -78,14 +78,9 @@ static tamis_status open_all(session *s, const evaluate_args *args, measured *m,
         tamis_scores *scores = NULL;
         TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
         const tamis_scores_info *info = tamis_scores_info_get(scores);
-        tamis_status status = TAMIS_OK;
+        tamis_status status = evaluate_need_pairs(scores, err);
         if (i == 0) *ret_rows = info->rows;
         if (i == 0) m->queries = info->queries;
-        if (info->top > 0)
-            status = fail(err, TAMIS_ERR_ARG,
-                          "'%s' holds lists of rows and not the scores of all rows: score without "
-                          "--top",
-                          args->scores.item[i]);
         if (status == TAMIS_OK && m->retrains)
             status = retraining_check(args, &m->again, scores, true, err);
         tamis_scores_close(&scores);

@@ -5,21 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "evaluate.h"
+#include "evaluate_rows.h"
 
 /* Rows to draw when nothing is said: a solve costs less than a training. */
 enum { ROWS_DRAWN = 150 };
 
 typedef struct measured {
-    score_names names;
-    size_t n;
-    tamis_loo loo[MAX_SCORES]; /* effects are minus responses */
-    retraining of;             /* model, data and queries only */
-    uint64_t *row;
-    uint64_t rows;
+    row_scores of;   /* effects are minus responses */
+    retraining with; /* model, data and queries only */
     double *damping; /* [layers] absolute; NULL = relative to the matrix itself */
     tamis_pbrf pbrf;
-    table summary, layers;
+    table layers;
 } measured;
 
 /* --- what is asked -------------------------------------------------------------------------------- */
@@ -30,64 +26,13 @@ static tamis_status read_inputs(session *s, const evaluate_args *args, measured 
     data_args query = args->data;
     query.path = args->query_data;
     query.labels = args->query_labels;
-    TRY(tamis_model_load(&m->of.model, s->context, args->model, NULL, err));
-    const tamis_model_info *info = tamis_model_info_get(m->of.model);
+    TRY(tamis_model_load(&m->with.model, s->context, args->model, NULL, err));
+    const tamis_model_info *info = tamis_model_info_get(m->with.model);
     data_like like = {info->classes, info->class_name, info->layer[0].in, info->feature_name};
-    TRY(data_read(s, &args->data, &like, &m->of.data, err));
-    TRY(data_check_columns(&args->data, m->of.data, args->model, info->layer[0].in, err));
-    TRY(data_read(s, &query, &like, &m->of.query, err));
-    return data_check_columns(&query, m->of.query, args->model, info->layer[0].in, err);
-}
-
-/* Before the work: files that do not fit are told at once. */
-static tamis_status check_scores(session *s, const evaluate_args *args, measured *m,
-                                 tamis_error *err)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        tamis_scores *scores = NULL;
-        TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
-        tamis_status status = TAMIS_OK;
-        if (tamis_scores_info_get(scores)->top > 0)
-            status = fail(err, TAMIS_ERR_ARG,
-                          "'%s' holds lists of rows and not the scores of all rows: score without "
-                          "--top",
-                          args->scores.item[i]);
-        if (status == TAMIS_OK) status = retraining_check(args, &m->of, scores, true, err);
-        tamis_scores_close(&scores);
-        TRY(status);
-    }
-    return TAMIS_OK;
-}
-
-static tamis_status list_rows(measured *m, const uint8_t *marked, tamis_error *err)
-{
-    m->row = malloc((size_t)m->of.data->rows * sizeof *m->row);
-    if (!m->row) return fail_memory(err);
-    for (uint64_t i = 0; i < m->of.data->rows; i++)
-        if (marked[i]) m->row[m->rows++] = i;
-    if (m->rows > 1) return TAMIS_OK;
-    return fail(err, TAMIS_ERR_ARG, "a correlation needs at least two rows: name more with --rows");
-}
-
-static tamis_status choose_rows(session *s, const evaluate_args *args, measured *m,
-                                tamis_error *err)
-{
-    uint64_t all = m->of.data->rows;
-    if (args->rows) {
-        uint8_t *marked = NULL;
-        TRY(tamis_noise_read(s->context, args->rows, all, &marked, err));
-        tamis_status status = list_rows(m, marked, err);
-        free(marked);
-        return status;
-    }
-    tamis_subsets drawn = {0};
-    bool said = invocation_has(s->invocation, "rows-number");
-    uint64_t n = said ? args->rows_number : ROWS_DRAWN;
-    if (n > all) n = all;
-    TRY(tamis_subsets_draw(&drawn, all, 1, (double)n / (double)all, args->common.seed, err));
-    tamis_status status = list_rows(m, drawn.member, err);
-    tamis_subsets_free(&drawn);
-    return status;
+    TRY(data_read(s, &args->data, &like, &m->with.data, err));
+    TRY(data_check_columns(&args->data, m->with.data, args->model, info->layer[0].in, err));
+    TRY(data_read(s, &query, &like, &m->with.query, err));
+    return data_check_columns(&query, m->with.query, args->model, info->layer[0].in, err);
 }
 
 /* --- damping -------------------------------------------------------------------------------------- */
@@ -128,7 +73,7 @@ static tamis_status check_damping(const session *s, const evaluate_args *args, t
 static tamis_status choose_damping(session *s, const evaluate_args *args, measured *m,
                                    tamis_error *err)
 {
-    uint32_t layers = tamis_model_info_get(m->of.model)->layers;
+    uint32_t layers = tamis_model_info_get(m->with.model)->layers;
     if (!args->damping_absolute && !args->curvature) return TAMIS_OK;
     m->damping = calloc(layers, sizeof *m->damping);
     if (!m->damping) return fail_memory(err);
@@ -136,7 +81,7 @@ static tamis_status choose_damping(session *s, const evaluate_args *args, measur
         return parse_damping(args->damping_absolute, layers, m->damping, err);
     tamis_curvature *curvature = NULL;
     TRY(tamis_curvature_open(&curvature, s->context, args->curvature, err));
-    tamis_status status = tamis_pbrf_damping(curvature, m->of.model, args->damping, m->damping,
+    tamis_status status = tamis_pbrf_damping(curvature, m->with.model, args->damping, m->damping,
                                              err);
     tamis_curvature_close(&curvature);
     return status;
@@ -147,12 +92,12 @@ static tamis_status choose_damping(session *s, const evaluate_args *args, measur
 static tamis_status respond(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
     const tamis_pbrf_params params = {
-        .model = m->of.model,
+        .model = m->with.model,
         .checkpoint = UINT32_MAX,
-        .train = m->of.data,
-        .query = m->of.query,
-        .row = m->row,
-        .rows = m->rows,
+        .train = m->with.data,
+        .query = m->with.query,
+        .row = m->of.row,
+        .rows = m->of.rows,
         .damping = args->damping,
         .layer_damping = m->damping,
         .tolerance = args->tolerance,
@@ -167,76 +112,29 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     tamis_scores *scores = NULL;
     tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
     TRY(tamis_scores_open(&scores, s->context, args->scores.item[i], err));
-    tamis_status status = tamis_evaluate_pbrf(&m->loo[i], s->context, scores, &m->pbrf, &bootstrap,
-                                              err);
+    tamis_status status = tamis_evaluate_pbrf(&m->of.loo[i], s->context, scores, &m->pbrf,
+                                              &bootstrap, err);
     tamis_scores_close(&scores);
     return status;
 }
 
 /* --- results -------------------------------------------------------------------------------------- */
 
-static const table_column summary_columns[] = {
-    {"scores", COLUMN_TEXT, 0},     {"scorer", COLUMN_TEXT, 32},
-    ESTIMATE_COLUMNS("pearson", 4), ESTIMATE_COLUMNS("spearman", 4),
-    {"constant", COLUMN_COUNT, 0},  ESTIMATE_COLUMNS("difference", 4),
-};
+static const table_column summary_columns[] = {EVALUATE_ROWS_COLUMNS(0)};
 
 static const table_column layer_columns[] = {{"layer", COLUMN_TEXT, 0},
                                              {"damping", COLUMN_REAL, 8}};
 
-/* Differences are of Pearson correlations, which this yardstick goes by. */
-static tamis_status fill_tables(const evaluate_args *args, measured *m, tamis_error *err)
+static tamis_status list_layers(measured *m, tamis_error *err)
 {
     cell *c;
-    tamis_bootstrap bootstrap = evaluate_bootstrap(args, true);
-    const tamis_model_info *info = tamis_model_info_get(m->of.model);
-    for (size_t i = 0; i < m->n; i++) {
-        const tamis_loo *loo = &m->loo[i];
-        tamis_estimate difference = {(double)NAN, (double)NAN, (double)NAN, (double)NAN};
-        if (i > 0)
-            TRY(tamis_estimate_difference(&loo->pearson, loo->draw_pearson, &m->loo[0].pearson,
-                                          m->loo[0].draw_pearson, &bootstrap, &difference, err));
-        TRY(table_add(&m->summary, &c, err));
-        c[0].text = args->scores.item[i];
-        c[1].text = m->names.scorer[i];
-        evaluate_cells(c + 2, &loo->pearson);
-        evaluate_cells(c + 5, &loo->spearman);
-        c[8].count = loo->constant;
-        evaluate_cells(c + 9, &difference);
-    }
+    const tamis_model_info *info = tamis_model_info_get(m->with.model);
     for (uint32_t l = 0; l < info->layers; l++) {
         TRY(table_add(&m->layers, &c, err));
         c[0].text = info->layer[l].name;
         c[1].real = m->pbrf.damping[l];
     }
     return TAMIS_OK;
-}
-
-static tamis_status draw(session *s, const evaluate_args *args, const measured *m, tamis_error *err)
-{
-    double value[2][3][MAX_SCORES];
-    const char *category[MAX_SCORES];
-    for (size_t i = 0; i < m->n; i++)
-        for (int which = 0; which < 2; which++) {
-            const tamis_estimate *e = which ? &m->loo[i].spearman : &m->loo[i].pearson;
-            value[which][0][i] = e->value;
-            value[which][1][i] = e->low;
-            value[which][2][i] = e->high;
-            category[i] = m->names.name[i];
-        }
-    tamis_curve curve[2] = {
-        {"Pearson", m->n, NULL, value[0][0], value[0][1], value[0][2], false},
-        {"Spearman", m->n, NULL, value[1][0], value[1][1], value[1][2], false},
-    };
-    for (int which = 0; args->draws == 0 && which < 2; which++)
-        curve[which].low = curve[which].high = NULL;
-    const tamis_figure figure = {.title = "Proximal Bregman response",
-                                 .y_label = "correlation with the score",
-                                 .curve = curve,
-                                 .curves = 2,
-                                 .category = category,
-                                 .categories = (uint32_t)m->n};
-    return evaluate_write(s, args, &m->summary, &figure, err);
 }
 
 static void report_estimate(report *r, const char *key, const tamis_estimate *e)
@@ -251,16 +149,16 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     progress_end(&s->progress);
     report_begin(&r, s);
     report_text(&r, "yardstick", args->yardstick);
-    report_count(&r, "rows_up_weighted", m->rows);
+    report_count(&r, "rows_up_weighted", m->of.rows);
     report_count(&r, "queries", m->pbrf.queries);
-    report_count(&r, "parameters", tamis_model_info_get(m->of.model)->parameters);
+    report_count(&r, "parameters", tamis_model_info_get(m->with.model)->parameters);
     if (m->pbrf.reused > 0) report_count(&r, "reused", m->pbrf.reused);
     report_count(&r, "newton_steps", m->pbrf.steps);
-    if (m->n == 1) {
-        report_estimate(&r, "pearson", &m->loo[0].pearson);
-        report_estimate(&r, "spearman", &m->loo[0].spearman);
+    if (m->of.n == 1) {
+        report_estimate(&r, "pearson", &m->of.loo[0].pearson);
+        report_estimate(&r, "spearman", &m->of.loo[0].spearman);
     }
-    if (m->n > 1 || r.machine) report_table(&r, "scores", &m->summary);
+    if (m->of.n > 1 || r.machine) report_table(&r, "scores", &m->of.summary);
     report_table(&r, "layers", &m->layers);
     report_seconds(&r, seconds() - s->started);
     report_end(&r);
@@ -268,37 +166,39 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
 
 static tamis_status measure(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
+    bool said = invocation_has(s->invocation, "rows-number");
+    uint64_t drawn = said ? args->rows_number : ROWS_DRAWN;
     TRY(check_damping(s, args, err));
     TRY(retraining_announce(s, args, err));
     TRY(session_add_input(s, "rows", args->rows, err));
     TRY(session_add_input(s, "curvature", args->curvature, err));
     TRY(evaluate_add_outputs(s, args, err));
-    TRY(evaluate_names(s, args, &m->names, err));
+    TRY(evaluate_names(s, args, &m->of.names, err));
     TRY(read_inputs(s, args, m, err));
-    TRY(check_scores(s, args, m, err));
-    TRY(choose_rows(s, args, m, err));
+    TRY(evaluate_rows_check(s, args, &m->with, err));
+    TRY(evaluate_rows_choose(s, args, m->with.data->rows, drawn, &m->of, err));
     TRY(choose_damping(s, args, m, err));
     TRY(respond(s, args, m, err));
-    for (size_t i = 0; i < m->n; i++) TRY(measure_one(s, args, m, i, err));
-    TRY(fill_tables(args, m, err));
-    return draw(s, args, m, err);
+    for (size_t i = 0; i < m->of.n; i++) TRY(measure_one(s, args, m, i, err));
+    /* Differences are of Pearson correlations, which this yardstick goes by. */
+    TRY(evaluate_rows_table(args, &m->of, true, err));
+    TRY(list_layers(m, err));
+    return evaluate_rows_bars(s, args, &m->of, "Proximal Bregman response", err);
 }
 
 tamis_status evaluate_pbrf(session *s, const evaluate_args *args, tamis_error *err)
 {
     measured *m = calloc(1, sizeof *m);
     if (!m) return fail_memory(err);
-    m->n = args->scores.n;
-    m->summary = (table){.column = summary_columns, .columns = LEN(summary_columns)};
+    m->of.n = args->scores.n;
+    m->of.summary = (table){.column = summary_columns, .columns = LEN(summary_columns)};
     m->layers = (table){.column = layer_columns, .columns = LEN(layer_columns)};
     tamis_status status = measure(s, args, m, err);
     if (status == TAMIS_OK) report_all(s, args, m);
-    for (size_t i = 0; i < m->n; i++) tamis_loo_free(&m->loo[i]);
+    evaluate_rows_free(&m->of);
     tamis_pbrf_free(&m->pbrf);
-    free(m->row);
     free(m->damping);
-    retraining_close(&m->of);
-    table_free(&m->summary);
+    retraining_close(&m->with);
     table_free(&m->layers);
     free(m);
     return status;

@@ -128,6 +128,12 @@ tamis_status retraining_check(const evaluate_args *args, const retraining *r,
     TRY(check_rows(path, "training rows", info->rows, info->examples.digest, args->data.path,
                    r->data, err));
     if (!queries) return TAMIS_OK;
+    if (info->queries == 1 && r->query->rows > 1)
+        return fail(err, TAMIS_ERR_SHAPE,
+                    "'%s' has one score a row and not one for each of the %" PRIu64
+                    " queries in '%s': only a ranking of its rows can be measured, by noise or "
+                    "removal",
+                    path, r->query->rows, args->query_data);
     return check_rows(path, "queries", info->queries, info->query.digest, args->query_data,
                       r->query, err);
 }

@@ -55,6 +55,20 @@ tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *
     return TAMIS_OK;
 }
 
+tamis_status evaluate_need_pairs(const tamis_scores *scores, tamis_error *err)
+{
+    const tamis_scores_info *info = tamis_scores_info_get(scores);
+    if (info->top > 0)
+        return fail(err, TAMIS_ERR_ARG,
+                    "'%s' holds lists of rows and not the scores of all rows: score without --top",
+                    tamis_scores_path(scores));
+    if (!info->partial) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_ARG,
+                "'%s' holds scores of each query's candidates and not of all rows: score without "
+                "--candidates",
+                tamis_scores_path(scores));
+}
+
 tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal)
 {
     return (tamis_bootstrap){

@@ -14,7 +14,10 @@ typedef struct whiten_args {
 /* In order: relative, absolute; by tamis_shrinkage. */
 extern const char *const whiten_units[], *const whiten_shrinkages[];
 
-#define WHITEN_ARGS_DEFAULTS {.damping = NAN, .unit = -1, .shrinkage = -1}
+#define WHITEN_ARGS_DEFAULTS                                                                       \
+    {                                                                                              \
+        .damping = (double)NAN, .unit = -1, .shrinkage = -1                                        \
+    }
 
 /* Options of a table whose args struct has a whiten_args at `field`. */
 #define WHITEN_OPTIONS(args, field)                                                                \

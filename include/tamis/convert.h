@@ -60,11 +60,16 @@ typedef struct tamis_agreement {
 typedef struct tamis_convert_report {
     uint64_t rows, columns;       /**< of the new store */
     uint32_t checkpoints, layers; /**< of the source that went in */
-    bool dropped;                 /**< checkpoints or layers were left out */
+    bool whitened;                /**< rows were whitened: what is compared with are the source's
+                                       rows whitened in double and not rounded to the new type */
+    bool dropped;                 /**< checkpoints or layers were left out; of whitened rows:
+                                       coordinates */
     uint64_t sample_rows;         /**< rows that were compared, evenly spaced; 0 = none were */
     uint64_t sample_queries;      /**< rows among them that were the queries, at most 16 */
-    tamis_agreement kept;         /**< with the checkpoints and layers of the source that went in */
-    tamis_agreement full;         /**< with the whole source; the same when nothing was left out */
+    tamis_agreement kept;         /**< with the checkpoints and layers of the source that went in,
+                                       or the whitened coordinates that stayed */
+    tamis_agreement full;         /**< with the whole source, or all whitened coordinates; the same
+                                       when nothing was left out */
 } tamis_convert_report;
 
 /** Make a store from another one. Ids, digests, labels, groups, losses, margins, probabilities and
@@ -72,8 +77,9 @@ typedef struct tamis_convert_report {
  *  type and columns stay are copied bit for bit; factors stay factors unless `form` or a projection
  *  says otherwise. A projected row becomes one layer `projected`. A
  *  whitened store has the layers of the source, or with `keep` below 1 a row of coordinates for each,
- *  and the curvature's checkpoint alone; it is compared with the plain dot products of the source, of
- *  which influence is not an approximation.
+ *  and the curvature's checkpoint alone. It is compared with whitened rows of the source that are not
+ *  rounded, once with the coordinates that stayed and once with all of them, so the report says what
+ *  the type and `keep` cost in influence; plain dot products of the source are another score.
  *  The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
@@ -83,7 +89,8 @@ typedef struct tamis_convert_report {
  *  curvature of other layers), NUMERIC (a row is not finite or too large for the
  *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and
- *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison.
+ *  O(rows * columns * K) for rademacher projections; O(sample * columns) for the comparison,
+ *  and as much as whitening the sample where rows are whitened.
  *  Memory: a few blocks of rows a thread, within the context's limit. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_convert(tamis_context *context,
                                                      const tamis_convert_params *params,

@@ -54,7 +54,8 @@ typedef struct tamis_noise {
 
 /** Compare a scores file, aggregated by `by`, with `bad` [rows] (1 = known bad). `low` true: the
  *  lowest scores are taken as the worst (influence on good queries); false: the highest
- *  (self-influence). Errors: ARG (budget, or the file holds lists and no matrix), SHAPE (of the rows
+ *  (self-influence). In a file with scores of each query's candidates, those that a row has
+ *  are aggregated. Errors: ARG (budget, or the file holds lists and no matrix), SHAPE (of the rows
  *  with a score all or none are bad, or none has a score), NUMERIC (NaN in a row with scores), FORMAT
  *  (rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. `budget` is as in
  *  tamis_budget_parse(). Complexity: one pass over the scores and a sort of the rows. The context is
@@ -140,9 +141,10 @@ typedef struct tamis_lds {
 } tamis_lds;
 
 /** Mean over the queries of the Spearman correlation, over the subsets, between the sum of the
- *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK), average ranks for ties. Scores are streamed; sums are in double, in row order. The caller
- *  frees *ret_lds with tamis_lds_free(). Errors: ARG (the file holds lists and no matrix, fewer than
- *  two subsets, `at` out of range), SHAPE (other rows or queries than the scores have), NUMERIC (an
+ *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK), average
+ *  ranks for ties. Scores are streamed; sums are in double, in row order. The caller frees *ret_lds
+ *  with tamis_lds_free(). Errors: ARG (the file holds lists, or scores of each query's candidates, and
+ *  no whole matrix; fewer than two subsets, `at` out of range), SHAPE (other rows or queries than the scores have), NUMERIC (an
  *  output is not finite, a score is not a number though its row has scores), IO, NOMEM, CANCELLED.
  *  Complexity: rows x queries x subsets, and queries x subsets for each draw. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_lds(tamis_lds *ret_lds,
@@ -184,8 +186,8 @@ typedef struct tamis_loo {
 
 /** Compare the scores of `rows` training rows `row` with what leaving each out does to the queries'
  *  losses: `retrained` is of tamis_subsets_without() for these rows, best in_place. The bootstrap is
- *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, fewer than two
- *  rows), SHAPE (other rows or queries), NUMERIC (a row without a score), IO, NOMEM, CANCELLED. */
+ *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, scores of
+ *  each query's candidates, fewer than two rows), SHAPE (other rows or queries), NUMERIC (a row without a score), IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_evaluate_loo(tamis_loo *ret_loo, tamis_context *context, const tamis_scores *scores,
                    const uint64_t *row, uint64_t rows, const tamis_retrained *retrained,

@@ -16,8 +16,8 @@ enum {
     TAMIS_SCORER_CURVATURE = 1u << 1, /**< needs a curvature file */
     TAMIS_SCORER_MAY_CURVATURE = 1u << 2, /**< takes a curvature file, and does without as well */
     TAMIS_SCORER_PARTS = 1u << 3,         /**< scores can be split, see tamis_score_by */
-    TAMIS_SCORER_WHITENING = 1u << 4 /**< its curvature file is one of TAMIS_CURVATURE_WHITEN; that of
-                                          the others is any other */
+    TAMIS_SCORER_WHITENING = 1u << 4      /**< its curvature file is one of kind whiten; that of the
+                                               others never is */
 };
 
 /** What a scorer says of itself; const and static. The formulas are in docs/scorers.md. */

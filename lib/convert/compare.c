@@ -1,5 +1,5 @@
-/* How well dot products in the new store agree with those in the source: evenly spaced rows against
- * a few of them as queries.
+/* How well dot products in the new store agree with those in the source, or with those of its whitened
+ * rows: evenly spaced rows against a few of them as queries.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -9,11 +9,11 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "convert/job.h"
+#include "convert/compare.h"
 #include "store/store_pages.h"
 
-/* Rows of a pool item, and columns at a time; bytes: see read_piece(). */
-enum { QUERIES = 16, ROWS = 64, TILE = 2048, AROUND = 2 << 20 };
+enum { QUERIES = TAMIS__COMPARE_QUERIES, ROWS = TAMIS__COMPARE_ROWS, TILE = TAMIS__COMPARE_TILE };
+enum { AROUND = TAMIS__COMPARE_AROUND };
 
 /* A store's dot products: of all of it, and of the part that stayed. */
 typedef struct side {
@@ -23,9 +23,8 @@ typedef struct side {
 } side;
 
 typedef struct comparison {
-    const tamis__convert_job *job;
-    bool factors; /* both stores hold factors, of so few tokens that their products cost less */
-    uint64_t rows, queries;
+    tamis__sample sample;
+    bool factors;    /* both stores hold factors, of so few tokens that their products cost less */
     side *now;       /* the side being computed */
     double *scratch; /* [threads] of scratch_doubles */
 } comparison;
@@ -33,11 +32,10 @@ typedef struct comparison {
 /* A tile of the queries in double, [TILE, QUERIES], and one row of floats. */
 enum { SCRATCH = TILE * QUERIES + TILE / 2 };
 
-/* The source row of a sampled one: floor(i * all / rows), without overflow. */
-static uint64_t sampled(const comparison *c, uint64_t i)
+uint64_t tamis__sample_row(const tamis__sample *s, uint64_t i)
 {
-    uint64_t all = c->job->info->rows;
-    return i * (all / c->rows) + i * (all % c->rows) / c->rows;
+    uint64_t all = s->job->info->rows;
+    return i * (all / s->rows) + i * (all % s->rows) / s->rows;
 }
 
 static bool chosen(const tamis__choice *choice, uint32_t item)
@@ -58,9 +56,9 @@ static tamis_status read_piece(const comparison *c, uint32_t checkpoint, uint64_
     const tamis_store_info *info = tamis_store_info_get(c->now->store);
     uint64_t row = info->form == TAMIS_FORM_FULL ? info->columns
                                                  : info->input_columns + info->output_columns;
-    uint64_t apart = row * tamis_dtype_size(info->dtype) * (info->rows / c->rows);
-    TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, sampled(c, i), 1, column, columns, values,
-                               columns, err));
+    uint64_t apart = row * tamis_dtype_size(info->dtype) * (info->rows / c->sample.rows);
+    TAMIS_TRY(tamis_store_read(c->now->store, checkpoint, tamis__sample_row(&c->sample, i), 1,
+                               column, columns, values, columns, err));
     tamis__store_touched(c->now->store, apart < AROUND ? apart : AROUND);
     return TAMIS_OK;
 }
@@ -69,9 +67,9 @@ static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint6
                                  uint64_t columns, double *tile, float *values, tamis_error *err)
 {
     memset(tile, 0, columns * QUERIES * sizeof *tile);
-    for (uint64_t q = 0; q < c->queries; q++) {
-        TAMIS_TRY(
-            read_piece(c, checkpoint, q * c->rows / c->queries, column, columns, values, err));
+    for (uint64_t q = 0; q < c->sample.queries; q++) {
+        TAMIS_TRY(read_piece(c, checkpoint, q * c->sample.rows / c->sample.queries, column, columns,
+                             values, err));
         for (uint64_t j = 0; j < columns; j++) tile[j * QUERIES + q] = (double)values[j];
     }
     return TAMIS_OK;
@@ -79,8 +77,8 @@ static tamis_status load_queries(const comparison *c, uint32_t checkpoint, uint6
 
 /* Products of floats are exact in double. A few queries at a time, so that the sums stay in
  * registers. */
-static void add_row(const float *values, uint64_t columns, const double *tile, double *all,
-                    double *part)
+void tamis__compare_add(const float *values, uint64_t columns, const double *tile, double *all,
+                        double *part)
 {
     for (int q = 0; q < QUERIES; q += 4, tile += 4) {
         double a = 0, b = 0, c = 0, d = 0;
@@ -108,8 +106,8 @@ static tamis_status add_tile(const comparison *c, uint64_t first, uint64_t rows,
     TAMIS_TRY(load_queries(c, checkpoint, column, columns, tile, values, err));
     for (uint64_t i = first; i < first + rows; i++) {
         TAMIS_TRY(read_piece(c, checkpoint, i, column, columns, values, err));
-        add_row(values, columns, tile, c->now->all + i * QUERIES,
-                stayed && c->now->part ? c->now->part + i * QUERIES : NULL);
+        tamis__compare_add(values, columns, tile, c->now->all + i * QUERIES,
+                           stayed && c->now->part ? c->now->part + i * QUERIES : NULL);
     }
     return TAMIS_OK;
 }
@@ -142,7 +140,7 @@ static tamis_status load_factors(const comparison *c, uint32_t checkpoint, uint3
     const tamis_layer *l = &tamis_store_info_get(store)->layer[layer];
     size_t in = (size_t)(l->in + l->bias), out = (size_t)l->out;
     const uint64_t *offset = NULL;
-    uint64_t row = sampled(c, i);
+    uint64_t row = tamis__sample_row(&c->sample, i);
     TAMIS_TRY(tamis_store_tokens(store, checkpoint, &offset, err));
     uint64_t tokens = offset[row + 1] - offset[row];
     float *memory = tamis__malloc(tokens * (in + out) + 1, sizeof *memory);
@@ -188,31 +186,32 @@ static tamis_status add_factors(const comparison *c, uint64_t first, uint64_t ro
     bool stayed = chosen(c->now->checkpoints, checkpoint) && chosen(c->now->layers, layer);
     row_factors query[QUERIES] = {{0}}, row = {0};
     tamis_status status = TAMIS_OK;
-    for (uint64_t q = 0; q < c->queries && status == TAMIS_OK; q++)
-        status = load_factors(c, checkpoint, layer, q * c->rows / c->queries, &query[q], err);
+    for (uint64_t q = 0; q < c->sample.queries && status == TAMIS_OK; q++)
+        status = load_factors(c, checkpoint, layer, q * c->sample.rows / c->sample.queries,
+                              &query[q], err);
     for (uint64_t i = first; i < first + rows && status == TAMIS_OK; i++) {
         status = load_factors(c, checkpoint, layer, i, &row, err);
-        for (uint64_t q = 0; q < c->queries && status == TAMIS_OK; q++) {
+        for (uint64_t q = 0; q < c->sample.queries && status == TAMIS_OK; q++) {
             double score = factor_product(l, &row, &query[q]);
             c->now->all[i * QUERIES + q] += score;
             if (stayed && c->now->part) c->now->part[i * QUERIES + q] += score;
         }
         if (status == TAMIS_OK) free(row.input);
     }
-    for (uint64_t q = 0; q < c->queries; q++) free(query[q].input);
+    for (uint64_t q = 0; q < c->sample.queries; q++) free(query[q].input);
     return status;
 }
 
 /* Both stores, or none: products of factors are not rounded to rows of floats on the way. */
 static tamis_status choose_factors(comparison *c, const tamis_store *made, tamis_error *err)
 {
-    const tamis_store_info *info = c->job->info;
+    const tamis_store_info *info = c->sample.job->info;
     uint64_t most = 1, pair = info->input_columns + info->output_columns;
     if (info->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
     if (tamis_store_info_get(made)->form != TAMIS_FORM_FACTORS) return TAMIS_OK;
     for (uint32_t k = 0; k < info->checkpoints; k++) {
         const uint64_t *offset = NULL;
-        TAMIS_TRY(tamis_store_tokens(c->job->store, k, &offset, err));
+        TAMIS_TRY(tamis_store_tokens(c->sample.job->store, k, &offset, err));
         for (uint64_t i = 0; i < info->rows; i++)
             if (offset[i + 1] - offset[i] > most) most = offset[i + 1] - offset[i];
     }
@@ -227,7 +226,8 @@ static tamis_status score_rows(void *arg, uint64_t item, unsigned slot, unsigned
     const comparison *c = arg;
     const tamis_store_info *info = tamis_store_info_get(c->now->store);
     double *tile = c->scratch + (size_t)worker * SCRATCH;
-    uint64_t first = item * ROWS, rows = c->rows - first < ROWS ? c->rows - first : ROWS;
+    uint64_t first = item * ROWS,
+             rows = c->sample.rows - first < ROWS ? c->sample.rows - first : ROWS;
     for (uint32_t k = 0; k < info->checkpoints; k++)
         for (uint32_t l = 0; l < info->layers; l++)
             TAMIS_TRY(c->factors ? add_factors(c, first, rows, k, l, err)
@@ -239,16 +239,17 @@ static tamis_status tell(void *arg, uint64_t item, unsigned slot, tamis_error *e
 {
     (void)slot;
     const comparison *c = arg;
-    uint64_t done = (item + 1) * ROWS < c->rows ? (item + 1) * ROWS : c->rows;
-    return tamis__progress(c->job->context, "comparing", done, c->rows, "rows", NULL, err);
+    uint64_t done = (item + 1) * ROWS < c->sample.rows ? (item + 1) * ROWS : c->sample.rows;
+    return tamis__progress(c->sample.job->context, "comparing", done, c->sample.rows, "rows", NULL,
+                           err);
 }
 
 static tamis_status score(comparison *c, side *now, tamis_error *err)
 {
     tamis__pipeline rows = {
-        .arg = c, .items = (c->rows + ROWS - 1) / ROWS, .work = score_rows, .consume = tell};
+        .arg = c, .items = (c->sample.rows + ROWS - 1) / ROWS, .work = score_rows, .consume = tell};
     c->now = now;
-    return tamis__pool_run(c->job->context->pool, &rows, err);
+    return tamis__pool_run(c->sample.job->context->pool, &rows, err);
 }
 
 /* --- agreement -------------------------------------------------------------------------------- */
@@ -292,25 +293,25 @@ static double correlation(const double *a, const double *b, uint64_t n)
 static tamis_status agree(const comparison *c, const double *source, const double *made,
                           tamis_agreement *ret_agreement, tamis_error *err)
 {
-    ranked *order = tamis__malloc(c->rows, sizeof *order);
-    double *ranks = tamis__malloc(2 * c->rows, sizeof *ranks);
+    ranked *order = tamis__malloc(c->sample.rows, sizeof *order);
+    double *ranks = tamis__malloc(2 * c->sample.rows, sizeof *ranks);
     tamis_agreement sum = {.least_spearman = 1};
     double difference = 0, largest = 0;
     bool enough = order && ranks;
-    for (uint64_t q = 0; enough && q < c->queries; q++) {
-        rank(source, q, c->rows, order, ranks);
-        rank(made, q, c->rows, order, ranks + c->rows);
-        double spearman = correlation(ranks, ranks + c->rows, c->rows);
-        sum.mean_spearman += spearman / (double)c->queries;
+    for (uint64_t q = 0; enough && q < c->sample.queries; q++) {
+        rank(source, q, c->sample.rows, order, ranks);
+        rank(made, q, c->sample.rows, order, ranks + c->sample.rows);
+        double spearman = correlation(ranks, ranks + c->sample.rows, c->sample.rows);
+        sum.mean_spearman += spearman / (double)c->sample.queries;
         sum.least_spearman = fmin(sum.least_spearman, spearman);
     }
-    for (uint64_t i = 0; i < c->rows * QUERIES; i++) {
+    for (uint64_t i = 0; i < c->sample.rows * QUERIES; i++) {
         difference = fmax(difference, fabs(made[i] - source[i]));
         largest = fmax(largest, fabs(source[i]));
     }
     free(order);
     free(ranks);
-    if (!enough) return tamis__fail_memory(err, "ranks", c->rows * sizeof *order);
+    if (!enough) return tamis__fail_memory(err, "ranks", c->sample.rows * sizeof *order);
     sum.largest_difference = difference > 0 ? difference / largest : 0;
     *ret_agreement = sum;
     return TAMIS_OK;
@@ -321,8 +322,8 @@ static tamis_status agree(const comparison *c, const double *source, const doubl
 static tamis_status compare(comparison *c, tamis_store *made, double *scores,
                             tamis_convert_report *report, tamis_error *err)
 {
-    const tamis__convert_job *job = c->job;
-    size_t size = c->rows * QUERIES;
+    const tamis__convert_job *job = c->sample.job;
+    size_t size = c->sample.rows * QUERIES;
     side source = {.store = job->store,
                    .checkpoints = &job->checkpoints,
                    .layers = &job->layers,
@@ -330,26 +331,30 @@ static tamis_status compare(comparison *c, tamis_store *made, double *scores,
                    .part = scores + size};
     side output = {.store = made, .all = scores + 2 * size};
     TAMIS_TRY(choose_factors(c, made, err));
-    TAMIS_TRY(score(c, &source, err));
+    if (job->whitener)
+        TAMIS_TRY(tamis__compare_whitened(&c->sample, source.all, source.part, err));
+    else
+        TAMIS_TRY(score(c, &source, err));
     TAMIS_TRY(score(c, &output, err));
     TAMIS_TRY(agree(c, source.part, output.all, &report->kept, err));
     TAMIS_TRY(agree(c, source.all, output.all, &report->full, err));
-    report->sample_rows = c->rows;
-    report->sample_queries = c->queries;
+    report->sample_rows = c->sample.rows;
+    report->sample_queries = c->sample.queries;
     return TAMIS_OK;
 }
 
 tamis_status tamis__convert_compare(const tamis__convert_job *job, tamis_convert_report *report,
                                     tamis_error *err)
 {
-    comparison c = {.job = job, .rows = job->params->sample};
-    if (c.rows > job->info->rows) c.rows = job->info->rows;
-    c.queries = c.rows < QUERIES ? c.rows : QUERIES;
+    comparison c = {.sample = {.job = job, .rows = job->params->sample}};
+    tamis__sample *s = &c.sample;
+    if (s->rows > job->info->rows) s->rows = job->info->rows;
+    s->queries = s->rows < QUERIES ? s->rows : QUERIES;
     unsigned threads = tamis_context_threads(job->context);
-    uint64_t doubles = 3 * c.rows * QUERIES + (uint64_t)threads * SCRATCH + 5 * c.rows;
+    uint64_t doubles = 3 * s->rows * QUERIES + (uint64_t)threads * SCRATCH + 5 * s->rows;
     TAMIS_TRY(tamis__memory_check(job->context, doubles * sizeof(double), "comparing", err));
     tamis_store *made = NULL;
-    double *scores = tamis__calloc(3 * c.rows * QUERIES, sizeof *scores);
+    double *scores = tamis__calloc(3 * s->rows * QUERIES, sizeof *scores);
     c.scratch = tamis__aligned(threads, SCRATCH * sizeof *c.scratch);
     tamis_status status = TAMIS_OK;
     if (!scores || !c.scratch)

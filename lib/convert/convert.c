@@ -115,7 +115,9 @@ static tamis_status convert(tamis__convert_job *job, tamis_convert_report *repor
         .columns = job->columns,
         .checkpoints = job->checkpoints.items,
         .layers = job->layers.items,
-        .dropped = !job->whole || job->checkpoints.items < job->info->checkpoints,
+        .whitened = job->whitener != NULL,
+        .dropped = job->whitener ? job->columns < job->kept_columns
+                                 : !job->whole || job->checkpoints.items < job->info->checkpoints,
     };
     TAMIS_TRY(tamis__convert_write(job, err));
     return job->params->sample ? tamis__convert_compare(job, report, err) : TAMIS_OK;

@@ -60,6 +60,7 @@ static tamis_status plan(writing *w, tamis_error *err)
         worker = tamis__convert_worker_bytes(job, w->batch);
     }
     uint64_t fixed = loaded + block + worker * threads;
+    if (job->whitener) fixed += job->whitener->bytes;
     TAMIS_TRY(tamis__memory_check(job->context, fixed, "converting", err));
     w->slots = (unsigned)(1 + lesser((limit - fixed) / block, 2 * threads - 1));
     return TAMIS_OK;

@@ -19,16 +19,21 @@ enum { ROWS_PER_COLUMN = 5 };
 /* --- writing ---------------------------------------------------------------------------------- */
 
 static void warn_few(const tamis_context *context, const char *path, uint64_t rows,
-                     uint64_t columns)
+                     uint64_t columns, tamis_shrinkage shrinkage)
 {
-    if (rows / ROWS_PER_COLUMN >= columns) return;
-    tamis__log(context, TAMIS_LOG_WARNING,
-               "'%s': %" PRIu64 " rows for %" PRIu64 " columns, fewer than %d for each: the "
-               "covariance has rank %" PRIu64 " at most and whitened rows are nearly equally far "
-               "apart; project to %" PRIu64 " columns or fewer (tamis convert --project), or take "
-               "shrinkage ledoit-wolf",
-               path, rows, columns, (int)ROWS_PER_COLUMN, rows - 1 < columns ? rows - 1 : columns,
-               rows / ROWS_PER_COLUMN ? rows / ROWS_PER_COLUMN : 1);
+    uint64_t narrow = rows / ROWS_PER_COLUMN;
+    if (narrow >= columns) return;
+    tamis__log(
+        context, TAMIS_LOG_WARNING,
+        "'%s': %" PRIu64 " rows for %" PRIu64 " columns, fewer than %d for each: %s; project "
+        "to at most %" PRIu64 " columns (tamis convert --project)%s",
+        path, rows, columns, (int)ROWS_PER_COLUMN,
+        rows <= columns ? "the covariance is singular but for what is added to it, and "
+                          "whitened rows are nearly equally far apart"
+                        : "its smallest eigenvalues are mostly noise, and whitened rows with "
+                          "them",
+        narrow ? narrow : 1,
+        shrinkage == TAMIS_SHRINKAGE_NONE ? ", or take shrinkage ledoit-wolf" : "");
 }
 
 static const double *array_of(const tamis__scatter *m, const double *eigenvalues,
@@ -67,13 +72,14 @@ tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *i
     char name[512];
     tamis_status status = TAMIS_OK;
     if (info->stage == TAMIS_STAGE_FINAL) {
-        warn_few(context, path, moments->rows, moments->columns);
         snprintf(name, sizeof name, "'%.500s'", path);
         eigenvalues = tamis__aligned(moments->columns, sizeof *eigenvalues);
         if (!eigenvalues)
             return tamis__fail_memory(err, "eigenvalues", moments->columns * sizeof *eigenvalues);
         status = tamis__whiten_factor(moments, params, name, eigenvalues, &facts, err);
         info->whiten = &facts;
+        if (status == TAMIS_OK)
+            warn_few(context, path, moments->rows, moments->columns, params->shrinkage);
     }
     if (status == TAMIS_OK)
         status = write_arrays(context, info, moments, eigenvalues, path, force, err);
@@ -86,8 +92,8 @@ tamis_status tamis__whiten_write(tamis_context *context, tamis_curvature_info *i
 
 static tamis_status check_options(const tamis_fit_curvature_params *p, tamis_error *err)
 {
-    const char *what = p->lambda      ? "a second pass: give more stores with --with"
-                       : p->from      ? "a file to go on from: merge sums, and finish them there"
+    const char *what = p->lambda      ? "second pass: give more stores with --with"
+                       : p->from      ? "file to go on from: merge sums, and finish them there"
                        : p->max_block ? "blocks: project wide rows first"
                        : p->resume    ? "resuming: fit parts with --until covariance, and merge"
                                       : NULL;

@@ -122,7 +122,7 @@ static tamis_status score_first(tamis_context *context, const columns *c, uint64
 
 static tamis_status check(const tamis_scores *scores, const tamis_lds_params *p, tamis_error *err)
 {
-    TAMIS_TRY(tamis__need_matrix(scores, err));
+    TAMIS_TRY(tamis__need_all_pairs(scores, err));
     TAMIS_TRY(tamis__bootstrap_check(&p->bootstrap, err));
     if (p->subsets->subsets < 2)
         return tamis__fail(err, TAMIS_ERR_ARG, "a rank correlation needs at least two subsets");

@@ -135,7 +135,7 @@ static tamis_status check(const tamis_scores *scores, const uint64_t *row, uint6
                           tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
-    TAMIS_TRY(tamis__need_matrix(scores, err));
+    TAMIS_TRY(tamis__need_all_pairs(scores, err));
     TAMIS_TRY(tamis__bootstrap_check(bootstrap, err));
     if (rows < 2) return tamis__fail(err, TAMIS_ERR_ARG, "a correlation needs at least two rows");
     if (r->subsets != rows + 1)

@@ -73,7 +73,7 @@ tamis_status tamis_evaluate_pbrf(tamis_loo *ret_loo, tamis_context *context,
                                  const tamis_bootstrap *bootstrap, tamis_error *err)
 {
     uint64_t queries = pbrf->queries, n = pbrf->rows * queries;
-    TAMIS_TRY(tamis__need_matrix(scores, err));
+    TAMIS_TRY(tamis__need_all_pairs(scores, err));
     TAMIS_TRY(tamis__need_shape(scores, pbrf->train_rows, queries, "responses", err));
     tamis_retrained as = {.subsets = pbrf->rows + 1, .seeds = 1, .queries = queries};
     as.loss = tamis__calloc((size_t)(n + queries), sizeof *as.loss);

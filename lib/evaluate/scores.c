@@ -25,6 +25,16 @@ tamis_status tamis__need_matrix(const tamis_scores *scores, tamis_error *err)
                        tamis_scores_path(scores), info->top);
 }
 
+tamis_status tamis__need_all_pairs(const tamis_scores *scores, tamis_error *err)
+{
+    TAMIS_TRY(tamis__need_matrix(scores, err));
+    if (!tamis_scores_info_get(scores)->partial) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "'%s' holds scores of each query's candidates and not of all rows: score "
+                       "without --candidates",
+                       tamis_scores_path(scores));
+}
+
 tamis_status tamis__need_shape(const tamis_scores *scores, uint64_t rows, uint64_t queries,
                                const char *what, tamis_error *err)
 {
@@ -35,6 +45,12 @@ tamis_status tamis__need_shape(const tamis_scores *scores, uint64_t rows, uint64
                            " rows: they must be of the same training data",
                            tamis_scores_path(scores), info->rows, what, rows);
     if (queries == 0 || info->queries == queries) return TAMIS_OK;
+    if (info->queries == 1)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' has one score a row and not one for each of %" PRIu64
+                           " queries, of which the %s are: only a ranking of its rows can be "
+                           "measured, by noise or removal",
+                           tamis_scores_path(scores), queries, what);
     return tamis__fail(err, TAMIS_ERR_SHAPE,
                        "'%s' has scores of %" PRIu64 " queries, but the %s are of %" PRIu64
                        " queries: they must be of the same queries",

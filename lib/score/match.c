@@ -236,8 +236,7 @@ tamis_status tamis__score_match(const tamis_score_params *params, const tamis_sc
         return tamis__fail(err, TAMIS_ERR_ARG, "%s needs a query store", info->name);
     TAMIS_TRY(check_curvature(params, info, err));
     TAMIS_TRY(check_parts(params, info, err));
-    if (info->flags & TAMIS_SCORER_WHITENING)
-        return compare_with_whitening(params, context, err);
+    if (info->flags & TAMIS_SCORER_WHITENING) return compare_with_whitening(params, context, err);
     if (params->curvature) return compare_with_curvature(params, context, err);
     return alone ? TAMIS_OK : compare_stores(params, context, err);
 }

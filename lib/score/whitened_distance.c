@@ -79,8 +79,8 @@ static tamis_status make(void *arg, uint64_t first, uint64_t rows, unsigned work
         n = run_of(skip, first + i, rows - i);
         bool skipped = skip && skip[first + i];
         if (!skipped)
-            TAMIS_TRY(tamis__features_some(m->call->train, &m->whitening, m->unit, first + i, n, s,
-                                           err));
+            TAMIS_TRY(
+                tamis__features_some(m->call->train, &m->whitening, m->unit, first + i, n, s, err));
         for (uint64_t r = 0; r < n; r++) {
             float *to = out + (i + r) * m->columns;
             if (!skipped) give_row(m, s->values + r * m->columns, to, &square[i + r]);
@@ -135,14 +135,13 @@ static tamis_status multiply(maker *m, tamis__held_queries *held, double *square
     const tamis__row_maker rows = {.arg = m, .make = make};
     TAMIS_TRY(prepare(m, held, square, err));
     call->weight[0] = 1.0;
-    tamis__product product = {
-        .queries = &held->queries,
-        .weight = call->weight,
-        .bound = cosine ? 1.0 : 0.0,
-        .maker = &rows,
-        .query_square = cosine ? NULL : square,
-        .reserved = tamis__whitening_bytes(call->curvature) +
-                    m->workers * tamis__feature_scratch_bytes(m->columns)};
+    tamis__product product = {.queries = &held->queries,
+                              .weight = call->weight,
+                              .bound = cosine ? 1.0 : 0.0,
+                              .maker = &rows,
+                              .query_square = cosine ? NULL : square,
+                              .reserved = tamis__whitening_bytes(call->curvature) +
+                                          m->workers * tamis__feature_scratch_bytes(m->columns)};
     tamis__blas_begin();
     tamis_status status = tamis__score_product(call, &product, err);
     tamis__blas_end();
@@ -186,7 +185,7 @@ static tamis_status check(const tamis__score_call *call, tamis_examples *ret_col
 const tamis__scorer_class tamis__scorer_whitened_distance = {
     .info = {.name = "whitened-distance",
              .summary = "nearness of whitened gradients: minus their distance, or their cosine",
-             .citation = "Feng, Nie, Liang and Alahi, TAROT: Targeted Data Selection via Optimal "
+             .citation = "Feng, Nie, Liu and Alahi, TAROT: Targeted Data Selection via Optimal "
                          "Transport, ICML 2025: whitened feature distance",
              .flags = TAMIS_SCORER_CURVATURE | TAMIS_SCORER_WHITENING,
              .params = params,

@@ -166,6 +166,35 @@ static tamis_status tell_values(inspector *in, const tamis__curvature_place *pla
     return TAMIS_OK;
 }
 
+/* What is made of the eigenvalues is in the attributes; they are looked at for themselves. */
+static tamis_status tell_whiten_values(inspector *in, uint64_t n, tamis_error *err)
+{
+    uint64_t fallen = 0, rank = 0;
+    double floor = in->values[n - 1] * 1e-12 * (double)n;
+    for (uint64_t i = 0; i < n; i++) {
+        fallen += i > 0 && in->values[i] < in->values[i - 1];
+        rank += in->values[i] > floor;
+    }
+    TAMIS_TRY(tamis__fact_count(in->inspection, "rank", rank, err));
+    if (!fallen && in->values[0] >= -floor) return TAMIS_OK;
+    return tamis__finding(in->inspection, true, "bad_eigenvalues", 1, err,
+                          "eigenvalues of the covariance %s",
+                          fallen ? "are not in ascending order" : "are below zero");
+}
+
+/* Zeros above the diagonal, and nothing else than positive on it. */
+static tamis_status check_factor(inspector *in, uint64_t n, tamis_error *err)
+{
+    uint64_t bad = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        bad += !(in->values[i * n + i] > 0);
+        for (uint64_t j = i + 1; j < n; j++) bad += fabs(in->values[i * n + j]) > 0;
+    }
+    if (!bad) return TAMIS_OK;
+    return tamis__finding(in->inspection, true, "no_factor", bad, err,
+                          "whiten/factor: %" PRIu64 " entries that no Cholesky factor has", bad);
+}
+
 /* Covariances and second moments are symmetric, with nothing negative on the diagonal. */
 static tamis_status check_symmetric(inspector *in, const tamis__curvature_place *place, uint64_t n,
                                     tamis_error *err)
@@ -196,7 +225,10 @@ static tamis_status look(inspector *in, const tamis__curvature_place *place, tam
     switch (place->array) {
     case TAMIS__OUTPUT_COVARIANCE:
     case TAMIS__INPUT_COVARIANCE:
-    case TAMIS__GRAM: return check_symmetric(in, place, rows, err);
+    case TAMIS__GRAM:
+    case TAMIS__WHITEN_SCATTER: return check_symmetric(in, place, rows, err);
+    case TAMIS__WHITEN_FACTOR: return check_factor(in, rows, err);
+    case TAMIS__WHITEN_EIGENVALUES: return tell_whiten_values(in, rows, err);
     case TAMIS__OUTPUT_VECTORS:
     case TAMIS__INPUT_VECTORS: return check_vectors(in, place, rows, err);
     case TAMIS__OUTPUT_VALUES:
@@ -205,11 +237,8 @@ static tamis_status look(inspector *in, const tamis__curvature_place *place, tam
         return tell_spectrum(in, place, rows * columns, sums ? (double)in->info->examples : 1.0,
                              err);
     case TAMIS__WHITEN_MEAN:
-    case TAMIS__WHITEN_SCATTER:
     case TAMIS__WHITEN_THIRD:
     case TAMIS__WHITEN_FOURTH:
-    case TAMIS__WHITEN_FACTOR:
-    case TAMIS__WHITEN_EIGENVALUES:
     case TAMIS__CURVATURE_ARRAYS: break;
     }
     return TAMIS_OK;
@@ -250,6 +279,29 @@ static tamis_status full_check(inspector *in, tamis_error *err)
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
+static tamis_status describe_whiten(tamis_inspection *inspection, const tamis_curvature_info *info,
+                                    tamis_error *err)
+{
+    const tamis_whiten_facts *f = info->whiten;
+    const char *unit = f && f->params.absolute ? "absolute" : "times the mean eigenvalue";
+    if (!f) return TAMIS_OK;
+    TAMIS_TRY(tamis__fact_text(inspection, "damping", err, "%.4g (%.4g %s)", f->damping,
+                               f->params.damping, unit));
+    TAMIS_TRY(tamis__fact_text(inspection, "shrinkage", err, "%s",
+                               tamis__shrinkage_name(f->params.shrinkage)));
+    if (f->params.shrinkage != TAMIS_SHRINKAGE_NONE)
+        TAMIS_TRY(tamis__fact_real(inspection, "shrinkage_weight", f->shrinkage, err));
+    TAMIS_TRY(tamis__fact_real(inspection, "smallest_eigenvalue", f->least, err));
+    TAMIS_TRY(tamis__fact_real(inspection, "largest_eigenvalue", f->most, err));
+    TAMIS_TRY(tamis__fact_real(inspection, "effective_rank", f->effective_rank, err));
+    TAMIS_TRY(tamis__fact_real(inspection, "condition", f->condition, err));
+    if (info->examples / 5 >= info->columns) return TAMIS_OK;
+    return tamis__finding(inspection, false, "few_rows", info->examples, err,
+                          "%" PRIu64 " rows for %" PRIu64 " columns, fewer than 5 for each: the "
+                          "covariance rests on its damping",
+                          info->examples, info->columns);
+}
+
 static tamis_status describe(tamis_inspection *inspection, const tamis_curvature_info *info,
                              tamis_error *err)
 {
@@ -258,7 +310,9 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_curvature
     TAMIS_TRY(
         tamis__fact_text(inspection, "stage", err, "%s", tamis__curvature_stage_name(info->stage)));
     TAMIS_TRY(tamis__fact_count(inspection, "columns", info->columns, err));
-    TAMIS_TRY(tamis__fact_count(inspection, "checkpoint", info->checkpoint, err));
+    const bool whiten = info->kind == TAMIS_CURVATURE_WHITEN;
+    TAMIS_TRY(tamis__fact_count(inspection, whiten ? "checkpoints" : "checkpoint", info->checkpoint,
+                                err));
     TAMIS_TRY(tamis__fact_count(inspection, "tokens", info->tokens, err));
     TAMIS_TRY(tamis__fact_count(inspection, "examples", info->examples, err));
     TAMIS_TRY(tamis__fact_count(inspection, "max_block", info->max_block, err));
@@ -267,6 +321,7 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_curvature
     TAMIS_TRY(
         tamis__fact_text(inspection, "projected", err, "%s", info->projected_by ? "yes" : "no"));
     TAMIS_TRY(tamis__fact_text(inspection, "digest", err, "%016" PRIx64, info->digest));
+    TAMIS_TRY(describe_whiten(inspection, info, err));
     TAMIS_TRY(tamis__fact_layers(inspection, info->layer, info->layers, err));
     if (info->stage != TAMIS_STAGE_FINAL)
         TAMIS_TRY(tamis__finding(inspection, false, "not_final", 0, err,

@@ -125,8 +125,7 @@ static tamis_status allocate_made(tamis__engine *e, tamis_error *err)
 {
     size_t rows = (size_t)e->workers * TAMIS__ROW_BLOCK;
     TAMIS_TRY(tamis__memory_check(e->product->context,
-                                  e->product->reserved +
-                                      rows * e->train->columns * sizeof *e->made,
+                                  e->product->reserved + rows * e->train->columns * sizeof *e->made,
                                   "blocks of rows", err));
     e->made = tamis__aligned(rows * e->train->columns, sizeof *e->made);
     e->square = tamis__aligned(rows, sizeof *e->square);

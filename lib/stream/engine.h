@@ -125,7 +125,7 @@ typedef struct tamis__product {
      *     -sqrt(|square of the row + query_square[q] - 2 s|);
      * NULL = the sum itself. */
     const double *query_square;
-    const unsigned char *skip;        /* [rows], 1 = this row has no score: NaN; NULL = none */
+    const unsigned char *skip; /* [rows], 1 = this row has no score: NaN; NULL = none */
     tamis__panel_mode panel;
     double panel_error;             /* most that TAMIS__PANEL_AUTO allows, > 0; 0 = 1e-3 */
     uint64_t reserved;              /* bytes of the memory limit that are taken otherwise */

@@ -58,8 +58,8 @@ typedef struct tamis__engine {
     unsigned char *stored; /* the same in their type, NULL for f32; or mapped rows of a list */
     float *made; /* [worker, ROW_BLOCK, WINDOW]: of factors; or [worker, ROW_BLOCK, columns] by the
                     product's maker; else NULL */
-    double *square;        /* [worker, ROW_BLOCK]: by the maker */
-    tamis__window *window; /* [worker]: what is in `made` */
+    double *square;         /* [worker, ROW_BLOCK]: by the maker */
+    tamis__window *window;  /* [worker]: what is in `made` */
     tamis_store_info alone; /* with a maker `train` is this: one checkpoint */
 } tamis__engine;
 

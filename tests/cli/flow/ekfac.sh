@@ -74,12 +74,15 @@ tail -c +129 "$ekfac/self_ekfac_sampled_damp0.1mean.npy" | od -An -v -t f8 -w8 |
 
 echo '--- whitened'
 for from in train factors; do
-    tamis convert $from.h5 --whiten curvature.h5 --dtype i8 --sample 0 -f -o white.h5 | facts columns dtype
+    tamis convert $from.h5 --whiten curvature.h5 --dtype i8 -f -o white.h5 | tee said | facts columns dtype compared
+    awk '$1 == "with" { print $2, $3, ($6 > 0.99 && $6 < 1 ? "ranks kept" : $0), ($NF < 0.01 ? "close" : $0) }' said
     score ekfac --train white.h5 -o scores.h5
     against scores.h5 pairwise_ekfac_sampled_damp0.1mean 0.01
 done
 tamis inspect white.h5 | facts whitening | sed 's/,"curvature":"[0-9a-f]*"//'
-tamis convert factors.h5 --whiten curvature.h5 --keep 25% --kind kfac --damping 0.01 --sample 0 -o few.h5 | facts columns
+tamis convert factors.h5 --whiten curvature.h5 --keep 25% --kind kfac --damping 0.01 --json -o few.h5 |
+    jq -c '.columns, .compared_with, [.with_what_stayed.mean_rank_correlation > 0.99999,
+        (.with_all_whitened.mean_rank_correlation | . > 0.5 and . < 0.99)]'
 tamis inspect few.h5 | grep '^layer '  | tr -s ' '
 score kfac:damping=0.01 --train few.h5 -o scores.h5
 score ekfac --train few.h5 -o scores.h5 2>&1 || echo "exit $?"

@@ -114,16 +114,24 @@ static size_t count(const texts *t, size_t i, size_t word)
     return n;
 }
 
-static double naive_score(const texts *train, const texts *query, size_t i, size_t q, bool bm25,
-                          double k1, double b)
+/* By word: in how many texts it is. */
+static void count_texts(const texts *train, double texts_with[TERMS])
+{
+    for (size_t word = 0; word < TERMS; word++) {
+        texts_with[word] = 0;
+        for (size_t d = 0; d < train->n; d++) texts_with[word] += count(train, d, word) > 0;
+    }
+}
+
+static double naive_score(const texts *train, const texts *query, size_t i, size_t q,
+                          const double with[TERMS], bool bm25, double k1, double b)
 {
     double score = 0, average = 0;
     for (size_t d = 0; d < train->n; d++) average += (double)train->length[d] / (double)train->n;
     for (size_t w = 0; w < query->length[q]; w++) {
         size_t word = query->word[q][w];
-        double f = (double)count(train, i, word), texts_with = 0;
-        for (size_t d = 0; d < train->n; d++) texts_with += count(train, d, word) > 0;
-        double idf = log(((double)train->n - texts_with + 0.5) / (texts_with + 0.5) + 1);
+        double f = (double)count(train, i, word);
+        double idf = log(((double)train->n - with[word] + 0.5) / (with[word] + 0.5) + 1);
         double exists = f > 0;
         double norm = k1 * (1 - b + b * (double)train->length[i] / average);
         if (f == 0) continue;
@@ -175,12 +183,14 @@ START_TEST(equals_plain_loops)
     double *score = calloc(TEXTS * QUERIES, sizeof *score);
     draw_texts(&train, TEXTS, 1);
     draw_texts(&query, QUERIES, 2);
+    double with[TERMS];
     query.length[3] = 0;
+    count_texts(&train, with);
     write_texts("t.jsonl", &train);
     write_texts("q.jsonl", &query);
     for (size_t q = 0; q < QUERIES; q++)
         for (size_t i = 0; i < TEXTS; i++)
-            score[q * TEXTS + i] = naive_score(&train, &query, i, q, methods[_i].bm25,
+            score[q * TEXTS + i] = naive_score(&train, &query, i, q, with, methods[_i].bm25,
                                                methods[_i].k1, methods[_i].b);
     for (size_t v = 0; v < 3; v++) {
         tamis_candidates *c = NULL;

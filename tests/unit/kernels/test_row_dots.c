@@ -22,7 +22,7 @@ START_TEST(test_row_dots)
     for (size_t n = 0; n <= 70; n++) {
         double first[2][ROWS];
         for (size_t i = 0; i < ROWS * STRIDE; i++) {
-            a[i] = i % STRIDE < n ? sin((double)(i * 7 + n)) : NAN;
+            a[i] = i % STRIDE < n ? sin((double)(i * 7 + n)) : (double)NAN;
             narrow[i] = i % STRIDE < n ? (float)cos((double)(i * 3 + n)) : (float)NAN;
             b[i] = (double)narrow[i];
         }

@@ -123,7 +123,7 @@ START_TEST(test_failures)
             if (status == TAMIS_OK) break;
             ck_assert_int_eq(status, TAMIS_ERR_NOMEM);
         }
-    a[7] = NAN;
+    a[7] = (double)NAN;
     ck_fails(tamis__low_rank(M, N, a, 4, left, right, &err), TAMIS_ERR_NUMERIC, "not finite");
     ck_fails(tamis__low_rank_sketch(M, N, a, 4, 1, WIDTH, start, left, right, &err),
              TAMIS_ERR_NUMERIC, "not finite");

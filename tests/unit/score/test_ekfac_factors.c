@@ -98,7 +98,7 @@ START_TEST(test_reductions)
     tamis_reduce reduce = s.run.params.reduce = reduces[_i];
     bool groups = reduce == TAMIS_REDUCE_GROUP_MEAN;
     for (uint64_t i = 0; i < 300; i++) {
-        double sum[2] = {0}, most = -INFINITY;
+        double sum[2] = {0}, most = -(double)INFINITY;
         for (uint64_t q = 0; q < 11; q++) {
             sum[q % 2] += all[i * 11 + q];
             most = fmax(most, all[i * 11 + q]);
