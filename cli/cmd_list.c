@@ -129,7 +129,9 @@ static void list_flags(report *r, const catalogue *c, size_t i)
     if (!strcmp(c->name, "selectors")) {
         unsigned flags = tamis_selector_at(i)->flags;
         json_put_bool(&r->j, "needs_budget", !(flags & TAMIS_SELECTOR_NO_BUDGET));
-        json_put_bool(&r->j, "needs_values", !(flags & TAMIS_SELECTOR_NO_VALUE));
+        json_put_bool(&r->j, "needs_values",
+                      !(flags & (TAMIS_SELECTOR_NO_VALUE | TAMIS_SELECTOR_STORES)));
+        json_put_bool(&r->j, "needs_stores", flags & TAMIS_SELECTOR_STORES);
     }
     if (c->purpose && !strcmp(c->purpose, "manifest"))
         json_put_text(&r->j, "extensions", tamis_manifest_at(i)->extensions);

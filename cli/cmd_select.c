@@ -14,7 +14,7 @@
 
 typedef struct select_args {
     common_args common;
-    const char *selector, *scores, *train, *column, *budget;
+    const char *selector, *scores, *train, *column, *query, *curvature, *budget;
     int by;
 } select_args;
 
@@ -61,6 +61,22 @@ static const opt options[] = {
      .more = "loss, margin and norm are those of the last checkpoint; self is the squared norm, "
              "weighted and "
              "summed over checkpoints."},
+    {.name = "query",
+     .value = "STORE.h5",
+     .help = "or by the rows of --train and those of this store, the targets",
+     .type = OPT_STRING,
+     .at = AT(query),
+     .flags = OPT_FILE,
+     .more = "For tarot-fixed and tarot-otm. Rows are summed over checkpoints."},
+    {.name = "curvature",
+     .value = "WHITEN.h5",
+     .help = "with --query: whiten rows by this",
+     .type = OPT_STRING,
+     .at = AT(curvature),
+     .flags = OPT_FILE,
+     .fallback = "fitted to both stores",
+     .more = "Of kind whiten; without it the same is done as by 'tamis fit whiten' with its "
+             "defaults, and forgotten."},
     {.name = "budget",
      .value = "N|P%",
      .help = "how many to keep: a count, or a percentage of the rows",
@@ -252,8 +268,26 @@ static tamis_status report_selection(const session *s, const tamis_selection *se
 
 /* --- run -------------------------------------------------------------------------------------------- */
 
-static tamis_status check(const select_args *args, tamis_error *err)
+/* A selector that looks at two stores. */
+static tamis_status check_stores(const select_args *args, const char *name, tamis_error *err)
 {
+    const char *other = args->scores ? "--scores" : args->column ? "--column" : NULL;
+    if (other)
+        return fail(err, TAMIS_ERR_ARG, "%s looks at the rows of --train and --query: leave out %s",
+                    name, other);
+    if (!args->train || !args->query)
+        return fail(err, TAMIS_ERR_ARG, "%s needs --train CANDIDATES.h5 and --query TARGETS.h5",
+                    name);
+    return TAMIS_OK;
+}
+
+static tamis_status check(const select_args *args, const tamis_selector_info *info,
+                          tamis_error *err)
+{
+    if (info->flags & TAMIS_SELECTOR_STORES) return check_stores(args, info->name, err);
+    if (args->query || args->curvature)
+        return fail(err, TAMIS_ERR_ARG, "--%s goes with tarot-fixed and tarot-otm, not with %s",
+                    args->query ? "query" : "curvature", info->name);
     if (args->scores && args->train)
         return fail(err, TAMIS_ERR_ARG,
                     "--scores and --train do not go together: one of them is wanted");
@@ -267,7 +301,8 @@ static tamis_status check(const select_args *args, tamis_error *err)
 
 typedef struct chosen {
     tamis_scores *scores;
-    tamis_store *store;
+    tamis_store *store, *query;
+    tamis_curvature *curvature;
     tamis_selection *selection;
 } chosen;
 
@@ -275,16 +310,24 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
 {
     const tamis_selector_info *info = NULL;
     TRY(tamis_selector_check(args->selector, &info, err));
-    TRY(check(args, err));
+    TRY(check(args, info, err));
     TRY(session_add_input(s, "scores", args->scores, err));
     TRY(session_add_input(s, "train", args->train, err));
+    TRY(session_add_input(s, "query", args->query, err));
+    TRY(session_add_input(s, "curvature", args->curvature, err));
     TRY(session_add_output(s, args->common.output, 0, err));
     if (args->scores) TRY(tamis_scores_open(&c->scores, s->context, args->scores, err));
     if (args->train) TRY(tamis_store_open(&c->store, s->context, args->train, err));
+    if (args->query) TRY(tamis_store_open(&c->query, s->context, args->query, err));
+    if (args->curvature) TRY(tamis_curvature_open(&c->curvature, s->context, args->curvature, err));
+    bool stores = info->flags & TAMIS_SELECTOR_STORES;
     tamis_select_params params = {
         .selector = args->selector,
         .scores = c->scores,
-        .store = c->store,
+        .store = stores ? NULL : c->store,
+        .train = stores ? c->store : NULL,
+        .query = c->query,
+        .curvature = c->curvature,
         .column = args->column,
         .by = (tamis_aggregate)args->by,
         .budget = args->budget,
@@ -305,6 +348,8 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     if (status == TAMIS_OK) status = report_selection(s, c.selection, err);
     tamis_selection_free(&c.selection);
     tamis_store_close(&c.store);
+    tamis_store_close(&c.query);
+    tamis_curvature_close(&c.curvature);
     tamis_scores_close(&c.scores);
     return status;
 }
@@ -313,19 +358,25 @@ const command cmd_select = {
     .name = "select",
     .group = "Flow",
     .summary = "choose which examples to keep",
-    .synopsis = "SELECTOR (--scores SCORES.h5 | --train STORE.h5 --column NAME) --budget N|P% -o "
-                "SEL.h5 [OPTIONS]",
+    .synopsis = "SELECTOR (--scores SCORES.h5 | --train STORE.h5 --column NAME | --train STORE.h5 "
+                "--query STORE.h5) --budget N|P% -o SEL.h5 [OPTIONS]",
     .description =
         "Chooses examples by their scores, or by a column of their gradient store, and writes one "
         "row for "
         "each candidate: whether it is kept, its rank, and why. Ties go to the lower row. Examples "
         "without a score are "
         "never kept, whatever the selector; a percentage is one of all examples.\n\n"
+        "tarot-fixed and tarot-otm choose by the rows themselves: candidates whose whitened rows "
+        "are "
+        "near to those of targets. tarot-otm needs no budget.\n\n"
         "'tamis list selectors NAME' tells more about a selector.",
-    .examples = "# the half that helps most, over all queries together\n"
-                "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
-                "# leave out the tenth that influences itself most\n"
-                "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5",
+    .examples =
+        "# the half that helps most, over all queries together\n"
+        "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
+        "# leave out the tenth that influences itself most\n"
+        "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5\n"
+        "# those that look most like the targets\n"
+        "tamis select tarot-fixed --train train.h5 --query targets.h5 --budget 5% -o keep.h5",
     .output = "SEL.h5",
     .options = options,
     .n_options = LEN(options),

@@ -4,6 +4,7 @@
 #ifndef TAMIS_SELECT_H
 #define TAMIS_SELECT_H
 
+#include <tamis/curvature.h>
 #include <tamis/param.h>
 #include <tamis/scores.h>
 #include <tamis/selection.h>
@@ -13,7 +14,8 @@ TAMIS_BEGIN
 /** Properties of a selector, for `flags`. */
 enum {
     TAMIS_SELECTOR_NO_BUDGET = 1u << 0, /**< decides by itself how many to keep */
-    TAMIS_SELECTOR_NO_VALUE = 1u << 1   /**< looks at no value (random) */
+    TAMIS_SELECTOR_NO_VALUE = 1u << 1,  /**< looks at no value (random) */
+    TAMIS_SELECTOR_STORES = 1u << 2 /**< looks at the rows of two stores, candidates and targets */
 };
 
 /** What a selector says of itself; const and static. */
@@ -42,7 +44,8 @@ typedef enum tamis_aggregate {
     TAMIS_AGGREGATE_MAX = 2    /**< the largest score of any query */
 } tamis_aggregate;
 
-/** What to select. Zero-initialise. Exactly one of `scores` and `store` is set. */
+/** What to select. Zero-initialise. Exactly one of `scores` and `store` is set; or, for a selector
+ *  with TAMIS_SELECTOR_STORES, `train` and `query` and neither of the two. */
 typedef struct tamis_select_params {
     const char *selector;       /**< "name[:param=value,...]"; required */
     const tamis_scores *scores; /**< a scores file; not closed */
@@ -51,10 +54,15 @@ typedef struct tamis_select_params {
                                      squared norms, summed over checkpoints); loss, margin and norm
                                      are those of the last checkpoint. NULL with `scores`: the
                                      scores themselves */
-    tamis_aggregate by;         /**< used with scores; default total */
+    tamis_store *train; /**< rows of candidates, any kind of rows in full form; not closed */
+    tamis_store *query; /**< rows of targets; not closed */
+    const tamis_curvature *curvature; /**< of kind whiten, by which rows are whitened; NULL = fitted
+                                           to both stores with the defaults. Not closed */
+    tamis_aggregate by;               /**< used with scores; default total */
     const char *budget; /**< "1000" or "5%" (of the rows, rounded half up); NULL when the selector
                              needs none */
-    uint64_t seed;      /**< of selectors that draw at random; default 0 */
+    uint64_t seed;      /**< of selectors that draw at random (random; the folds of tarot-otm);
+                             default 0 */
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_select_params;
 
@@ -66,7 +74,10 @@ typedef struct tamis_select_params {
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores: names the row), FORMAT (the store has no such column, a
- *  list is damaged, or rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. Complexity: one pass over the scores and a sort of the rows. */
+ *  list is damaged, or rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED;
+ *  of stores also SHAPE (their columns or checkpoints differ) and NUMERIC (a row is not finite, a
+ *  covariance is singular, nothing has a positive score). Complexity: one pass over the scores and a
+ *  sort of the rows; of stores rows * columns^2 to whiten, rows * targets * columns for the scores. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_select(tamis_selection **ret_selection,
                                                     tamis_context *context,
                                                     const tamis_select_params *params,

@@ -21,13 +21,14 @@ typedef struct tamis__candidates {
     uint64_t rows;
     const double *value;    /* [rows]; NaN = no score: such a row is never kept, and stands behind
                                 all others, where tamis__order() puts it. NULL for
-                                TAMIS_SELECTOR_NO_VALUE, unless there are such rows */
+                                TAMIS_SELECTOR_NO_VALUE, unless there are such rows, and for
+                                TAMIS_SELECTOR_STORES */
     const char *value_name; /* "total score", "loss": for reasons; never NULL */
     uint64_t budget; /* rows to keep, in [1, rows with a score]; 0 for TAMIS_SELECTOR_NO_BUDGET */
     const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
     uint64_t seed;
     const tamis_select_params
-        *source; /* scores or store, for selectors that look at more than a value */
+        *source; /* scores or stores, for selectors that look at more than a value */
 } tamis__candidates;
 
 typedef struct tamis__selector_class {
@@ -36,8 +37,9 @@ typedef struct tamis__selector_class {
     size_t state_size; /* zeroed memory for the three calls below; may be 0 */
     /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
-    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE (otherwise
-     * it holds the value already) and `weight` where it is not 1 for kept and 0 for dropped. */
+    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE and
+     * TAMIS_SELECTOR_STORES (otherwise it holds the value already), `weight` where it is not 1 for
+     * kept and 0 for dropped, and `provenance`, a JSON object, for what was found on the way. */
     tamis_status (*select)(void *state, const tamis__candidates *candidates,
                            tamis_selection *selection, tamis_error *err);
     void (*fini)(void *state); /* accepts a half-initialised state; NULL = nothing to free */
@@ -47,6 +49,8 @@ typedef struct tamis__selector_class {
 #define TAMIS__SELECTORS(X) \
     X(bottom) \
     X(random) \
+    X(tarot_fixed) \
+    X(tarot_otm) \
     X(threshold) \
     X(top)
 /* clang-format on */

@@ -51,9 +51,28 @@ static tamis_status find(const char *selector, const tamis__selector_class **ret
     return tamis__fail(err, TAMIS_ERR_ARG, "there is no selector '%s': there is %s", name, list);
 }
 
+static tamis_status check_stores(const tamis__selector_class *class,
+                                 const tamis_select_params *params, tamis_error *err)
+{
+    if (params->scores || params->store || params->column)
+        return tamis__fail(err, TAMIS_ERR_ARG, "%s looks at the rows of two stores: leave out %s",
+                           class->info.name, params->scores ? "the scores file" : "the column");
+    if (!params->train || !params->query)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s needs a store of candidates (train) and one of targets (query)",
+                           class->info.name);
+    return TAMIS_OK;
+}
+
 static tamis_status check_source(const tamis__selector_class *class,
                                  const tamis_select_params *params, tamis_error *err)
 {
+    if (class->info.flags & TAMIS_SELECTOR_STORES) return check_stores(class, params, err);
+    if (params->query || params->curvature || params->train)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s looks at scores or a column: leave out the stores of candidates and "
+                           "targets, and the curvature",
+                           class->info.name);
     if (!params->scores == !params->store)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s needs either a scores file or a gradient store%s", class->info.name,
@@ -96,15 +115,31 @@ static float narrow(double value)
     return (float)value;
 }
 
+/* With what the selector found as "found", before the object's end; NULL when memory runs out. */
+static char *provenance_of(const tamis_selection *selection, const tamis_select_params *params)
+{
+    const char *given = params->provenance ? params->provenance : "{}";
+    const char *found = selection->provenance, *end = strrchr(given, '}');
+    if (!found || !end) return tamis__strdup(given);
+    size_t size = strlen(given) + strlen(found) + 16;
+    char *text = tamis__malloc(size, 1);
+    bool empty = end == given || end[-1] == '{';
+    if (text)
+        snprintf(text, size, "%.*s%s\"found\":%s%s", (int)(end - given), given, empty ? "" : ",",
+                 found, end);
+    return text;
+}
+
 static tamis_status complete(tamis_selection *selection, const tamis_select_params *params,
                              tamis_error *err)
 {
     selection->kept = 0;
     for (uint64_t row = 0; row < selection->rows; row++) selection->kept += selection->keep[row];
     free(selection->selector);
-    free(selection->provenance);
     selection->selector = tamis__strdup(params->selector);
-    selection->provenance = tamis__strdup(params->provenance ? params->provenance : "{}");
+    char *provenance = provenance_of(selection, params);
+    free(selection->provenance);
+    selection->provenance = provenance;
     if (!selection->selector || !selection->provenance)
         return tamis__fail_memory(err, "a selection's provenance", strlen(params->selector));
     return TAMIS_OK;
@@ -184,6 +219,7 @@ static tamis_status gather(const tamis__selector_class *class, tamis_context *co
                            const tamis_select_params *params, double **ret_values, tamis_error *err)
 {
     const tamis_scores_info *info = params->scores ? tamis_scores_info_get(params->scores) : NULL;
+    if (class->info.flags & TAMIS_SELECTOR_STORES) return TAMIS_OK;
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) {
         if (!info || (info->skipped == 0 && info->top == 0)) return TAMIS_OK;
         return tamis__aggregate(context, params->scores, TAMIS_AGGREGATE_MAX, ret_values, err);
@@ -200,7 +236,8 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
     double *value = NULL;
     const tamis_scores_info *scores = params->scores ? tamis_scores_info_get(params->scores) : NULL;
     tamis__candidates candidates = {.context = context, .seed = params->seed, .source = params};
-    candidates.rows = scores ? scores->rows : tamis_store_info_get(params->store)->rows;
+    tamis_store *store = params->train ? params->train : params->store;
+    candidates.rows = scores ? scores->rows : tamis_store_info_get(store)->rows;
     TAMIS_TRY(budget_of(class, params, &candidates, err));
     if (scores && scores->queries > 1)
         snprintf(name, sizeof name, "%s score", tamis__aggregate_name(params->by));
@@ -215,8 +252,7 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
     tamis_status status = check_budget(&candidates, err);
     if (status == TAMIS_OK)
         status = run(class, state, &candidates,
-                     scores ? &scores->examples : tamis_store_examples(params->store),
-                     ret_selection, err);
+                     scores ? &scores->examples : tamis_store_examples(store), ret_selection, err);
     free(value);
     return status;
 }

@@ -57,14 +57,25 @@ static void widen(double *out, const float *in, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = (double)in[i];
 }
 
-/* Rows of side b are columns of the matrix. */
+/* Rows of side b are columns of the matrix. Eight values of a row are written at once: rows of a tile
+ * are 4 KiB apart, so that one value of each row after the other would drive the lines they lie in out
+ * of the cache. */
 static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t first,
                  size_t columns, double *out)
 {
-    for (size_t j = 0; j < columns; j++) {
-        size_t at = (first + j) * c->stride + first_row;
-        for (size_t i = 0; i < rows; i++)
-            out[i * COLUMNS + j] = c->f64 ? c->f64[at + i] : (double)c->f32[at + i];
+    size_t stride = c->stride;
+    for (size_t j = 0; j < columns; j += 8) {
+        size_t n = columns - j < 8 ? columns - j : 8, at = (first + j) * stride + first_row;
+        for (size_t i = 0; i < rows; i++, at++) {
+            double *restrict to = out + i * COLUMNS + j;
+            if (c->f64 && n == 8) {
+                const double *restrict from = c->f64 + at;
+                for (size_t k = 0; k < 8; k++) to[k] = from[k * stride];
+            } else {
+                for (size_t k = 0; k < n; k++)
+                    to[k] = c->f64 ? c->f64[at + k * stride] : (double)c->f32[at + k * stride];
+            }
+        }
     }
 }
 
