@@ -153,13 +153,14 @@ static tamis_data *data, *query;
 static tamis_train_params train;
 static tamis_retrain_params retrain;
 static const double fraction[] = {0, 0.26, 0.5}; /* 0, 10 and 20 rows */
-static tamis_removal_params removal_params = {.fraction = fraction, .points = 3, .random_seed = 6};
+static tamis_removal_params removal_params;
 
 static void begin_removal(void)
 {
     float value[ROWS];
     data = fixture_separable(ROWS, 3, 1);
     query = fixture_separable(ASKED, 3, 2);
+    removal_params = (tamis_removal_params){.fraction = fraction, .points = 3, .random_seed = 6};
     tamis_train_defaults(&train);
     train.epochs = 2;
     retrain = (tamis_retrain_params){.train = &train, .data = data, .query = query, .seeds = RUNS};
