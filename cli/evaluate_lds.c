@@ -47,7 +47,7 @@ static tamis_status make_subsets(session *s, const evaluate_args *args, measured
                                  tamis_error *err)
 {
     if (args->subsets) return tamis_subsets_read(&m->subsets, s->context, args->subsets, rows, err);
-    return tamis_subsets_draw(&m->subsets, rows, args->subsets_number, args->fraction,
+    return tamis_subsets_draw(&m->subsets, s->context, rows, args->subsets_number, args->fraction,
                               args->common.seed, err);
 }
 

@@ -16,7 +16,8 @@ static tamis_status retrain(session *s, measured *m, tamis_error *err)
 {
     tamis_subsets subsets = {0};
     m->again.params.in_place = true;
-    TRY(tamis_subsets_without(&subsets, m->again.data->rows, m->of.row, m->of.rows, err));
+    TRY(tamis_subsets_without(&subsets, s->context, m->again.data->rows, m->of.row, m->of.rows,
+                              err));
     tamis_status status = tamis_retrain(&m->retrained, s->context, &m->again.params, &subsets, err);
     tamis_subsets_free(&subsets);
     return status;

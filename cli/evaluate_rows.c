@@ -44,7 +44,8 @@ tamis_status evaluate_rows_choose(session *s, const evaluate_args *args, uint64_
     }
     tamis_subsets subsets = {0};
     if (drawn > all) drawn = all;
-    TRY(tamis_subsets_draw(&subsets, all, 1, (double)drawn / (double)all, args->common.seed, err));
+    TRY(tamis_subsets_draw(&subsets, s->context, all, 1, (double)drawn / (double)all,
+                           args->common.seed, err));
     tamis_status status = list_rows(r, subsets.member, all, err);
     tamis_subsets_free(&subsets);
     return status;

@@ -73,6 +73,9 @@ typedef struct tamis_curvature_info {
     const tamis_layer *layer;  /**< [layers]; of those rows */
     uint32_t checkpoint;       /**< of the store, that it was fitted on; whiten: how many were
                                     summed up */
+    uint64_t step;             /**< optimiser steps of that checkpoint; 0 when not known */
+    bool step_known;           /**< false: files before this was written, whiten. A step that is
+                                    known and not 0 must be that of the stores it is used with */
     uint64_t tokens, examples; /**< counted into A and S; into Lambda, D^2 or x x^T,
                                     rows of whiten */
     uint64_t max_block;        /**< widest diagonal block of A and S; 0 = they are whole */

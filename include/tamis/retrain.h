@@ -18,11 +18,14 @@ typedef struct tamis_subsets {
 
 /** `number` subsets of `fraction` of the rows (rounded half up, at least one row), drawn without
  *  replacement; subset j depends on seed, rows and j alone. The caller frees *ret_subsets with
- *  tamis_subsets_free(). Errors: ARG (no subset, no row, a fraction outside (0, 1]), NOMEM.
+ *  tamis_subsets_free(). Errors: ARG (no subset, no row, a fraction outside (0, 1]), NOMEM
+ *  (also the memory limit of the context, as for the two functions below).
  *  Thread-safe. Complexity: number x rows. */
-TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, uint64_t rows,
-                                                          uint64_t number, double fraction,
-                                                          uint64_t seed, tamis_error *err);
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets,
+                                                          const tamis_context *context,
+                                                          uint64_t rows, uint64_t number,
+                                                          double fraction, uint64_t seed,
+                                                          tamis_error *err);
 
 /** Read subsets of `rows` rows from .npy: integers [subsets, K] are row numbers, booleans [subsets,
  *  rows] say which rows are in. Errors: IO, FORMAT (a bad .npy, a number that is not whole), SHAPE (a
@@ -36,6 +39,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_read(tamis_subsets *ret_sub
  *  needs. Errors: ARG (a row that does not exist, fewer than two rows, n = 0), NOMEM.
  *  Thread-safe. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_without(tamis_subsets *ret_subsets,
+                                                             const tamis_context *context,
                                                              uint64_t rows, const uint64_t *row,
                                                              uint64_t n, tamis_error *err);
 

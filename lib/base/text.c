@@ -174,3 +174,21 @@ bool tamis__parse_int64(const char *text, size_t size, int64_t *ret_value)
     *ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
     return true;
 }
+
+const char *tamis__show(char *buffer, size_t room, const char *text, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool plain = c >= ' ' && c <= '~';
+        size_t takes = plain ? 1 : 4;
+        if (at + takes >= room) break;
+        if (plain)
+            buffer[at] = (char)c;
+        else
+            snprintf(buffer + at, takes + 1, "\\x%02X", (unsigned)c);
+        at += takes;
+    }
+    buffer[at] = '\0';
+    return buffer;
+}

@@ -116,7 +116,8 @@ static tamis_status check_stores(tamis__fit *fit, tamis_error *err)
     if (p->from) {
         a = tamis__columns_of_curvature(p->from);
         b = tamis__columns_of_store(fit->second);
-        return tamis__match_columns(&a, &b, err);
+        TAMIS_TRY(tamis__match_columns(&a, &b, err));
+        return tamis__match_steps(p->from, fit->second, fit->second_checkpoint, err);
     }
     if (!p->lambda || p->lambda == p->train) return TAMIS_OK;
     a = tamis__columns_of_store(p->train);
@@ -139,10 +140,12 @@ static void fill_info(tamis__fit *fit)
                                        .layer = s->layer,
                                        .checkpoint = p->train ? fit->train_checkpoint
                                                               : fit->second_checkpoint,
+                                       .step_known = true,
                                        .max_block = from ? from->max_block : p->max_block,
                                        .labels = from ? from->labels : s->labels,
                                        .projected_by = s->projected_by,
                                        .provenance = p->provenance};
+    fit->info.step = s->checkpoint[fit->info.checkpoint].step;
     const tamis_store_info *counted = tamis_store_info_get(fit->second ? fit->second : p->train);
     fit->info.examples = counted->rows / counted->rows_per_example;
     fit->sides = factored(fit);

@@ -64,3 +64,17 @@ tamis_status tamis__refuse_whitened(const tamis_store *store, tamis_error *err)
         "it was made of",
         tamis_store_path(store));
 }
+
+tamis_status tamis__match_steps(const tamis_curvature *curvature, const tamis_store *store,
+                                uint32_t checkpoint, tamis_error *err)
+{
+    uint64_t fitted = tamis_curvature_info_get(curvature)->step,
+             there = tamis_store_info_get(store)->checkpoint[checkpoint].step;
+    if (fitted == 0 || there == 0 || fitted == there) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_SHAPE,
+                       "'%s' was fitted at step %" PRIu64 ", checkpoint %u of '%s' is of step "
+                       "%" PRIu64 ": fit one at that step, or take the store of the checkpoint at "
+                       "step %" PRIu64 " (tamis convert --checkpoints)",
+                       tamis_curvature_path(curvature), fitted, (unsigned)checkpoint,
+                       tamis_store_path(store), there, fitted);
+}

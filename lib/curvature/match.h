@@ -35,4 +35,9 @@ tamis_status tamis__match_columns(const tamis__columns_of *a, const tamis__colum
  * say otherwise, so that one of such rows would pass for one of the gradients they were made of. */
 tamis_status tamis__refuse_whitened(const tamis_store *store, tamis_error *err);
 
+/* SHAPE, naming both files, when the curvature is of another step than the store's checkpoint. A
+ * step of 0 is not known: imported gradients and weights may not say theirs. */
+tamis_status tamis__match_steps(const tamis_curvature *curvature, const tamis_store *store,
+                                uint32_t checkpoint, tamis_error *err);
+
 #endif

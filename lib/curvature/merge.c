@@ -54,6 +54,22 @@ static tamis_status check_pair(const tamis_curvature *a, const tamis_curvature *
     return TAMIS_OK;
 }
 
+/* The step that the parts are of, as far as they say: older files do not, and 0 is not known. */
+static tamis_status check_steps(merger *m, tamis_error *err)
+{
+    const tamis_curvature *told = NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        const tamis_curvature_info *info = tamis_curvature_info_get(m->part[i]);
+        if (info->step == 0) continue;
+        if (told && info->step != m->out.step)
+            return differ(told, m->part[i], "are of different steps of training", err);
+        told = m->part[i];
+        m->out.step = info->step;
+        m->out.step_known = true;
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status check_stage(const merger *m, bool finish, tamis_error *err)
 {
     const char *path = tamis_curvature_path(m->part[0]);
@@ -82,7 +98,7 @@ static tamis_status check_parts(merger *m, bool finish, const char *provenance, 
         if (m->in.stage != TAMIS_STAGE_LAMBDA) m->out.tokens += info->tokens;
         m->out.examples += info->examples;
     }
-    return TAMIS_OK;
+    return check_steps(m, err);
 }
 
 /* --- sums ------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "curvature/match.h"
 
 tamis_status tamis__spectra_load(tamis__spectra *ret_spectra, const tamis_context *context,
                                  const tamis_curvature *curvature, tamis_curvature_kind kind,
@@ -42,7 +43,7 @@ tamis_status tamis__curvature_checkpoint(const tamis_curvature *curvature, const
     uint32_t wanted = tamis_curvature_info_get(curvature)->checkpoint,
              there = tamis_store_info_get(store)->checkpoints;
     *ret_checkpoint = there == 1 ? 0 : wanted;
-    if (*ret_checkpoint < there) return TAMIS_OK;
+    if (*ret_checkpoint < there) return tamis__match_steps(curvature, store, *ret_checkpoint, err);
     return tamis__fail(err, TAMIS_ERR_SHAPE,
                        "'%s' was fitted on checkpoint %u, and '%s' has %u checkpoints: fit one of "
                        "these, or take the store of that checkpoint alone",

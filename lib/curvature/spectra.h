@@ -20,7 +20,8 @@ tamis_status tamis__spectra_load(tamis__spectra *ret_spectra, const tamis_contex
 void tamis__spectra_fini(tamis__spectra *spectra);
 
 /* The checkpoint of a store that a curvature is of: the only one, or the one that the curvature
- * names. SHAPE when the store does not have it. */
+ * names. SHAPE when the store does not have it, or has
+ * another step there. */
 tamis_status tamis__curvature_checkpoint(const tamis_curvature *curvature, const tamis_store *store,
                                          uint32_t *ret_checkpoint, tamis_error *err);
 

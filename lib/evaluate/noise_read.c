@@ -24,6 +24,7 @@ static tamis_status read_line(const char *line, size_t size, uint64_t number, co
 {
     const char *comment = memchr(line, '#', size);
     uint64_t row;
+    char shown[TAMIS__SHOWN_SIZE(64)];
     if (comment) size = (size_t)(comment - line);
     while (size > 0 && is_space((unsigned char)line[size - 1])) size--;
     while (size > 0 && is_space((unsigned char)*line)) {
@@ -32,9 +33,9 @@ static tamis_status read_line(const char *line, size_t size, uint64_t number, co
     }
     if (size == 0) return TAMIS_OK;
     if (!tamis__parse_uint64(line, size, &row))
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line %" PRIu64 ": '%.*s' is not a row number", path, number,
-                           (int)(size < 64 ? size : 64), line);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": '%s' is not a row number",
+                           path, number,
+                           tamis__show(shown, sizeof shown, line, size < 64 ? size : 64));
     if (row >= rows)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
                            "'%s' line %" PRIu64 ": there is no row %" PRIu64

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -80,6 +81,16 @@ static uint64_t first_rows(const removing *m, uint32_t point)
     return n < m->rows ? n : m->rows;
 }
 
+/* Orders, subsets and runs. */
+static tamis_status check_memory(const removing *m, tamis_context *context, tamis_error *err)
+{
+    /* In double: it is compared with a limit, and products of what is asked for may overflow. */
+    double bytes = (double)m->orders * (double)m->rows * (8.0 + (double)m->params->points) +
+                   (double)m->params->points * (double)m->seeds * (double)sizeof *m->run;
+    return tamis__memory_check(context, bytes < 0x1p63 ? (uint64_t)bytes : UINT64_MAX,
+                               "the table of fractions, seeds and rows", err);
+}
+
 static tamis_status make_runs(removing *m, tamis_error *err)
 {
     uint64_t points = m->params->points, bytes = m->orders * points * m->rows;
@@ -148,6 +159,7 @@ static tamis_status run(removing *m, tamis_context *context, const tamis_retrain
                         tamis_removal *removal, tamis_error *err)
 {
     tamis_retrained retrained = {0};
+    TAMIS_TRY(check_memory(m, context, err));
     TAMIS_TRY(m->params->scores ? order_by_score(m, context, err) : order_at_random(m, err));
     TAMIS_TRY(make_runs(m, err));
     removal->point = tamis__calloc(removal->points, sizeof *removal->point);

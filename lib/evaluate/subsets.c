@@ -7,6 +7,7 @@
 #include <string.h>
 #include <tamis/retrain.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -18,12 +19,16 @@ void tamis_subsets_free(tamis_subsets *subsets)
     *subsets = (tamis_subsets){0};
 }
 
-static tamis_status make(tamis_subsets *subsets, uint64_t number, uint64_t rows, tamis_error *err)
+/* Memory is checked with `more` bytes that filling them takes. */
+static tamis_status make(tamis_subsets *subsets, const tamis_context *context, uint64_t number,
+                         uint64_t rows, uint64_t more, tamis_error *err)
 {
-    uint64_t bytes = 0;
-    if (__builtin_mul_overflow(number, rows, &bytes)) bytes = UINT64_MAX;
-    subsets->member = bytes < UINT64_MAX ? tamis__calloc((size_t)bytes, 1) : NULL;
-    if (!subsets->member) return tamis__fail_memory(err, "subsets", bytes);
+    uint64_t bytes = 0, all = 0;
+    if (__builtin_mul_overflow(number, rows, &bytes) || __builtin_add_overflow(bytes, more, &all))
+        all = UINT64_MAX;
+    TAMIS_TRY(tamis__memory_check(context, all, "the table of subsets and rows", err));
+    subsets->member = all < UINT64_MAX ? tamis__calloc((size_t)bytes, 1) : NULL;
+    if (!subsets->member) return tamis__fail_memory(err, "subsets", all);
     subsets->subsets = number;
     subsets->rows = rows;
     return TAMIS_OK;
@@ -31,8 +36,9 @@ static tamis_status make(tamis_subsets *subsets, uint64_t number, uint64_t rows,
 
 /* --- drawn ------------------------------------------------------------------------------------ */
 
-tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, uint64_t rows, uint64_t number,
-                                double fraction, uint64_t seed, tamis_error *err)
+tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, const tamis_context *context,
+                                uint64_t rows, uint64_t number, double fraction, uint64_t seed,
+                                tamis_error *err)
 {
     tamis_subsets subsets = {0};
     if (rows == 0 || number == 0)
@@ -44,7 +50,7 @@ tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, uint64_t rows, uint6
     uint64_t taken = (uint64_t)floor(fraction * (double)rows + 0.5);
     if (taken == 0) taken = 1;
     if (taken > rows) taken = rows;
-    tamis_status status = make(&subsets, number, rows, err);
+    tamis_status status = make(&subsets, context, number, rows, rows * sizeof(uint64_t), err);
     if (status != TAMIS_OK) return status;
     uint64_t *order = tamis__malloc((size_t)rows, sizeof *order);
     gsl_rng *rng = order ? tamis__rng_create() : NULL;
@@ -64,8 +70,8 @@ tamis_status tamis_subsets_draw(tamis_subsets *ret_subsets, uint64_t rows, uint6
     return status;
 }
 
-tamis_status tamis_subsets_without(tamis_subsets *ret_subsets, uint64_t rows, const uint64_t *row,
-                                   uint64_t n, tamis_error *err)
+tamis_status tamis_subsets_without(tamis_subsets *ret_subsets, const tamis_context *context,
+                                   uint64_t rows, const uint64_t *row, uint64_t n, tamis_error *err)
 {
     tamis_subsets subsets = {0};
     if (n == 0 || rows < 2)
@@ -76,7 +82,7 @@ tamis_status tamis_subsets_without(tamis_subsets *ret_subsets, uint64_t rows, co
             return tamis__fail(err, TAMIS_ERR_ARG,
                                "there is no row %" PRIu64 ": rows are 0 to %" PRIu64, row[j],
                                rows - 1);
-    TAMIS_TRY(make(&subsets, n + 1, rows, err));
+    TAMIS_TRY(make(&subsets, context, n + 1, rows, 0, err));
     memset(subsets.member, 1, (size_t)((n + 1) * rows));
     for (uint64_t j = 0; j < n; j++) subsets.member[(j + 1) * rows + row[j]] = 0;
     *ret_subsets = subsets;
@@ -145,7 +151,7 @@ tamis_status tamis_subsets_read(tamis_subsets *ret_subsets, tamis_context *conte
                              "'%s' is no table of subsets: row numbers [subsets, rows in each] or "
                              "booleans [subsets, training rows] are wanted",
                              path);
-    if (status == TAMIS_OK) status = make(&subsets, npy.rows, rows, err);
+    if (status == TAMIS_OK) status = make(&subsets, context, npy.rows, rows, 0, err);
     if (status == TAMIS_OK)
         status = npy.type == TAMIS__NPY_BOOL ? read_flags(&npy, path, &subsets, err)
                                              : read_numbers(&npy, path, &subsets, err);

@@ -107,15 +107,17 @@ static tamis_status find_row(const reading *r, const index_of_ids *index, const 
 {
     uint64_t row[2];
     unsigned n = rows_of_id(index, id, size, row);
-    int shown = (int)(size < 100 ? size : 100);
+    char shown[TAMIS__SHOWN_SIZE(50)];
     if (n == 0)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": '%s' has no id '%.*s'",
-                           r->path, r->line, tamis_store_path(index->store), shown, id);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": '%s' has no id '%s'",
+                           r->path, r->line, tamis_store_path(index->store),
+                           tamis__show(shown, sizeof shown, id, size));
     if (n > 1)
-        return tamis__fail(
-            err, TAMIS_ERR_FORMAT,
-            "'%s' line %" PRIu64 ": '%s' has the id '%.*s' twice, in rows %" PRIu64 " and %" PRIu64,
-            r->path, r->line, tamis_store_path(index->store), shown, id, row[0], row[1]);
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' line %" PRIu64 ": '%s' has the id '%s' twice, in rows %" PRIu64
+                           " and %" PRIu64,
+                           r->path, r->line, tamis_store_path(index->store),
+                           tamis__show(shown, sizeof shown, id, size), row[0], row[1]);
     *ret_row = row[0];
     return TAMIS_OK;
 }

@@ -73,6 +73,8 @@ static tamis_status read_numbers(tamis_curvature *c, tamis_error *err)
     const tamis__h5 *h5 = &c->h5;
     uint64_t checkpoint = 0;
     TAMIS_TRY(tamis__h5_get_u64(h5, "/", "checkpoint", &checkpoint, err));
+    c->info.step_known = tamis__h5_has_attribute(h5, "/", "step");
+    if (c->info.step_known) TAMIS_TRY(tamis__h5_get_u64(h5, "/", "step", &c->info.step, err));
     TAMIS_TRY(tamis__h5_get_u64(h5, "/", "max_block", &c->info.max_block, err));
     TAMIS_TRY(tamis__h5_get_u64(h5, "/", "tokens", &c->info.tokens, err));
     TAMIS_TRY(tamis__h5_get_u64(h5, "/", "examples", &c->info.examples, err));

@@ -53,6 +53,7 @@ static tamis_status write_facts(const tamis__h5 *h5, const tamis_curvature_info 
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "method", tamis__curvature_kind_name(info->kind), err));
     TAMIS_TRY(tamis__h5_put_text(h5, "/", "stage", tamis__curvature_stage_name(info->stage), err));
     TAMIS_TRY(tamis__h5_put_u32(h5, "/", "checkpoint", info->checkpoint, err));
+    if (info->step_known) TAMIS_TRY(tamis__h5_put_u64(h5, "/", "step", info->step, err));
     TAMIS_TRY(tamis__h5_put_u64(h5, "/", "max_block", info->max_block, err));
     if (info->labels) TAMIS_TRY(tamis__h5_put_text(h5, "/", "labels", info->labels, err));
     TAMIS_TRY(tamis__layers_write(h5, info->layer, info->layers, err));

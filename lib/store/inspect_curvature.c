@@ -313,6 +313,7 @@ static tamis_status describe(tamis_inspection *inspection, const tamis_curvature
     const bool whiten = info->kind == TAMIS_CURVATURE_WHITEN;
     TAMIS_TRY(tamis__fact_count(inspection, whiten ? "checkpoints" : "checkpoint", info->checkpoint,
                                 err));
+    if (info->step_known) TAMIS_TRY(tamis__fact_count(inspection, "step", info->step, err));
     TAMIS_TRY(tamis__fact_count(inspection, "tokens", info->tokens, err));
     TAMIS_TRY(tamis__fact_count(inspection, "examples", info->examples, err));
     TAMIS_TRY(tamis__fact_count(inspection, "max_block", info->max_block, err));

@@ -286,6 +286,18 @@ START_TEST(any_locale)
 }
 END_TEST
 
+START_TEST(shows_any_bytes)
+{
+    char small[8], room[TAMIS__SHOWN_SIZE(6)];
+    ck_assert_str_eq(tamis__show(room, sizeof room, "a ~\n\0\xff", 6), "a ~\\x0A\\x00\\xFF");
+    ck_assert_str_eq(tamis__show(room, sizeof room, "", 0), "");
+    /* Nothing is cut in two. */
+    ck_assert_str_eq(tamis__show(small, sizeof small, "abc\x01z", 5), "abc\\x01");
+    ck_assert_str_eq(tamis__show(small, sizeof small, "abcd\x01z", 6), "abcd");
+    ck_assert_str_eq(tamis__show(small, sizeof small, "abcdefgh", 8), "abcdefg");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("text");
@@ -299,6 +311,7 @@ int main(void)
     tcase_add_test(tests, rejects);
     tcase_add_test(tests, integers);
     tcase_add_test(tests, any_locale);
+    tcase_add_test(tests, shows_any_bytes);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

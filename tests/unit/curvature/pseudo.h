@@ -29,6 +29,7 @@ typedef struct pseudo {
     bool blocks;          /* columns of the halves of a side are never both there */
     const char *labels;
     int dead; /* layer - 1 whose output gradients are zero; 0 = none */
+    int step; /* of the checkpoint; 0 = 3, below 0 = the store does not say */
 } pseudo;
 
 static inline double pseudo_noise(uint64_t seed, uint64_t a, uint64_t b, uint64_t c)
@@ -122,7 +123,10 @@ static inline void put_full(tamis_store_writer *w, const pseudo *p, uint64_t row
 
 static inline tamis_store *make_pseudo(tamis_context *context, const pseudo *p)
 {
-    static const tamis_checkpoint checkpoint = {.step = 3, .learning_rate = 0.1};
+    const tamis_checkpoint checkpoint = {.step = p->step < 0    ? 0
+                                                 : p->step == 0 ? 3
+                                                                : (uint64_t)p->step,
+                                         .learning_rate = 0.1};
     tamis_store_spec spec = {.path = p->path,
                              .rows = p->rows,
                              .layer = pseudo_layer,

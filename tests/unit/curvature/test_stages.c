@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "curvature/fit.h"
+#include "curvature/spectra.h"
 #include "curvature/spectrum.h"
 
 static const pseudo whole = {.path = "w.h5", .rows = 1300, .seed = 1, .ragged = true};
@@ -434,6 +435,46 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* A file says its step, and is refused where another is known; a step of 0 is not known. */
+START_TEST(test_steps)
+{
+    const pseudo plan[2] = {{.path = "later.h5", .rows = 9, .seed = 3, .step = 5},
+                            {.path = "silent.h5", .rows = 9, .seed = 3, .step = -1}};
+    tamis_store *later = make_pseudo(context, &plan[0]), *silent = make_pseudo(context, &plan[1]);
+    tamis_store *const of[3] = {store, later, silent};
+    const char *const path[3] = {"c3", "c5", "c0"};
+    tamis_curvature *c[3];
+    uint32_t k = 7;
+    for (int i = 0; i < 3; i++) {
+        tamis_fit_curvature_params params = params_of(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_COVARIANCE,
+                                                      of[i], path[i]);
+        ck_ok(tamis_fit_curvature(context, &params, &err));
+        c[i] = open_made(path[i]);
+        ck_assert(tamis_curvature_info_get(c[i])->step_known);
+        ck_assert_uint_eq(tamis_curvature_info_get(c[i])->step, i == 0 ? 3 : i == 1 ? 5 : 0);
+    }
+    ck_fails(tamis__curvature_checkpoint(c[0], later, &k, &err), TAMIS_ERR_SHAPE,
+             "'c3' was fitted at step 3, checkpoint 0 of 'later.h5' is of step 5");
+    ck_ok(tamis__curvature_checkpoint(c[1], later, &k, &err));
+    ck_ok(tamis__curvature_checkpoint(c[2], later, &k, &err));
+    ck_ok(tamis__curvature_checkpoint(c[1], silent, &k, &err));
+    ck_assert_uint_eq(k, 0);
+    tamis_fit_curvature_params params = params_of(TAMIS_CURVATURE_EKFAC, TAMIS_STAGE_FINAL, later,
+                                                  "out");
+    params.from = c[0];
+    ck_fails(tamis_fit_curvature(context, &params, &err), TAMIS_ERR_SHAPE, "fitted at step 3");
+    ck_fails(tamis_merge_curvature(context, path, 2, "out", false, NULL, true, NULL, &err),
+             TAMIS_ERR_SHAPE, "'c3' and 'c5' cannot be merged: they are of different steps");
+    ck_ok(tamis_merge_curvature(context, path + 1, 2, "out", false, NULL, true, NULL, &err));
+    tamis_curvature *merged = open_made("out");
+    ck_assert_uint_eq(tamis_curvature_info_get(merged)->step, 5);
+    tamis_curvature_close(&merged);
+    for (int i = 0; i < 3; i++) tamis_curvature_close(&c[i]);
+    tamis_store_close(&later);
+    tamis_store_close(&silent);
+}
+END_TEST
+
 /* The store of the second pass has other layers: which, and how. */
 START_TEST(test_other_layers)
 {
@@ -517,6 +558,7 @@ int main(void)
     tcase_add_test(tc, test_resume_refused);
     tcase_add_test(tc, test_warnings);
     tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_steps);
     tcase_add_test(tc, test_other_layers);
     tcase_add_test(tc, test_damaged);
     suite_add_tcase(suite, tc);

@@ -29,7 +29,7 @@ static void setup(void)
     for (size_t i = 0; i < ROWS * QUERIES; i++) score[i] = (float)gsl_rng_uniform(rng) - 0.5f;
     for (size_t i = 0; i < SUBSETS * QUERIES; i++) outputs[i] = gsl_rng_uniform(rng);
     gsl_rng_free(rng);
-    ck_ok(tamis_subsets_draw(&subsets, ROWS, SUBSETS, 0.5, 2, &err));
+    ck_ok(tamis_subsets_draw(&subsets, context, ROWS, SUBSETS, 0.5, 2, &err));
     params = (tamis_lds_params){.subsets = &subsets,
                                 .outputs = outputs,
                                 .queries = QUERIES,
@@ -145,7 +145,7 @@ START_TEST(threads_change_no_bit)
     for (size_t i = 0; i < (size_t)MANY * WIDE; i++) wide[i] = (float)sin((double)(i * i % 100003));
     for (size_t i = 0; i < 5 * WIDE; i++) out[i] = cos((double)i);
     small_scores(context, "w.h5", MANY, WIDE, wide, NULL, NULL);
-    ck_ok(tamis_subsets_draw(&many, MANY, 5, 0.3, 1, &err));
+    ck_ok(tamis_subsets_draw(&many, context, MANY, 5, 0.3, 1, &err));
     params.subsets = &many;
     params.outputs = out;
     params.queries = WIDE;

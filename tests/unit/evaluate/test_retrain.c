@@ -34,7 +34,7 @@ static void setup(void)
     train.batch = 8;
     train.seed = 11;
     params = (tamis_retrain_params){.train = &train, .data = data, .query = query, .seeds = SEEDS};
-    ck_ok(tamis_subsets_draw(&subsets, ROWS, SUBSETS, 0.5, 5, &err));
+    ck_ok(tamis_subsets_draw(&subsets, context, ROWS, SUBSETS, 0.5, 5, &err));
 }
 
 static void teardown(void)
@@ -155,7 +155,7 @@ START_TEST(places_are_kept)
     params.data = data;
     params.query = query;
     train.learning_rate = 0.01; /* larger steps make chaos of any difference */
-    ck_ok(tamis_subsets_without(&without, data->rows, row, 3, &err));
+    ck_ok(tamis_subsets_without(&without, context, data->rows, row, 3, &err));
     ck_ok(tamis_retrain(&moved, context, &params, &without, &err));
     params.in_place = true;
     ck_ok(tamis_retrain(&kept, context, &params, &without, &err));
@@ -252,8 +252,8 @@ START_TEST(yardsticks_share_a_file)
     tamis_subsets all = {0}, without = {0};
     tamis_retrained r = {0};
     params.runs = "r.runs";
-    ck_ok(tamis_subsets_draw(&all, ROWS, 1, 1, 0, &err));
-    ck_ok(tamis_subsets_without(&without, ROWS, row, 2, &err));
+    ck_ok(tamis_subsets_draw(&all, context, ROWS, 1, 1, 0, &err));
+    ck_ok(tamis_subsets_without(&without, context, ROWS, row, 2, &err));
     ck_ok(tamis_retrain(&r, context, &params, &all, &err));
     tamis_retrained_free(&r);
     params.in_place = true;
@@ -352,7 +352,7 @@ START_TEST(survives_failures)
     tamis_context_destroy(&context);
     context = small_context(1);
     tamis_subsets_free(&subsets);
-    ck_ok(tamis_subsets_draw(&subsets, ROWS, 1, 0.5, 5, &err));
+    ck_ok(tamis_subsets_draw(&subsets, context, ROWS, 1, 0.5, 5, &err));
     params.seeds = 1;
     train.epochs = 1;
     params.runs = "r.runs";
@@ -368,8 +368,8 @@ START_TEST(draws_subsets)
 {
     tamis_error err = {0};
     tamis_subsets s = {0}, more = {0};
-    ck_ok(tamis_subsets_draw(&s, 101, 30, 0.3, 9, &err));
-    ck_ok(tamis_subsets_draw(&more, 101, 31, 0.3, 9, &err));
+    ck_ok(tamis_subsets_draw(&s, context, 101, 30, 0.3, 9, &err));
+    ck_ok(tamis_subsets_draw(&more, context, 101, 31, 0.3, 9, &err));
     ck_assert_mem_eq(s.member, more.member, 30 * 101);
     double each = 0;
     for (uint64_t j = 0; j < 30; j++) {
@@ -381,14 +381,15 @@ START_TEST(draws_subsets)
     ck_assert(each > 1 && each < 20);
     tamis_subsets_free(&s);
     tamis_subsets_free(&more);
-    ck_ok(tamis_subsets_draw(&s, 3, 1, 0.001, 9, &err));
+    ck_ok(tamis_subsets_draw(&s, context, 3, 1, 0.001, 9, &err));
     ck_assert_uint_eq(s.member[0] + s.member[1] + s.member[2], 1);
     tamis_subsets_free(&s);
-    ck_fails(tamis_subsets_draw(&s, 3, 1, 0, 9, &err), TAMIS_ERR_ARG, "fraction 0");
-    ck_fails(tamis_subsets_draw(&s, 3, 1, (double)NAN, 9, &err), TAMIS_ERR_ARG, "fraction nan");
-    ck_fails(tamis_subsets_draw(&s, 3, 0, 0.5, 9, &err), TAMIS_ERR_ARG, "at least one");
+    ck_fails(tamis_subsets_draw(&s, context, 3, 1, 0, 9, &err), TAMIS_ERR_ARG, "fraction 0");
+    ck_fails(tamis_subsets_draw(&s, context, 3, 1, (double)NAN, 9, &err), TAMIS_ERR_ARG,
+             "fraction nan");
+    ck_fails(tamis_subsets_draw(&s, context, 3, 0, 0.5, 9, &err), TAMIS_ERR_ARG, "at least one");
     const uint64_t row[] = {3};
-    ck_fails(tamis_subsets_without(&s, 3, row, 1, &err), TAMIS_ERR_ARG, "no row 3");
+    ck_fails(tamis_subsets_without(&s, context, 3, row, 1, &err), TAMIS_ERR_ARG, "no row 3");
 }
 END_TEST
 
@@ -436,6 +437,36 @@ START_TEST(reads_subsets)
              "subset 1, place 1: there is no row 5");
     write_npy("s.npy", "<i4", "4,", far, sizeof far);
     ck_fails(tamis_subsets_read(&s, context, "s.npy", 5, &err), TAMIS_ERR_SHAPE, "no table");
+}
+END_TEST
+
+/* Tables larger than the memory limit are refused before they are made, whatever is asked for. */
+START_TEST(subsets_keep_the_limit)
+{
+    const tamis_context_params little = {.threads = 1, .memory = 3000};
+    const uint64_t row[32] = {0};
+    const uint8_t flag[40] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                              1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    tamis_error err = {0};
+    tamis_context *small = NULL;
+    tamis_subsets s = {0};
+    ck_ok(tamis_context_create(&small, &little, &err));
+    /* 100 rows: 100 bytes a subset, and 800 of an order. */
+    ck_ok(tamis_subsets_draw(&s, small, 100, 22, 0.5, 9, &err));
+    tamis_subsets_free(&s);
+    ck_fails(tamis_subsets_draw(&s, small, 100, 23, 0.5, 9, &err), TAMIS_ERR_NOMEM, "--memory");
+    ck_fails(tamis_subsets_draw(&s, small, 100, UINT64_MAX / 2, 0.5, 9, &err), TAMIS_ERR_NOMEM,
+             "the table of subsets and rows needs");
+    ck_ok(tamis_subsets_without(&s, small, 100, row, 29, &err));
+    tamis_subsets_free(&s);
+    ck_fails(tamis_subsets_without(&s, small, 100, row, 30, &err), TAMIS_ERR_NOMEM, "--memory");
+    /* Few row numbers of very many rows. */
+    write_npy("s.npy", "|u1", "40, 1", flag, sizeof flag);
+    ck_ok(tamis_subsets_read(&s, small, "s.npy", 75, &err));
+    tamis_subsets_free(&s);
+    ck_fails(tamis_subsets_read(&s, small, "s.npy", 76, &err), TAMIS_ERR_NOMEM, "--memory");
+    ck_assert_ptr_null(s.member);
+    tamis_context_destroy(&small);
 }
 END_TEST
 
@@ -528,6 +559,7 @@ int main(void)
     tcase_add_test(tcase, survives_failures);
     tcase_add_test(tcase, draws_subsets);
     tcase_add_test(tcase, reads_subsets);
+    tcase_add_test(tcase, subsets_keep_the_limit);
     tcase_add_test(tcase, reads_the_recipe);
     tcase_add_test(tcase, ceiling_by_hand);
     suite_add_tcase(suite, tcase);
