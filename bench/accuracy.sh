@@ -67,6 +67,7 @@ stores() {
     quiet fit ekfac --train "$1train-factors.h5" -o "$1empirical.h5"
     quiet fit ekfac --train "$1pseudo-expected.h5" -o "$1expected.h5"
     quiet fit gram --train "$1train-512.h5" -o "$1gram.h5"
+    quiet fit whiten --train "$1train-512.h5" --with "$1query-512.h5" --damping 0.1 -o "$1white.h5"
     for side in train query; do
         type=f32
         [ $side = query ] || type=i8
@@ -115,11 +116,15 @@ score tracin train-f32 query-f32 tracin
 score tracin-5 train-all query-all tracin
 score cosine train-f32 query-f32 cosine
 score cosine-5 train-all query-all cosine
+# One column for all queries, so neither LDS nor LOO.
+score less train-all query-all less
+sed -i '$s/ query-all$/ -/' scorers.txt
 score datainf train-f32 query-f32 datainf
 score trak train-margin query-margin trak
 score trak-512 train-margin-512 query-margin-512 trak
 score trackstar-512 train-512 query-512 trackstar
 score inverse-gram-512 train-512 query-512 inverse-gram --curvature gram.h5
+score whitened-distance-512 train-512 query-512 whitened-distance --curvature white.h5
 score diagonal train-f32 query-f32 diagonal --curvature diagonal.h5
 score kfac train-f32 query-f32 kfac --curvature kfac.h5
 score ekfac train-f32 query-f32 ekfac --curvature ekfac.h5
