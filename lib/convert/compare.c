@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/correlation.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "convert/compare.h"
@@ -254,64 +255,45 @@ static tamis_status score(comparison *c, side *now, tamis_error *err)
 
 /* --- agreement -------------------------------------------------------------------------------- */
 
-typedef struct ranked {
-    double value, rank;
-    uint64_t row;
-} ranked;
-
-static int by_value(const void *a, const void *b)
+/* Of column q; `values`, `ranks` and `order` have room for two columns. Columns that are constant agree
+ * with each other and with nothing else. */
+static double column_spearman(const double *source, const double *made, uint64_t q, uint64_t n,
+                              double *values, double *ranks, uint32_t *order)
 {
-    const ranked *x = a, *y = b;
-    if (x->value != y->value) return x->value < y->value ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
-/* Ranks of a column into ranks[row]; ties share their mean rank. */
-static void rank(const double *scores, uint64_t q, uint64_t n, ranked *order, double *ranks)
-{
-    for (uint64_t i = 0; i < n; i++)
-        order[i] = (ranked){.value = scores[i * QUERIES + q], .row = i};
-    qsort(order, n, sizeof *order, by_value);
-    for (uint64_t i = 0, j = 0; i < n; i = j) {
-        while (j < n && order[j].value == order[i].value) j++;
-        for (uint64_t k = i; k < j; k++) ranks[order[k].row] = (double)(i + j - 1) / 2;
-    }
-}
-
-static double correlation(const double *a, const double *b, uint64_t n)
-{
-    double mean = (double)(n - 1) / 2, aa = 0, bb = 0, ab = 0;
+    const tamis__two_columns pair = {values, values + n, order, order + n, n};
+    double spearman;
     for (uint64_t i = 0; i < n; i++) {
-        aa += (a[i] - mean) * (a[i] - mean);
-        bb += (b[i] - mean) * (b[i] - mean);
-        ab += (a[i] - mean) * (b[i] - mean);
+        values[i] = source[i * QUERIES + q];
+        values[n + i] = made[i * QUERIES + q];
     }
-    if (aa == 0 || bb == 0) return aa == bb ? 1 : 0;
-    return ab / sqrt(aa * bb);
+    tamis__sort_items(pair.x, n, order);
+    tamis__sort_items(pair.y, n, order + n);
+    if (tamis__spearman(&pair, NULL, ranks, &spearman)) return spearman;
+    bool source_constant = pair.x[order[0]] == pair.x[order[n - 1]];
+    return source_constant == (pair.y[order[n]] == pair.y[order[2 * n - 1]]) ? 1 : 0;
 }
 
 static tamis_status agree(const comparison *c, const double *source, const double *made,
                           tamis_agreement *ret_agreement, tamis_error *err)
 {
-    ranked *order = tamis__malloc(c->sample.rows, sizeof *order);
-    double *ranks = tamis__malloc(2 * c->sample.rows, sizeof *ranks);
+    uint64_t rows = c->sample.rows;
+    uint32_t *order = tamis__malloc(2 * rows, sizeof *order);
+    double *ranks = tamis__malloc(4 * rows, sizeof *ranks);
     tamis_agreement sum = {.least_spearman = 1};
     double difference = 0, largest = 0;
     bool enough = order && ranks;
     for (uint64_t q = 0; enough && q < c->sample.queries; q++) {
-        rank(source, q, c->sample.rows, order, ranks);
-        rank(made, q, c->sample.rows, order, ranks + c->sample.rows);
-        double spearman = correlation(ranks, ranks + c->sample.rows, c->sample.rows);
+        double spearman = column_spearman(source, made, q, rows, ranks + 2 * rows, ranks, order);
         sum.mean_spearman += spearman / (double)c->sample.queries;
         sum.least_spearman = fmin(sum.least_spearman, spearman);
     }
-    for (uint64_t i = 0; i < c->sample.rows * QUERIES; i++) {
+    for (uint64_t i = 0; i < rows * QUERIES; i++) {
         difference = fmax(difference, fabs(made[i] - source[i]));
         largest = fmax(largest, fabs(source[i]));
     }
     free(order);
     free(ranks);
-    if (!enough) return tamis__fail_memory(err, "ranks", c->sample.rows * sizeof *order);
+    if (!enough) return tamis__fail_memory(err, "ranks", 4 * rows * sizeof *ranks);
     sum.largest_difference = difference > 0 ? difference / largest : 0;
     *ret_agreement = sum;
     return TAMIS_OK;

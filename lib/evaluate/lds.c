@@ -84,8 +84,8 @@ static double mean_correlation(const view *v, const double *weight, double *scra
     double sum = 0, one;
     for (uint64_t q = 0; q < c->queries; q++) {
         size_t at = (size_t)(q * c->subsets);
-        const tamis__pair pair = {c->sum + at, c->output + at, c->sum_order + at,
-                                  c->output_order + at, v->n};
+        const tamis__two_columns pair = {c->sum + at, c->output + at, c->sum_order + at,
+                                         c->output_order + at, v->n};
         bool found = tamis__spearman(&pair, weight, scratch, &one);
         if (constant) *constant += !found;
         if (query) query[q] = one;

@@ -56,8 +56,8 @@ static void correlate(const columns *c, const double *weight, double *scratch,
     for (uint64_t q = 0; q < c->queries; q++) {
         double pearson, spearman;
         size_t at = (size_t)(q * c->rows);
-        const tamis__pair pair = {c->score + at, c->effect + at, c->score_order + at,
-                                  c->effect_order + at, c->rows};
+        const tamis__two_columns pair = {c->score + at, c->effect + at, c->score_order + at,
+                                         c->effect_order + at, c->rows};
         bool found = tamis__correlation(pair.x, pair.y, weight, c->rows, &pearson);
         (void)tamis__spearman(&pair, weight, scratch, &spearman);
         if (constant) *constant += !found;

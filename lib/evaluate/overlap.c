@@ -104,7 +104,7 @@ static double rank_correlation(const comparing *c, const scratch *w)
     }
     tamis__sort_items(w->value[0], n, w->order[0]);
     tamis__sort_items(w->value[1], n, w->order[1]);
-    const tamis__pair pair = {w->value[0], w->value[1], w->order[0], w->order[1], n};
+    const tamis__two_columns pair = {w->value[0], w->value[1], w->order[0], w->order[1], n};
     (void)tamis__spearman(&pair, NULL, w->rank, &one);
     return one;
 }

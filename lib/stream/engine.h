@@ -29,7 +29,7 @@ typedef struct tamis__queries {
 } tamis__queries;
 
 /* The rows of a store as queries; the store's norms are looked at, NUMERIC when a row is not finite
- * or, with `direction`, zero (named by its id). Free with tamis__queries_fini(). */
+ * or, with `direction`, zero (named by its id). Free with tamis__store_queries_fini(). */
 typedef struct tamis__store_queries {
     tamis__queries queries;
     const float **norm;

@@ -118,6 +118,7 @@ static tamis_status parse_line(const char *text, size_t size, const char *path, 
                                bool *ret_found, double *ret_value, tamis_error *err)
 {
     const char *comment = memchr(text, '#', size);
+    char shown[TAMIS__SHOWN_SIZE(40)];
     if (comment) size = (size_t)(comment - text);
     while (size > 0 && isspace((unsigned char)text[size - 1])) size--;
     while (size > 0 && isspace((unsigned char)*text)) text++, size--;
@@ -126,9 +127,9 @@ static tamis_status parse_line(const char *text, size_t size, const char *path, 
     if (tamis__parse_double(text, size, ret_value) && *ret_value >= 0 && isfinite(*ret_value))
         return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_FORMAT,
-                       "'%s': line %" PRIu64 ": '%.*s' is no weight: write a number that is not "
+                       "'%s': line %" PRIu64 ": '%s' is no weight: write a number that is not "
                        "negative",
-                       path, line, (int)(size < 40 ? size : 40), text);
+                       path, line, tamis__show(shown, sizeof shown, text, size < 40 ? size : 40));
 }
 
 static tamis_status parse_all(const tamis__input *input, const char *path, uint64_t rows,

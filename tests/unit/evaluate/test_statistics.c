@@ -24,7 +24,7 @@ static double spearman(const double *x, const double *y, const double *weight, s
     double scratch[2 * N], found;
     tamis__sort_items(x, n, a);
     tamis__sort_items(y, n, b);
-    const tamis__pair pair = {x, y, a, b, n};
+    const tamis__two_columns pair = {x, y, a, b, n};
     (void)tamis__spearman(&pair, weight, scratch, &found);
     return found;
 }
