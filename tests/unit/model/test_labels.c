@@ -5,21 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "fixture.h"
-
-static tamis_context *context;
-
-static void setup(void)
-{
-    enter_scratch();
-    context = fixture_context(2);
-}
-
-static void teardown(void)
-{
-    tamis_context_destroy(&context);
-    leave_scratch();
-}
+#include "stores.h"
 
 static const fixture_spec spec = {.layers = 3,
                                   .width = {5, 7, 4, 3},
@@ -27,40 +13,6 @@ static const fixture_spec spec = {.layers = 3,
                                   .checkpoints = 2,
                                   .standardise = true,
                                   .seed = 31};
-
-static void write_store(const tamis_model *model, tamis_context *with, const tamis_data *data,
-                        tamis_gradient_params params)
-{
-    tamis_error err = {0};
-    ck_ok(tamis_gradients(model, with, data, &params, &err));
-}
-
-static tamis_store *open_store(const char *path)
-{
-    tamis_error err = {0};
-    tamis_store *store = NULL;
-    ck_ok(tamis_store_open(&store, context, path, &err));
-    return store;
-}
-
-/* All rows of a checkpoint, f32; freed with free(). */
-static float *read_rows(const tamis_store *store, uint32_t checkpoint)
-{
-    tamis_error err = {0};
-    const tamis_store_info *info = tamis_store_info_get(store);
-    float *rows = calloc(info->rows * info->columns, sizeof *rows);
-    ck_ok(tamis_store_read(store, checkpoint, 0, info->rows, 0, info->columns, rows, info->columns,
-                           &err));
-    return rows;
-}
-
-static uint64_t digest_of(const char *path)
-{
-    tamis_store *store = open_store(path);
-    uint64_t digest = tamis_store_info_get(store)->digest;
-    tamis_store_close(&store);
-    return digest;
-}
 
 /* Delta of the last layer, which is its bias column: negative at the label alone. */
 static void last_delta(const tamis_model_info *info, const float *row, double *delta)
