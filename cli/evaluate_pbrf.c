@@ -149,7 +149,8 @@ static void report_all(session *s, const evaluate_args *args, const measured *m)
     progress_end(&s->progress);
     report_begin(&r, s);
     report_text(&r, "yardstick", args->yardstick);
-    report_count(&r, "rows_up_weighted", m->of.rows);
+    report_count(&r, "rows_up_weighted", m->pbrf.rows);
+    if (m->pbrf.unsolved > 0 || r.machine) report_count(&r, "not_converged", m->pbrf.unsolved);
     report_count(&r, "queries", m->pbrf.queries);
     report_count(&r, "parameters", tamis_model_info_get(m->with.model)->parameters);
     if (m->pbrf.reused > 0) report_count(&r, "reused", m->pbrf.reused);

@@ -33,9 +33,10 @@ typedef struct tamis_pbrf_params {
 
 /** Responses. Arrays belong to the struct. */
 typedef struct tamis_pbrf {
-    uint64_t rows, queries;
-    uint64_t train_rows; /**< of the training data */
-    uint64_t *row;       /**< [rows] of the training data */
+    uint64_t rows, queries; /**< rows: those that were solved */
+    uint64_t unsolved;      /**< rows left out: their solves did not converge */
+    uint64_t train_rows;    /**< of the training data */
+    uint64_t *row;          /**< [rows] of the training data */
     double
         *response; /**< [rows, queries] d loss of the query / d epsilon: negative where more of the
                            row helps the query, so a good score is close to minus this, but for a
@@ -56,10 +57,12 @@ typedef struct tamis_pbrf {
  *  Gauss-Newton matrix at theta_s, which stays as it is, and central differences in e = +-epsilon.
  *  In double throughout. The same bits for any number of threads. The caller frees *ret_pbrf with
  *  tamis_pbrf_free(). With `runs` a computation that was stopped goes on with what is missing, and
- *  other rows of the same data, model and numbers may share the file.
+ *  other rows of the same data, model and numbers may share the file. A row whose solve does not
+ *  converge is left out and told of through the log: the minimum of a network with kinks (ReLU) may
+ *  lie on one, where no gradient vanishes.
  *  Errors: ARG (no such checkpoint; a row that is not there or stands twice; a number out of range),
  *  SHAPE and FORMAT (data that do not fit the model), NUMERIC (the damped matrix is not positive
- *  definite; a solve does not converge: names the row), NOMEM (the matrix does not fit the memory
+ *  definite; no solve converges: names the first row), NOMEM (the matrix does not fit the memory
  *  limit: says the bytes), CANCELLED (rows that are done are kept in `runs`), and of `runs` IO
  *  (cannot be written, in use by another run), SHAPE (holds runs on something else), FORMAT.
  *  Complexity: with p parameters 8 p^2 bytes, classes * N * p^2 flops for the matrix, and for each

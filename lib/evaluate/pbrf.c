@@ -179,9 +179,11 @@ typedef struct solving {
     uint64_t missings;          /* entries of it */
     tamis__pbrf_solver *solver; /* [threads] */
     unsigned threads, slots;
-    double *loss;    /* [slots, 2, queries] with the row up-weighted, and down-weighted */
-    uint32_t *steps; /* [slots] */
-    uint8_t *unused; /* [queries] a record's flags */
+    double *loss;       /* [slots, 2, queries] with the row up-weighted, and down-weighted */
+    uint32_t *steps;    /* [slots] */
+    tamis_error *stuck; /* [slots] why the solve did not converge; TAMIS_OK = it did */
+    tamis_error first;  /* of them, in the order of the rows */
+    uint8_t *unused;    /* [queries] a record's flags */
 } solving;
 
 static tamis_status solve_row(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -189,8 +191,13 @@ static tamis_status solve_row(void *arg, uint64_t item, unsigned slot, unsigned 
 {
     const solving *s = arg;
     double *above = s->loss + (size_t)slot * 2 * s->pbrf->queries;
-    return tamis__pbrf_solve(s->problem, &s->solver[worker], s->pbrf->row[s->missing[item]], above,
-                             above + s->pbrf->queries, &s->steps[slot], err);
+    s->stuck[slot] = (tamis_error){0};
+    tamis_status status = tamis__pbrf_solve(
+        s->problem, &s->solver[worker], s->pbrf->row[s->missing[item]], above,
+        above + s->pbrf->queries, &s->steps[slot], &s->stuck[slot]);
+    if (status == TAMIS_OK || status == TAMIS_ERR_NUMERIC) return TAMIS_OK;
+    if (err) *err = s->stuck[slot];
+    return status;
 }
 
 static void set_response(solving *s, uint64_t place, const double *above, const double *below)
@@ -209,9 +216,11 @@ static tamis_status take_row(void *arg, uint64_t item, unsigned slot, tamis_erro
     uint64_t queries = s->pbrf->queries, place = s->missing[item];
     double *above = s->loss + (size_t)slot * 2 * queries, *below = above + queries;
     const tamis__run_values values = {above, below, s->unused};
-    set_response(s, place, above, below);
+    bool stuck = s->stuck[slot].status != TAMIS_OK;
+    if (stuck && s->pbrf->unsolved++ == 0) s->first = s->stuck[slot];
+    if (!stuck) set_response(s, place, above, below);
     s->pbrf->steps += s->steps[slot];
-    if (s->journal.path)
+    if (!stuck && s->journal.path)
         TAMIS_TRY(tamis__journal_add(&s->journal, s->pbrf->row[place], &values, err));
     return tamis__progress(s->problem->context, "responses", s->pbrf->reused + item + 1,
                            s->pbrf->rows, "rows", NULL, err);
@@ -257,7 +266,8 @@ static tamis_status solve_missing(solving *s, tamis_error *err)
     s->solver = tamis__calloc(s->threads, sizeof *s->solver);
     s->loss = tamis__calloc(values, sizeof *s->loss);
     s->steps = tamis__calloc(s->slots, sizeof *s->steps);
-    if (!s->solver || !s->loss || !s->steps)
+    s->stuck = tamis__calloc(s->slots, sizeof *s->stuck);
+    if (!s->solver || !s->loss || !s->steps || !s->stuck)
         return tamis__fail_memory(err, "losses", values * sizeof *s->loss);
     for (unsigned i = 0; i < s->threads; i++)
         TAMIS_TRY(tamis__pbrf_solver_init(&s->solver[i], &s->problem->network, err));
@@ -277,6 +287,28 @@ static void solving_fini(solving *s)
     free(s->solver);
     free(s->loss);
     free(s->steps);
+    free(s->stuck);
+}
+
+/* Rows without a response go. */
+static tamis_status leave_out(solving *s, tamis_error *err)
+{
+    tamis_pbrf *pbrf = s->pbrf;
+    uint64_t kept = 0, queries = pbrf->queries;
+    if (pbrf->unsolved == 0) return TAMIS_OK;
+    for (uint64_t i = 0; i < pbrf->rows; i++) {
+        if (!s->done[i]) continue;
+        pbrf->row[kept] = pbrf->row[i];
+        memmove(pbrf->response + kept * queries, pbrf->response + i * queries,
+                (size_t)queries * sizeof *pbrf->response);
+        kept++;
+    }
+    if (kept == 0) return tamis__fail(err, s->first.status, "%s", s->first.message);
+    tamis__log(s->problem->context, TAMIS_LOG_WARNING,
+               "%" PRIu64 " of %" PRIu64 " rows are left out; the first is %s", pbrf->unsolved,
+               pbrf->rows, s->first.message);
+    pbrf->rows = kept;
+    return TAMIS_OK;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -312,7 +344,8 @@ static tamis_status compute(solving *s, tamis__pbrf_problem *p, const tamis_pbrf
     bool idle = s->missings == 0 && absolute; /* the matrix would tell nothing that is not known */
     if (!idle) TAMIS_TRY(tamis__pbrf_matrix(p, relative, absolute, err));
     memcpy(pbrf->damping, idle ? absolute : p->damping, pbrf->layers * sizeof *pbrf->damping);
-    return idle ? TAMIS_OK : solve_missing(s, err);
+    if (!idle) TAMIS_TRY(solve_missing(s, err));
+    return leave_out(s, err);
 }
 
 tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf, tamis_context *context,

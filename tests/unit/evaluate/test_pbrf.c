@@ -320,6 +320,35 @@ static void small_close(small_case *c)
     tamis_model_free(&c->model);
 }
 
+/* Steps for some rows and not for others: those are left out, and the others are what they are among
+ * all. */
+START_TEST(test_some_do_not_converge)
+{
+    tamis_error err = {0};
+    small_case c;
+    tamis_pbrf whole = {0}, some = {0};
+    small_open(&c);
+    c.params.epsilon = 1e-3;
+    ck_ok(tamis_pbrf_compute(&whole, context, &c.params, &err));
+    ck_assert_uint_eq(whole.unsolved, 0);
+    for (c.params.steps = 1; some.unsolved == 0; c.params.steps++) {
+        ck_assert_uint_lt(c.params.steps, 100);
+        tamis_status status = tamis_pbrf_compute(&some, context, &c.params, &err);
+        ck_assert(status == TAMIS_OK || status == TAMIS_ERR_NUMERIC);
+        if (status == TAMIS_OK) ck_assert_msg(some.unsolved, "no step at which some rows are done");
+    }
+    ck_assert_uint_gt(some.rows, 0);
+    ck_assert_uint_eq(some.rows + some.unsolved, whole.rows);
+    for (uint64_t i = 0, j = 0; i < some.rows; i++, j++) {
+        while (whole.row[j] != some.row[i]) ck_assert_uint_lt(++j, whole.rows);
+        ck_assert_mem_eq(some.response + i * 7, whole.response + j * 7, 7 * sizeof(double));
+    }
+    tamis_pbrf_free(&some);
+    tamis_pbrf_free(&whole);
+    small_close(&c);
+}
+END_TEST
+
 /* At any number of threads; alone or among others; stopped anywhere and gone on with. */
 START_TEST(test_same_bits)
 {
@@ -539,6 +568,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_reference, 0, 2);
     tcase_add_loop_test(tc, test_closed_form, 0, (int)(sizeof specs / sizeof *specs));
+    tcase_add_test(tc, test_some_do_not_converge);
     tcase_add_test(tc, test_same_bits);
     tcase_add_test(tc, test_other_problem);
     tcase_add_test(tc, test_refusals);
