@@ -5,6 +5,7 @@
 
 #include "evaluate.h"
 #include "names.h"
+#include "training_args.h"
 
 static const evaluate_args defaults = {
     .budget = "10%",
@@ -337,47 +338,7 @@ static const opt options[] = {
      .at = AT(optimizer),
      .choices = optimizer_names,
      .fallback = AS_TRAINED},
-    {.name = "epochs",
-     .value = "N",
-     .help = "passes over the rows",
-     .type = OPT_UINT,
-     .at = AT(epochs),
-     .min = 1,
-     .max = 1e6,
-     .fallback = AS_TRAINED},
-    {.name = "batch",
-     .value = "N",
-     .help = "rows a step",
-     .type = OPT_UINT,
-     .at = AT(batch),
-     .min = 1,
-     .max = 1e6,
-     .fallback = AS_TRAINED},
-    {.name = "learning-rate",
-     .value = "X",
-     .help = "step size",
-     .type = OPT_REAL,
-     .at = AT(learning_rate),
-     .flags = OPT_ABOVE,
-     .min = 0,
-     .max = 1e6,
-     .fallback = AS_TRAINED},
-    {.name = "momentum",
-     .value = "X",
-     .help = "of sgd",
-     .type = OPT_REAL,
-     .at = AT(momentum),
-     .min = 0,
-     .max = 0.999999,
-     .fallback = AS_TRAINED},
-    {.name = "weight-decay",
-     .value = "X",
-     .help = "L2 penalty on weights, not on biases",
-     .type = OPT_REAL,
-     .at = AT(weight_decay),
-     .min = 0,
-     .max = 1e6,
-     .fallback = AS_TRAINED},
+    TRAINING_OPTIONS(evaluate_args, AS_TRAINED, AS_TRAINED),
 };
 
 static const operand operands[] = {

@@ -9,6 +9,7 @@
 #include "data_args.h"
 #include "names.h"
 #include "report.h"
+#include "training_args.h"
 
 #define MAX_HIDDEN 63
 
@@ -152,43 +153,7 @@ static const opt options[] = {
      .more = "adam keeps its moments in the model, with the weights of every checkpoint, for "
              "tamis grad --direction; the file is three times as large.",
      .section = "Training"},
-    {.name = "epochs",
-     .value = "N",
-     .help = "passes over the rows",
-     .type = OPT_UINT,
-     .at = AT(epochs),
-     .min = 1,
-     .max = 1e6},
-    {.name = "batch",
-     .value = "N",
-     .help = "rows a step",
-     .type = OPT_UINT,
-     .at = AT(batch),
-     .min = 1,
-     .max = 1e6},
-    {.name = "learning-rate",
-     .value = "X",
-     .help = "step size",
-     .type = OPT_REAL,
-     .at = AT(learning_rate),
-     .flags = OPT_ABOVE,
-     .min = 0,
-     .max = 1e6,
-     .fallback = "0.1 for sgd, 0.001 for adam"},
-    {.name = "momentum",
-     .value = "X",
-     .help = "of sgd",
-     .type = OPT_REAL,
-     .at = AT(momentum),
-     .min = 0,
-     .max = 0.999999},
-    {.name = "weight-decay",
-     .value = "X",
-     .help = "L2 penalty on weights, not on biases",
-     .type = OPT_REAL,
-     .at = AT(weight_decay),
-     .min = 0,
-     .max = 1e6},
+    TRAINING_OPTIONS(train_args, NULL, "0.1 for sgd, 0.001 for adam"),
     {.name = "checkpoint-every",
      .value = "N",
      .help = "epochs between checkpoints; 0 = only the last",
