@@ -15,7 +15,11 @@ TAMIS_BEGIN
 enum {
     TAMIS_SELECTOR_NO_BUDGET = 1u << 0, /**< decides by itself how many to keep */
     TAMIS_SELECTOR_NO_VALUE = 1u << 1,  /**< looks at no value (random) */
-    TAMIS_SELECTOR_STORES = 1u << 2 /**< looks at the rows of two stores, candidates and targets */
+    TAMIS_SELECTOR_STORES = 1u << 2, /**< looks at the rows of two stores, candidates and targets */
+    TAMIS_SELECTOR_MATRIX = 1u << 3, /**< looks at the score of every query, not at one value a row;
+                                          needs a scores file with a matrix */
+    TAMIS_SELECTOR_LISTS = 1u << 4,  /**< heeds lists of rows that must be kept or dropped */
+    TAMIS_SELECTOR_COSTS = 1u << 5   /**< heeds what rows cost */
 };
 
 /** What a selector says of itself; const and static. */
@@ -44,6 +48,36 @@ typedef enum tamis_aggregate {
     TAMIS_AGGREGATE_MAX = 2    /**< the largest score of any query */
 } tamis_aggregate;
 
+/** What is done to scores, or to any column of values, before rows are compared. */
+typedef enum tamis_normalise {
+    TAMIS_NORMALISE_NONE = 0,   /**< nothing */
+    TAMIS_NORMALISE_ZSCORE = 1, /**< (x - mean) / population standard deviation; a constant column
+                                      becomes 0 */
+    TAMIS_NORMALISE_MINMAX =
+        2, /**< (x - min) / (max - min), in [0, 1]; a constant column becomes 0 */
+    TAMIS_NORMALISE_RANK =
+        3, /**< rank / (rows - 1), in [0, 1], 1 = the highest; ties share the mean
+                                      of their ranks; one row alone becomes 0 */
+    TAMIS_NORMALISE_SOFTMAX = 4,     /**< exp(x - max) over their sum; the column sums to 1 */
+    TAMIS_NORMALISE_CLASS_ZSCORE = 5 /**< zscore within each group of candidates */
+} tamis_normalise;
+
+/** One more column of values, one for each candidate, that is added to what rows are chosen by. */
+typedef struct tamis_select_term {
+    const double *value;       /**< [rows] finite, or NaN = this row has none and is never kept */
+    const char *name;          /**< for reasons and provenance; required */
+    double weight;             /**< what the normalised value is multiplied by; finite */
+    tamis_normalise normalise; /**< applied to the column alone */
+} tamis_select_term;
+
+/** A bound: candidates outside it are never kept, and their reason says so. */
+typedef struct tamis_select_filter {
+    const double *value; /**< [rows]; NaN = outside */
+    const char *name;    /**< for reasons and provenance; required */
+    double low, high;    /**< both included; -INFINITY and INFINITY = no bound */
+    bool quantiles;      /**< bounds are shares of the rows in [0, 1], by quantile of the column */
+} tamis_select_filter;
+
 /** What to select. Zero-initialise. Exactly one of `scores` and `store` is set; or, for a selector
  *  with TAMIS_SELECTOR_STORES, `train` and `query` and neither of the two. */
 typedef struct tamis_select_params {
@@ -63,6 +97,32 @@ typedef struct tamis_select_params {
                              needs none */
     uint64_t seed;      /**< of selectors that draw at random (random; the folds of tarot-otm);
                              default 0 */
+    tamis_normalise normalise; /**< of each query's scores, or of the column; default none */
+    const int32_t
+        *query_group; /**< [queries] group of each query, from 0, of any sizes; NULL = those
+                                     in the scores file */
+    const char *const *query_group_name; /**< [query_groups] or NULL */
+    uint32_t query_groups;               /**< with query_group: how many */
+    const char *group_by; /**< groups of candidates: "label" or "group" as the scores or store say;
+                               NULL = those in `group`, else group, else label, where there are any */
+    const int32_t *group; /**< [rows] groups of candidates, from 0; NULL = see group_by */
+    const char *const *group_name; /**< [groups] or NULL */
+    uint32_t groups;               /**< with group: how many */
+    const tamis_select_term *term; /**< [terms] added to the value, see tamis_select(); with terms,
+                                        scores and store may both be NULL */
+    size_t terms;
+    const tamis_select_filter *filter; /**< [filters] all must be passed */
+    size_t filters;
+    const double *cost; /**< [rows] what a row costs (tokens, seconds), finite and >= 0; NULL = each
+                                 costs 1. With it `budget` is in the unit of costs ("2000000", "5%" of
+                                 their sum) */
+    const char *cost_name; /**< "length", for reasons; required with cost */
+    const uint64_t
+        *must_keep; /**< [n_must_keep] rows that are kept whatever their value, ascending;
+                                    they count towards the budget */
+    uint64_t n_must_keep;
+    const uint64_t *must_drop; /**< [n_must_drop] rows that are never kept, ascending */
+    uint64_t n_must_drop;
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_select_params;
 

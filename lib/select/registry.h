@@ -15,6 +15,21 @@
 /* More parameters than any selector has; the driver parses into an array of this length. */
 #define TAMIS__SELECTOR_PARAMS 16
 
+/* What is settled of a row before it is judged. */
+enum {
+    TAMIS__FREE = 0,
+    TAMIS__MUST_KEEP = 1,
+    TAMIS__BARRED = 2 /* must be dropped, fails a filter, or has no score */
+};
+
+/* Which group each of `n` things is in, in [0, groups), or -1 = in none. */
+typedef struct tamis__groups {
+    uint64_t n;
+    uint32_t groups;
+    const int32_t *of;       /* [n] */
+    const char *const *name; /* [groups]; NULL = their numbers */
+} tamis__groups;
+
 /* What a selector chooses from. */
 typedef struct tamis__candidates {
     tamis_context *context;
@@ -24,9 +39,22 @@ typedef struct tamis__candidates {
                                 TAMIS_SELECTOR_NO_VALUE, unless there are such rows, and for
                                 TAMIS_SELECTOR_STORES */
     const char *value_name; /* "total score", "loss": for reasons; never NULL */
-    uint64_t budget; /* rows to keep, in [1, rows with a score]; 0 for TAMIS_SELECTOR_NO_BUDGET */
+    uint64_t budget; /* rows to keep, in [1, rows that may be kept]; 0 for TAMIS_SELECTOR_NO_BUDGET.
+                        With costs: as many rows as could be kept at most */
     const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
     uint64_t seed;
+    /* What every row is to be told apart from its value: a tamis__standing. NULL = all are free. Rows
+     * that are not free have no say: `value` of those that must not be kept is NaN, and those that must
+     * be kept come first whatever their value. */
+    const uint8_t *standing;
+    const double *cost; /* [rows] >= 0; NULL = every row costs 1 */
+    double allowance;   /* most that kept rows may cost together; the budget when costs are NULL */
+    /* For TAMIS_SELECTOR_MATRIX: the scores of all queries, normalised. See matrix.h. */
+    const struct tamis__matrix *matrix;
+    const tamis__groups *group; /* of candidates; NULL = there are none */
+    const tamis__groups
+        *query_group; /* of queries, for TAMIS_SELECTOR_MATRIX; never NULL there: where
+                                         none are given all queries are one group */
     const tamis_select_params
         *source; /* scores or stores, for selectors that look at more than a value */
 } tamis__candidates;
