@@ -76,6 +76,8 @@ typedef struct tamis__selector_class {
 /* clang-format off */
 #define TAMIS__SELECTORS(X) \
     X(bottom) \
+    X(knn_kde) \
+    X(knn_uniform) \
     X(random) \
     X(tarot_fixed) \
     X(tarot_otm) \
