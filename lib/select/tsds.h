@@ -13,8 +13,8 @@
  *     alpha / C sum_ij P_ij d_ij + (1 - alpha) m max_ij density_j P_ij.
  *
  * At the optimum no share exceeds 1 / (m s density_j), for one s, and each target gives as much to its
- * nearest candidates, in their order, as it may: Liu, Karbasi and Rekatsinas 2024, theorems 3.1 and
- * 3.3. The slope in s of the whole changes only where a target uses a candidate up. */
+ * nearest candidates, in their order, as it may (Liu, Karbasi and Rekatsinas 2024). The slope in s of
+ * the whole changes only where a target uses a candidate up. */
 typedef struct tamis__tsds_problem {
     uint64_t n, m, k;      /* candidates, targets, length of a list */
     const uint64_t *row;   /* [m, k] nearest first */
