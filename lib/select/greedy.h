@@ -73,6 +73,11 @@ typedef struct tamis__gain {
 } tamis__gain;
 tamis_status tamis__greedy(tamis__picks *picks, const tamis__gain *gain, tamis_error *err);
 
+/* Rows by `value` [rows], highest first, as many as fit; with costs by value over cost. `name` is that of
+ * the value, for reasons. Sets keep, rank, reason and score. Errors: as tamis__picks_init(). */
+tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *value,
+                                  const char *name, tamis_selection *selection, tamis_error *err);
+
 /* Sets keep, rank and reason: picks in their order, then the others by `value` (NULL: by
  * selection->score), highest first, barred rows and those without a value last. Reasons are `kept`
  * and `dropped`; rows that must be kept and rows that were passed over get their own, rows that are

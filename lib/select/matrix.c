@@ -13,6 +13,11 @@
 #define BLOCK_SCORES ((uint64_t)1 << 16)
 #define BLOCK_ROWS   ((uint64_t)1 << 12)
 
+const uint8_t *tamis__matrix_lacking(const tamis__matrix *matrix)
+{
+    return matrix->lacking;
+}
+
 uint64_t tamis__matrix_rows(const tamis__matrix *matrix)
 {
     return matrix->rows;
@@ -54,6 +59,8 @@ static tamis_status hold(tamis__matrix *m, const tamis_context *context, tamis_e
 
 static tamis_status open_into(tamis__matrix *m, tamis_context *context, tamis_error *err)
 {
+    m->lacking = tamis__calloc((size_t)m->rows, 1);
+    if (!m->lacking) return tamis__fail_memory(err, "scores", m->rows);
     TAMIS_TRY(hold(m, context, err));
     TAMIS_TRY(tamis__matrix_pass(m, context, err));
     return m->normalise == TAMIS_NORMALISE_RANK ? tamis__matrix_rank(m, context, err) : TAMIS_OK;
@@ -98,6 +105,7 @@ void tamis__matrix_close(tamis__matrix **matrix)
     if (!*matrix) return;
     free((*matrix)->held);
     free((*matrix)->rank);
+    free((*matrix)->lacking);
     free((*matrix)->scales.shift);
     free(*matrix);
     *matrix = NULL;

@@ -26,6 +26,9 @@ tamis_status tamis__matrix_open(tamis__matrix **ret_matrix, tamis_context *conte
 /* Accepts a pointer to NULL. */
 void tamis__matrix_close(tamis__matrix **matrix);
 
+/* [rows] 1 = the file has no score of this row. */
+const uint8_t *tamis__matrix_lacking(const tamis__matrix *matrix);
+
 uint64_t tamis__matrix_rows(const tamis__matrix *matrix);
 uint64_t tamis__matrix_queries(const tamis__matrix *matrix);
 

@@ -16,9 +16,7 @@ typedef struct pass {
     float *buffer;           /* [slots][block_rows * queries]; NULL when scores are held */
     tamis__moments *moments; /* [slots], of a block */
     tamis__moments all;
-    uint64_t *missing; /* [slots] rows of a block without any score */
-    uint64_t skipped;  /* of all */
-    double *sum;       /* [slots][queries] of exponentials, in the second pass of softmax */
+    double *sum; /* [slots][queries] of exponentials, in the second pass of softmax */
 } pass;
 
 static float *block_of(const pass *p, uint64_t item, unsigned slot)
@@ -84,12 +82,14 @@ static tamis_status check_row(const tamis__matrix *m, uint64_t row, const float 
 
 static tamis_status check_skipped(const pass *p, tamis_error *err)
 {
-    uint64_t said = tamis_scores_info_get(p->matrix->scores)->skipped;
-    if (p->skipped == said) return TAMIS_OK;
+    const tamis__matrix *m = p->matrix;
+    uint64_t said = tamis_scores_info_get(m->scores)->skipped, found = 0;
+    for (uint64_t row = 0; row < m->rows; row++) found += m->lacking[row];
+    if (found == said) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_FORMAT,
                        "'%s' says that %" PRIu64 " rows have no score, but %" PRIu64
                        " have none: run 'tamis inspect' on it",
-                       tamis_scores_path(p->matrix->scores), said, p->skipped);
+                       tamis_scores_path(m->scores), said, found);
 }
 
 /* --- figures ---------------------------------------------------------------------------------- */
@@ -116,11 +116,10 @@ static tamis_status measure_block(void *arg, uint64_t item, unsigned slot, unsig
     tamis__moments *moments = &p->moments[slot];
     uint64_t first = item * m->block_rows, rows = tamis__matrix_block(m, item);
     tamis__moments_clear(moments);
-    p->missing[slot] = 0;
     for (uint64_t i = 0; i < rows; i++) {
         uint64_t scores = 0;
         TAMIS_TRY(check_row(m, first + i, score + i * m->queries, &scores, err));
-        p->missing[slot] += scores == 0;
+        m->lacking[first + i] = scores == 0;
         if (!tamis__matrix_barred(m, first + i))
             count_row(moments, tamis__matrix_group(m, first + i) * m->queries,
                       score + i * m->queries, m->queries);
@@ -145,7 +144,6 @@ static tamis_status add_block(void *arg, uint64_t item, unsigned slot, tamis_err
 {
     pass *p = arg;
     tamis__moments_add(&p->all, &p->moments[slot]);
-    p->skipped += p->missing[slot];
     return report(p, item, err);
 }
 
@@ -203,9 +201,8 @@ static tamis_status prepare(pass *p, unsigned slots, tamis_error *err)
     if (!m->held) bytes += slots * block * sizeof *p->buffer;
     TAMIS_TRY(tamis__memory_check(p->context, bytes, "normalising scores", err));
     p->moments = tamis__calloc(slots, sizeof *p->moments);
-    p->missing = tamis__calloc(slots, sizeof *p->missing);
     if (!m->held) p->buffer = tamis__malloc(slots, (size_t)block * sizeof *p->buffer);
-    if (!p->moments || !p->missing || (!m->held && !p->buffer))
+    if (!p->moments || (!m->held && !p->buffer))
         return tamis__fail_memory(err, "normalising scores", bytes);
     for (unsigned i = 0; i < slots; i++)
         TAMIS_TRY(tamis__moments_init(&p->moments[i], columns, err));
@@ -236,7 +233,6 @@ tamis_status tamis__matrix_pass(tamis__matrix *m, tamis_context *context, tamis_
     for (unsigned i = 0; i < slots && p.moments; i++) tamis__moments_fini(&p.moments[i]);
     tamis__moments_fini(&p.all);
     free(p.moments);
-    free(p.missing);
     free(p.buffer);
     return status;
 }

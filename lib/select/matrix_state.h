@@ -22,6 +22,7 @@ struct tamis__matrix {
     float *held;         /* [rows, queries]; NULL = read when wanted */
     uint32_t
         *rank; /* [rows, queries] twice the mean rank, in the memory of `held`, which is NULL */
+    uint8_t *lacking;     /* [rows] 1 = no score at all */
     tamis__scales scales; /* [groups, queries] */
 };
 

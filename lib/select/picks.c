@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,5 +257,29 @@ tamis_status tamis__picks_give(const tamis__picks *picks, const double *value, c
                                                                          : reason.dropped;
     }
     free(order);
+    return status;
+}
+
+tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *value,
+                                  const char *name, tamis_selection *selection, tamis_error *err)
+{
+    char kept[256], dropped[256];
+    tamis__picks picks = {0};
+    uint64_t *order = NULL;
+    TAMIS_TRY(tamis__picks_init(&picks, from, err));
+    tamis_status status = tamis__order_by_cost(from, value, true, &order, err);
+    if (status == TAMIS_OK) {
+        const char *cost = from->cost ? " for its cost" : "";
+        tamis__picks_walk(&picks, order, from->rows);
+        for (uint64_t row = 0; row < from->rows; row++) selection->score[row] = (float)value[row];
+        snprintf(kept, sizeof kept, "in the top %.32s (%" PRIu64 " of %" PRIu64 ") by %s%s",
+                 from->budget_text, picks.n, from->rows, name, cost);
+        snprintf(dropped, sizeof dropped,
+                 "below the top %.32s (%" PRIu64 " of %" PRIu64 ") by %s%s", from->budget_text,
+                 picks.n, from->rows, name, cost);
+        status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
+    }
+    free(order);
+    tamis__picks_fini(&picks);
     return status;
 }

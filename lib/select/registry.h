@@ -65,8 +65,8 @@ typedef struct tamis__selector_class {
     size_t state_size; /* zeroed memory for the three calls below; may be 0 */
     /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
-    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE and
-     * TAMIS_SELECTOR_STORES (otherwise it holds the value already), `weight` where it is not 1 for
+    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE,
+     * TAMIS_SELECTOR_MATRIX and TAMIS_SELECTOR_STORES (otherwise it holds the value already), `weight` where it is not 1 for
      * kept and 0 for dropped, and `provenance`, a JSON object, for what was found on the way. */
     tamis_status (*select)(void *state, const tamis__candidates *candidates,
                            tamis_selection *selection, tamis_error *err);
@@ -75,10 +75,18 @@ typedef struct tamis__selector_class {
 
 /* clang-format off */
 #define TAMIS__SELECTORS(X) \
+    X(bids) \
     X(bottom) \
+    X(doubly_greedy) \
+    X(gumbel_top_k) \
+    X(instance_max) \
     X(random) \
+    X(round_robin) \
+    X(stratified) \
+    X(sum) \
     X(tarot_fixed) \
     X(tarot_otm) \
+    X(task_max) \
     X(threshold) \
     X(top)
 /* clang-format on */
