@@ -22,7 +22,7 @@ typedef struct hit {
 
 typedef struct collection {
     const tamis__view *view;
-    const tamis__matrix *matrix;
+    const tamis__query_matrix *matrix;
     tamis_context *context;
     const uint8_t *skip;
     uint64_t columns, k, room; /* of a list */
@@ -114,12 +114,12 @@ static double *block_of(const collection *c, unsigned slot)
 
 static tamis_status read_block(const collection *c, uint64_t item, unsigned slot, tamis_error *err)
 {
-    const tamis__matrix *m = c->matrix;
-    return tamis__matrix_read(m, item * m->block_rows, tamis__matrix_block(m, item),
-                              block_of(c, slot), err);
+    const tamis__query_matrix *m = c->matrix;
+    return tamis__query_matrix_read(m, item * m->block_rows, tamis__query_matrix_block(m, item),
+                                    block_of(c, slot), err);
 }
 
-static bool in_memory(const tamis__matrix *m)
+static bool in_memory(const tamis__query_matrix *m)
 {
     return m->held || m->rank;
 }
@@ -136,12 +136,12 @@ static tamis_status search_block(void *arg, uint64_t item, unsigned slot, unsign
 {
     (void)worker;
     const collection *c = arg;
-    const tamis__matrix *m = c->matrix;
+    const tamis__query_matrix *m = c->matrix;
     if (in_memory(m)) TAMIS_TRY(read_block(c, item, slot, err));
     const double *bar = c->bar + slot * c->columns;
     double *grouped = c->row + slot * c->columns;
     hit *hits = c->hits + slot * m->block_rows * c->columns;
-    uint64_t first = item * m->block_rows, rows = tamis__matrix_block(m, item), n = 0;
+    uint64_t first = item * m->block_rows, rows = tamis__query_matrix_block(m, item), n = 0;
     for (uint64_t i = 0; i < rows; i++) {
         const double *value = block_of(c, slot) + i * m->queries;
         if (c->skip && c->skip[first + i]) continue;
@@ -161,12 +161,12 @@ static tamis_status search_block(void *arg, uint64_t item, unsigned slot, unsign
 static tamis_status end_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     collection *c = arg;
-    const tamis__matrix *m = c->matrix;
+    const tamis__query_matrix *m = c->matrix;
     const hit *hits = c->hits + slot * m->block_rows * c->columns;
     uint64_t first = item * m->block_rows;
     for (uint64_t i = 0; i < c->n_hits[slot]; i++)
         push(c, hits[i].column, hits[i].value, first + hits[i].row);
-    return tamis__progress(c->context, "ranking rows", first + tamis__matrix_block(m, item),
+    return tamis__progress(c->context, "ranking rows", first + tamis__query_matrix_block(m, item),
                            m->rows, "rows", NULL, err);
 }
 
@@ -200,9 +200,9 @@ static void close_up(collection *c)
 
 static tamis_status collect(collection *c, tamis_error *err)
 {
-    const tamis__matrix *m = c->matrix;
+    const tamis__query_matrix *m = c->matrix;
     tamis__pipeline pipeline = {.arg = c,
-                                .items = tamis__matrix_blocks(m),
+                                .items = tamis__query_matrix_blocks(m),
                                 .produce = begin_block,
                                 .work = search_block,
                                 .consume = end_block};
@@ -232,18 +232,18 @@ static uint64_t room_of(uint64_t k)
     return k + (k > ROOM ? k : ROOM);
 }
 
-uint64_t tamis__matrix_room(const tamis__view *view, const tamis_context *context)
+uint64_t tamis__query_matrix_room(const tamis__view *view, const tamis_context *context)
 {
-    const tamis__matrix *m = view->matrix;
+    const tamis__query_matrix *m = view->matrix;
     uint64_t left = context->memory;
     if (in_memory(m)) left -= m->rows * m->queries * sizeof *m->held;
     uint64_t most = left / (tamis__view_columns(view) * sizeof(tamis__best));
     return most > 2 * ROOM ? most / 2 : most > ROOM + 1 ? most - ROOM : 1;
 }
 
-tamis_status tamis__matrix_best(const tamis__view *view, tamis_context *context,
-                                const uint8_t *skip, uint64_t k, tamis__best **ret_best,
-                                tamis_error *err)
+tamis_status tamis__query_matrix_best(const tamis__view *view, tamis_context *context,
+                                      const uint8_t *skip, uint64_t k, tamis__best **ret_best,
+                                      tamis_error *err)
 {
     collection c = {.view = view,
                     .matrix = view->matrix,

@@ -19,7 +19,7 @@
 typedef struct balance {
     tamis__picks *picks;
     tamis__heads heads;
-    const tamis__matrix *matrix;
+    const tamis__query_matrix *matrix;
     uint64_t queries;
     double *sum;   /* [queries] over picked rows; a pair without a score adds 0 */
     double *gain;  /* [queries] of its head */
@@ -28,7 +28,7 @@ typedef struct balance {
 
 static tamis_status count_in(balance *b, uint64_t row, tamis_error *err)
 {
-    TAMIS_TRY(tamis__matrix_read(b->matrix, row, 1, b->score, err));
+    TAMIS_TRY(tamis__query_matrix_read(b->matrix, row, 1, b->score, err));
     for (uint64_t q = 0; q < b->queries; q++)
         if (!isnan(b->score[q])) b->sum[q] += b->score[q];
     return TAMIS_OK;
@@ -109,8 +109,9 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     char kept[256], dropped[256];
     double *value = NULL;
     tamis__picks picks = {0};
-    balance b = {.picks = &picks, .matrix = c->matrix, .queries = tamis__matrix_queries(c->matrix)};
-    TAMIS_TRY(tamis__matrix_reduce(c->matrix, c->context, largest, NULL, &value, err));
+    balance b = {
+        .picks = &picks, .matrix = c->matrix, .queries = tamis__query_matrix_queries(c->matrix)};
+    TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, largest, NULL, &value, err));
     tamis_status status = check_finite(value, c->rows, err);
     if (status == TAMIS_OK) status = tamis__picks_init(&picks, c, err);
     if (status == TAMIS_OK) status = prepare(&b, err);

@@ -40,7 +40,8 @@ static tamis_status make(tamis__heads *h, tamis_error *err)
     h->all = h->k >= longest(h);
     free(h->list);
     h->list = NULL;
-    tamis_status status = tamis__matrix_best(&h->view, from->context, skip, h->k, &h->list, err);
+    tamis_status status = tamis__query_matrix_best(&h->view, from->context, skip, h->k, &h->list,
+                                                   err);
     free(skip);
     if (status != TAMIS_OK) return status;
     h->made++;
@@ -66,13 +67,14 @@ static bool settle(tamis__heads *h, uint64_t column)
 
 tamis_status tamis__heads_advance(tamis__heads *h, tamis_error *err)
 {
+    /* When nothing fits any more no row is passed over for another one. */
+    if (tamis__picks_done(h->picks)) return TAMIS_OK;
     for (uint64_t j = 0; j < h->columns;) {
         if (settle(h, j)) {
             j++;
             continue;
         }
-        if (tamis__picks_done(h->picks)) return TAMIS_OK;
-        h->k = shorter(2 * h->k, tamis__matrix_room(&h->view, h->picks->from->context));
+        h->k = shorter(2 * h->k, tamis__query_matrix_room(&h->view, h->picks->from->context));
         TAMIS_TRY(make(h, err));
         j = 0;
     }
@@ -87,7 +89,7 @@ tamis_status tamis__heads_init(tamis__heads *ret_heads, tamis__picks *picks,
     TAMIS_TRY(tamis__view_init(&h.view, picks->from->matrix, group, score, err));
     h.columns = tamis__view_columns(&h.view);
     h.k = SHARES * (longest(&h) / h.columns) + SHORTEST;
-    h.k = shorter(h.k, tamis__matrix_room(&h.view, picks->from->context));
+    h.k = shorter(h.k, tamis__query_matrix_room(&h.view, picks->from->context));
     h.at = tamis__calloc((size_t)h.columns, sizeof *h.at);
     h.value = tamis__calloc((size_t)h.columns, sizeof *h.value);
     tamis_status status = h.at && h.value ? make(&h, err)

@@ -13,35 +13,35 @@
 #define BLOCK_SCORES ((uint64_t)1 << 16)
 #define BLOCK_ROWS   ((uint64_t)1 << 12)
 
-const uint8_t *tamis__matrix_lacking(const tamis__matrix *matrix)
+const uint8_t *tamis__query_matrix_lacking(const tamis__query_matrix *matrix)
 {
     return matrix->lacking;
 }
 
-uint64_t tamis__matrix_rows(const tamis__matrix *matrix)
+uint64_t tamis__query_matrix_rows(const tamis__query_matrix *matrix)
 {
     return matrix->rows;
 }
 
-uint64_t tamis__matrix_queries(const tamis__matrix *matrix)
+uint64_t tamis__query_matrix_queries(const tamis__query_matrix *matrix)
 {
     return matrix->queries;
 }
 
-uint64_t tamis__matrix_block(const tamis__matrix *matrix, uint64_t item)
+uint64_t tamis__query_matrix_block(const tamis__query_matrix *matrix, uint64_t item)
 {
     uint64_t left = matrix->rows - item * matrix->block_rows;
     return left < matrix->block_rows ? left : matrix->block_rows;
 }
 
-uint64_t tamis__matrix_blocks(const tamis__matrix *matrix)
+uint64_t tamis__query_matrix_blocks(const tamis__query_matrix *matrix)
 {
     return (matrix->rows + matrix->block_rows - 1) / matrix->block_rows;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static tamis_status hold(tamis__matrix *m, const tamis_context *context, tamis_error *err)
+static tamis_status hold(tamis__query_matrix *m, const tamis_context *context, tamis_error *err)
 {
     uint64_t bytes = m->rows * m->queries * sizeof *m->held, most = context->memory / 2;
     bool needed = m->normalise == TAMIS_NORMALISE_RANK;
@@ -57,19 +57,20 @@ static tamis_status hold(tamis__matrix *m, const tamis_context *context, tamis_e
     return TAMIS_OK; /* not held is slower, nothing else */
 }
 
-static tamis_status open_into(tamis__matrix *m, tamis_context *context, tamis_error *err)
+static tamis_status open_into(tamis__query_matrix *m, tamis_context *context, tamis_error *err)
 {
     m->lacking = tamis__calloc((size_t)m->rows, 1);
     if (!m->lacking) return tamis__fail_memory(err, "scores", m->rows);
     TAMIS_TRY(hold(m, context, err));
-    TAMIS_TRY(tamis__matrix_pass(m, context, err));
-    return m->normalise == TAMIS_NORMALISE_RANK ? tamis__matrix_rank(m, context, err) : TAMIS_OK;
+    TAMIS_TRY(tamis__query_matrix_pass(m, context, err));
+    return m->normalise == TAMIS_NORMALISE_RANK ? tamis__query_matrix_rank(m, context, err)
+                                                : TAMIS_OK;
 }
 
-tamis_status tamis__matrix_open(tamis__matrix **ret_matrix, tamis_context *context,
-                                const tamis_scores *scores, tamis_normalise normalise,
-                                const tamis__groups *group, const uint8_t *standing,
-                                tamis_error *err)
+tamis_status tamis__query_matrix_open(tamis__query_matrix **ret_matrix, tamis_context *context,
+                                      const tamis_scores *scores, tamis_normalise normalise,
+                                      const tamis__groups *group, const uint8_t *standing,
+                                      tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(scores);
     bool classes = normalise == TAMIS_NORMALISE_CLASS_ZSCORE;
@@ -81,26 +82,26 @@ tamis_status tamis__matrix_open(tamis__matrix **ret_matrix, tamis_context *conte
     if (classes && !group)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "class-zscore needs groups of candidates: give them, or use zscore");
-    tamis__matrix *m = tamis__calloc(1, sizeof *m);
+    tamis__query_matrix *m = tamis__calloc(1, sizeof *m);
     if (!m) return tamis__fail_memory(err, "scores", sizeof *m);
-    *m = (tamis__matrix){.scores = scores,
-                         .normalise = normalise,
-                         .group = classes ? group : NULL,
-                         .standing = standing,
-                         .rows = info->rows,
-                         .queries = info->queries,
-                         .groups = classes ? (uint64_t)group->groups + 1 : 1};
+    *m = (tamis__query_matrix){.scores = scores,
+                               .normalise = normalise,
+                               .group = classes ? group : NULL,
+                               .standing = standing,
+                               .rows = info->rows,
+                               .queries = info->queries,
+                               .groups = classes ? (uint64_t)group->groups + 1 : 1};
     m->block_rows = m->queries < BLOCK_SCORES ? BLOCK_SCORES / m->queries : 1;
     if (m->block_rows > BLOCK_ROWS) m->block_rows = BLOCK_ROWS;
     tamis_status status = open_into(m, context, err);
     if (status == TAMIS_OK)
         *ret_matrix = m;
     else
-        tamis__matrix_close(&m);
+        tamis__query_matrix_close(&m);
     return status;
 }
 
-void tamis__matrix_close(tamis__matrix **matrix)
+void tamis__query_matrix_close(tamis__query_matrix **matrix)
 {
     if (!*matrix) return;
     free((*matrix)->held);
@@ -118,10 +119,10 @@ static void nothing(double *out, uint64_t queries)
     for (uint64_t q = 0; q < queries; q++) out[q] = (double)NAN;
 }
 
-static void normal_row(const tamis__matrix *m, uint64_t row, const float *restrict score,
+static void normal_row(const tamis__query_matrix *m, uint64_t row, const float *restrict score,
                        double *restrict out)
 {
-    const uint64_t queries = m->queries, at = tamis__matrix_group(m, row) * queries;
+    const uint64_t queries = m->queries, at = tamis__query_matrix_group(m, row) * queries;
     const double *restrict shift = m->scales.shift + at, *restrict scale = m->scales.scale + at;
     if (m->normalise == TAMIS_NORMALISE_NONE) {
         for (uint64_t q = 0; q < queries; q++) out[q] = (double)score[q];
@@ -132,15 +133,15 @@ static void normal_row(const tamis__matrix *m, uint64_t row, const float *restri
     }
 }
 
-static void rank_row(const tamis__matrix *m, uint64_t row, double *out)
+static void rank_row(const tamis__query_matrix *m, uint64_t row, double *out)
 {
     const uint32_t *rank = m->rank + row * m->queries;
     for (uint64_t q = 0; q < m->queries; q++)
         out[q] = rank[q] == TAMIS__NO_RANK ? (double)NAN : 0.5 * rank[q] / m->scales.scale[q];
 }
 
-tamis_status tamis__matrix_read(const tamis__matrix *m, uint64_t first, uint64_t rows, double *out,
-                                tamis_error *err)
+tamis_status tamis__query_matrix_read(const tamis__query_matrix *m, uint64_t first, uint64_t rows,
+                                      double *out, tamis_error *err)
 {
     float *read = NULL;
     if (!m->held && !m->rank) {
@@ -156,7 +157,7 @@ tamis_status tamis__matrix_read(const tamis__matrix *m, uint64_t first, uint64_t
     }
     const float *score = read ? read : m->held ? m->held + first * m->queries : NULL;
     for (uint64_t i = 0; i < rows; i++, out += m->queries) {
-        if (tamis__matrix_barred(m, first + i))
+        if (tamis__query_matrix_barred(m, first + i))
             nothing(out, m->queries);
         else if (m->rank)
             rank_row(m, first + i, out);
@@ -170,7 +171,7 @@ tamis_status tamis__matrix_read(const tamis__matrix *m, uint64_t first, uint64_t
 /* --- one value a row -------------------------------------------------------------------------- */
 
 typedef struct reduction {
-    const tamis__matrix *matrix;
+    const tamis__query_matrix *matrix;
     tamis_context *context;
     double (*reduce)(const void *arg, const double *score, uint64_t queries);
     const void *arg;
@@ -182,9 +183,9 @@ typedef struct reduction {
 static tamis_status read_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     const reduction *r = arg;
-    const tamis__matrix *m = r->matrix;
-    return tamis__matrix_read(m, item * m->block_rows, tamis__matrix_block(m, item),
-                              r->block + slot * m->block_rows * m->queries, err);
+    const tamis__query_matrix *m = r->matrix;
+    return tamis__query_matrix_read(m, item * m->block_rows, tamis__query_matrix_block(m, item),
+                                    r->block + slot * m->block_rows * m->queries, err);
 }
 
 static bool no_score(const double *score, uint64_t queries)
@@ -199,9 +200,9 @@ static tamis_status reduce_block(void *arg, uint64_t item, unsigned slot, unsign
 {
     (void)worker;
     const reduction *r = arg;
-    const tamis__matrix *m = r->matrix;
+    const tamis__query_matrix *m = r->matrix;
     const double *score = r->block + slot * m->block_rows * m->queries;
-    uint64_t first = item * m->block_rows, rows = tamis__matrix_block(m, item);
+    uint64_t first = item * m->block_rows, rows = tamis__query_matrix_block(m, item);
     if (m->held || m->rank) TAMIS_TRY(read_block(arg, item, slot, err));
     for (uint64_t i = 0; i < rows; i++, score += m->queries)
         r->value[first + i] = no_score(score, m->queries) ? (double)NAN
@@ -213,20 +214,20 @@ static tamis_status report_block(void *arg, uint64_t item, unsigned slot, tamis_
 {
     (void)slot;
     const reduction *r = arg;
-    const tamis__matrix *m = r->matrix;
+    const tamis__query_matrix *m = r->matrix;
     return tamis__progress(r->context, "judging rows",
-                           item * m->block_rows + tamis__matrix_block(m, item), m->rows, "rows",
-                           NULL, err);
+                           item * m->block_rows + tamis__query_matrix_block(m, item), m->rows,
+                           "rows", NULL, err);
 }
 
-tamis_status tamis__matrix_reduce(const tamis__matrix *m, tamis_context *context,
-                                  double (*reduce)(const void *arg, const double *score,
-                                                   uint64_t queries),
-                                  const void *arg, double **ret_value, tamis_error *err)
+tamis_status tamis__query_matrix_reduce(const tamis__query_matrix *m, tamis_context *context,
+                                        double (*reduce)(const void *arg, const double *score,
+                                                         uint64_t queries),
+                                        const void *arg, double **ret_value, tamis_error *err)
 {
     reduction r = {.matrix = m, .context = context, .reduce = reduce, .arg = arg};
     tamis__pipeline pipeline = {.arg = &r,
-                                .items = tamis__matrix_blocks(m),
+                                .items = tamis__query_matrix_blocks(m),
                                 .produce = m->held || m->rank ? NULL : read_block,
                                 .work = reduce_block,
                                 .consume = report_block};

@@ -11,17 +11,17 @@
 #include "select/matrix_state.h"
 
 typedef struct pass {
-    tamis__matrix *matrix;
+    tamis__query_matrix *matrix;
     tamis_context *context;
-    float *buffer;           /* [slots][block_rows * queries]; NULL when scores are held */
-    tamis__moments *moments; /* [slots], of a block */
-    tamis__moments all;
+    float *buffer;         /* [slots][block_rows * queries]; NULL when scores are held */
+    tamis__spread *spread; /* [slots], of a block */
+    tamis__spread all;
     double *sum; /* [slots][queries] of exponentials, in the second pass of softmax */
 } pass;
 
 static float *block_of(const pass *p, uint64_t item, unsigned slot)
 {
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     if (m->held) return m->held + item * m->block_rows * m->queries;
     return p->buffer + slot * m->block_rows * m->queries;
 }
@@ -29,15 +29,15 @@ static float *block_of(const pass *p, uint64_t item, unsigned slot)
 static tamis_status read_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     const pass *p = arg;
-    const tamis__matrix *m = p->matrix;
-    return tamis_scores_read(m->scores, item * m->block_rows, tamis__matrix_block(m, item), 0,
+    const tamis__query_matrix *m = p->matrix;
+    return tamis_scores_read(m->scores, item * m->block_rows, tamis__query_matrix_block(m, item), 0,
                              m->queries, block_of(p, item, slot), (size_t)m->queries, err);
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-static tamis_status refuse(const tamis__matrix *m, uint64_t row, uint64_t query, bool infinite,
-                           tamis_error *err)
+static tamis_status refuse(const tamis__query_matrix *m, uint64_t row, uint64_t query,
+                           bool infinite, tamis_error *err)
 {
     const tamis_examples *examples = &tamis_scores_info_get(m->scores)->examples;
     char id[128];
@@ -59,7 +59,7 @@ static tamis_status refuse(const tamis__matrix *m, uint64_t row, uint64_t query,
                        tamis_scores_path(m->scores), row, id, query);
 }
 
-static tamis_status check_row(const tamis__matrix *m, uint64_t row, const float *score,
+static tamis_status check_row(const tamis__query_matrix *m, uint64_t row, const float *score,
                               uint64_t *ret_scores, tamis_error *err)
 {
     const tamis_scores_info *info = tamis_scores_info_get(m->scores);
@@ -72,7 +72,7 @@ static tamis_status check_row(const tamis__matrix *m, uint64_t row, const float 
             hole = q;
     }
     *ret_scores = scores;
-    if (tamis__matrix_barred(m, row)) return TAMIS_OK;
+    if (tamis__query_matrix_barred(m, row)) return TAMIS_OK;
     bool may_lack = info->partial || (scores == 0 && info->skipped > 0);
     if (scores < m->queries && !may_lack) return refuse(m, row, hole, false, err);
     for (uint64_t q = 0; q < m->queries && finite; q++)
@@ -82,7 +82,7 @@ static tamis_status check_row(const tamis__matrix *m, uint64_t row, const float 
 
 static tamis_status check_skipped(const pass *p, tamis_error *err)
 {
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     uint64_t said = tamis_scores_info_get(m->scores)->skipped, found = 0;
     for (uint64_t row = 0; row < m->rows; row++) found += m->lacking[row];
     if (found == said) return TAMIS_OK;
@@ -94,16 +94,16 @@ static tamis_status check_skipped(const pass *p, tamis_error *err)
 
 /* --- figures ---------------------------------------------------------------------------------- */
 
-static void count_row(tamis__moments *moments, uint64_t at, const float *score, uint64_t queries)
+static void count_row(tamis__spread *spread, uint64_t at, const float *score, uint64_t queries)
 {
     for (uint64_t q = 0; q < queries; q++)
-        if (!isnan(score[q])) tamis__moments_count(moments, at + q, (double)score[q]);
+        if (!isnan(score[q])) tamis__spread_count(spread, at + q, (double)score[q]);
 }
 
-static void measure_row(tamis__moments *moments, uint64_t at, const float *score, uint64_t queries)
+static void measure_row(tamis__spread *spread, uint64_t at, const float *score, uint64_t queries)
 {
     for (uint64_t q = 0; q < queries; q++)
-        if (!isnan(score[q])) tamis__moments_measure(moments, at + q, (double)score[q]);
+        if (!isnan(score[q])) tamis__spread_measure(spread, at + q, (double)score[q]);
 }
 
 static tamis_status measure_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -111,39 +111,39 @@ static tamis_status measure_block(void *arg, uint64_t item, unsigned slot, unsig
 {
     (void)worker;
     const pass *p = arg;
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     const float *score = block_of(p, item, slot);
-    tamis__moments *moments = &p->moments[slot];
-    uint64_t first = item * m->block_rows, rows = tamis__matrix_block(m, item);
-    tamis__moments_clear(moments);
+    tamis__spread *spread = &p->spread[slot];
+    uint64_t first = item * m->block_rows, rows = tamis__query_matrix_block(m, item);
+    tamis__spread_clear(spread);
     for (uint64_t i = 0; i < rows; i++) {
         uint64_t scores = 0;
         TAMIS_TRY(check_row(m, first + i, score + i * m->queries, &scores, err));
         m->lacking[first + i] = scores == 0;
-        if (!tamis__matrix_barred(m, first + i))
-            count_row(moments, tamis__matrix_group(m, first + i) * m->queries,
+        if (!tamis__query_matrix_barred(m, first + i))
+            count_row(spread, tamis__query_matrix_group(m, first + i) * m->queries,
                       score + i * m->queries, m->queries);
     }
-    tamis__moments_means(moments);
+    tamis__spread_means(spread);
     for (uint64_t i = 0; i < rows; i++)
-        if (!tamis__matrix_barred(m, first + i))
-            measure_row(moments, tamis__matrix_group(m, first + i) * m->queries,
+        if (!tamis__query_matrix_barred(m, first + i))
+            measure_row(spread, tamis__query_matrix_group(m, first + i) * m->queries,
                         score + i * m->queries, m->queries);
     return TAMIS_OK;
 }
 
 static tamis_status report(const pass *p, uint64_t item, tamis_error *err)
 {
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     return tamis__progress(p->context, "reading scores",
-                           item * m->block_rows + tamis__matrix_block(m, item), m->rows, "rows",
-                           NULL, err);
+                           item * m->block_rows + tamis__query_matrix_block(m, item), m->rows,
+                           "rows", NULL, err);
 }
 
 static tamis_status add_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     pass *p = arg;
-    tamis__moments_add(&p->all, &p->moments[slot]);
+    tamis__spread_add(&p->all, &p->spread[slot]);
     return report(p, item, err);
 }
 
@@ -155,13 +155,13 @@ static tamis_status sum_block(void *arg, uint64_t item, unsigned slot, unsigned 
     (void)worker;
     (void)err;
     const pass *p = arg;
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     const float *score = block_of(p, item, slot);
     double *sum = p->sum + slot * m->queries;
-    uint64_t first = item * m->block_rows, rows = tamis__matrix_block(m, item);
+    uint64_t first = item * m->block_rows, rows = tamis__query_matrix_block(m, item);
     for (uint64_t q = 0; q < m->queries; q++) sum[q] = 0;
     for (uint64_t i = 0; i < rows; i++, score += m->queries)
-        for (uint64_t q = 0; q < m->queries && !tamis__matrix_barred(m, first + i); q++)
+        for (uint64_t q = 0; q < m->queries && !tamis__query_matrix_barred(m, first + i); q++)
             if (!isnan(score[q])) sum[q] += exp((double)score[q] - m->scales.shift[q]);
     return TAMIS_OK;
 }
@@ -169,7 +169,7 @@ static tamis_status sum_block(void *arg, uint64_t item, unsigned slot, unsigned 
 static tamis_status add_sums(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     const pass *p = arg;
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     for (uint64_t q = 0; q < m->queries; q++) m->scales.scale[q] += p->sum[slot * m->queries + q];
     return report(p, item, err);
 }
@@ -177,7 +177,7 @@ static tamis_status add_sums(void *arg, uint64_t item, unsigned slot, tamis_erro
 static tamis_status sum_exponentials(pass *p, tamis__pipeline pipeline, unsigned slots,
                                      tamis_error *err)
 {
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     p->sum = tamis__malloc(slots, (size_t)m->queries * sizeof *p->sum);
     if (!p->sum) return tamis__fail_memory(err, "softmax", slots * m->queries * sizeof *p->sum);
     for (uint64_t q = 0; q < m->queries; q++) m->scales.scale[q] = 0;
@@ -195,23 +195,21 @@ static tamis_status sum_exponentials(pass *p, tamis__pipeline pipeline, unsigned
 
 static tamis_status prepare(pass *p, unsigned slots, tamis_error *err)
 {
-    const tamis__matrix *m = p->matrix;
+    const tamis__query_matrix *m = p->matrix;
     uint64_t columns = m->groups * m->queries, block = m->block_rows * m->queries;
-    uint64_t bytes = slots * tamis__moments_bytes(columns);
-    if (!m->held) bytes += slots * block * sizeof *p->buffer;
+    uint64_t bytes = slots * tamis__spread_bytes(columns);
     TAMIS_TRY(tamis__memory_check(p->context, bytes, "normalising scores", err));
-    p->moments = tamis__calloc(slots, sizeof *p->moments);
+    p->spread = tamis__calloc(slots, sizeof *p->spread);
     if (!m->held) p->buffer = tamis__malloc(slots, (size_t)block * sizeof *p->buffer);
-    if (!p->moments || (!m->held && !p->buffer))
+    if (!p->spread || (!m->held && !p->buffer))
         return tamis__fail_memory(err, "normalising scores", bytes);
-    for (unsigned i = 0; i < slots; i++)
-        TAMIS_TRY(tamis__moments_init(&p->moments[i], columns, err));
-    return tamis__moments_init(&p->all, columns, err);
+    for (unsigned i = 0; i < slots; i++) TAMIS_TRY(tamis__spread_init(&p->spread[i], columns, err));
+    return tamis__spread_init(&p->all, columns, err);
 }
 
 static tamis_status run(pass *p, tamis__pipeline pipeline, unsigned slots, tamis_error *err)
 {
-    tamis__matrix *m = p->matrix;
+    tamis__query_matrix *m = p->matrix;
     TAMIS_TRY(prepare(p, slots, err));
     pipeline.arg = p;
     TAMIS_TRY(tamis__pool_run(p->context->pool, &pipeline, err));
@@ -221,18 +219,19 @@ static tamis_status run(pass *p, tamis__pipeline pipeline, unsigned slots, tamis
     return TAMIS_OK;
 }
 
-tamis_status tamis__matrix_pass(tamis__matrix *m, tamis_context *context, tamis_error *err)
+tamis_status tamis__query_matrix_pass(tamis__query_matrix *m, tamis_context *context,
+                                      tamis_error *err)
 {
     pass p = {.matrix = m, .context = context};
-    tamis__pipeline pipeline = {.items = tamis__matrix_blocks(m),
+    tamis__pipeline pipeline = {.items = tamis__query_matrix_blocks(m),
                                 .produce = read_block,
                                 .work = measure_block,
                                 .consume = add_block};
     unsigned slots = tamis__pool_slots(context->pool, &pipeline);
     tamis_status status = run(&p, pipeline, slots, err);
-    for (unsigned i = 0; i < slots && p.moments; i++) tamis__moments_fini(&p.moments[i]);
-    tamis__moments_fini(&p.all);
-    free(p.moments);
+    for (unsigned i = 0; i < slots && p.spread; i++) tamis__spread_fini(&p.spread[i]);
+    tamis__spread_fini(&p.all);
+    free(p.spread);
     free(p.buffer);
     return status;
 }

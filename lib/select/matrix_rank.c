@@ -11,7 +11,7 @@
 #include "select/matrix_state.h"
 
 typedef struct ranking {
-    tamis__matrix *matrix;
+    tamis__query_matrix *matrix;
     tamis_context *context;
     uint32_t *out;   /* the held scores' memory */
     double *value;   /* [workers][2 * rows]: values, ranks */
@@ -24,20 +24,20 @@ static tamis_status rank_column(void *arg, uint64_t q, unsigned slot, unsigned w
     (void)slot;
     (void)err;
     const ranking *r = arg;
-    const tamis__matrix *m = r->matrix;
+    const tamis__query_matrix *m = r->matrix;
     double *value = r->value + worker * 2 * m->rows, *rank = value + m->rows;
     uint32_t *order = r->order + worker * m->rows;
     uint64_t n = 0;
     for (uint64_t row = 0; row < m->rows; row++) {
         float score = m->held[row * m->queries + q];
-        if (!isnan(score) && !tamis__matrix_barred(m, row)) value[n++] = (double)score;
+        if (!isnan(score) && !tamis__query_matrix_barred(m, row)) value[n++] = (double)score;
     }
     tamis__sort_items(value, n, order);
     tamis__midranks(value, order, NULL, n, rank);
     n = 0;
     for (uint64_t row = 0; row < m->rows; row++) {
         float score = m->held[row * m->queries + q];
-        bool none = isnan(score) || tamis__matrix_barred(m, row);
+        bool none = isnan(score) || tamis__query_matrix_barred(m, row);
         /* Mean ranks are multiples of a half. */
         r->out[row * m->queries + q] = none ? TAMIS__NO_RANK : (uint32_t)(2 * (rank[n++] - 1));
     }
@@ -52,7 +52,8 @@ static tamis_status report(void *arg, uint64_t q, unsigned slot, tamis_error *er
                            err);
 }
 
-tamis_status tamis__matrix_rank(tamis__matrix *m, tamis_context *context, tamis_error *err)
+tamis_status tamis__query_matrix_rank(tamis__query_matrix *m, tamis_context *context,
+                                      tamis_error *err)
 {
     unsigned workers = tamis__pool_threads(context->pool);
     ranking r = {.matrix = m, .context = context, .out = (uint32_t *)(void *)m->held};

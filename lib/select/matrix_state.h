@@ -11,7 +11,7 @@
 /* Of a pair without a score, in ranks. */
 #define TAMIS__NO_RANK UINT32_MAX
 
-struct tamis__matrix {
+struct tamis__query_matrix {
     const tamis_scores *scores;
     tamis_normalise normalise;
     const tamis__groups *group; /* of candidates, with class-zscore; else NULL */
@@ -27,23 +27,25 @@ struct tamis__matrix {
 };
 
 /* Rows of a block, and whether there is such a row at all. */
-uint64_t tamis__matrix_block(const tamis__matrix *matrix, uint64_t item);
-uint64_t tamis__matrix_blocks(const tamis__matrix *matrix);
+uint64_t tamis__query_matrix_block(const tamis__query_matrix *matrix, uint64_t item);
+uint64_t tamis__query_matrix_blocks(const tamis__query_matrix *matrix);
 
 /* Figures of all columns and the check of all scores, in one pass; scores become held on the way. In
  * matrix_pass.c. */
-tamis_status tamis__matrix_pass(tamis__matrix *matrix, tamis_context *context, tamis_error *err);
+tamis_status tamis__query_matrix_pass(tamis__query_matrix *matrix, tamis_context *context,
+                                      tamis_error *err);
 /* Held scores become ranks. In matrix_rank.c. */
-tamis_status tamis__matrix_rank(tamis__matrix *matrix, tamis_context *context, tamis_error *err);
+tamis_status tamis__query_matrix_rank(tamis__query_matrix *matrix, tamis_context *context,
+                                      tamis_error *err);
 
 /* Which group's scales are a row's. */
-static inline uint64_t tamis__matrix_group(const tamis__matrix *m, uint64_t row)
+static inline uint64_t tamis__query_matrix_group(const tamis__query_matrix *m, uint64_t row)
 {
     if (!m->group) return 0;
     return m->group->of[row] < 0 ? m->group->groups : (uint64_t)m->group->of[row];
 }
 
-static inline bool tamis__matrix_barred(const tamis__matrix *m, uint64_t row)
+static inline bool tamis__query_matrix_barred(const tamis__query_matrix *m, uint64_t row)
 {
     return m->standing && m->standing[row] == TAMIS__BARRED;
 }

@@ -59,14 +59,14 @@ static tamis_status by_rank(double *value, uint64_t rows, tamis_error *err)
     return TAMIS_OK;
 }
 
-static void measure(tamis__moments *m, const double *value, uint64_t rows,
+static void measure(tamis__spread *m, const double *value, uint64_t rows,
                     const tamis__groups *group)
 {
     for (uint64_t row = 0; row < rows; row++)
-        if (!isnan(value[row])) tamis__moments_count(m, group_of(group, row), value[row]);
-    tamis__moments_means(m);
+        if (!isnan(value[row])) tamis__spread_count(m, group_of(group, row), value[row]);
+    tamis__spread_means(m);
     for (uint64_t row = 0; row < rows; row++)
-        if (!isnan(value[row])) tamis__moments_measure(m, group_of(group, row), value[row]);
+        if (!isnan(value[row])) tamis__spread_measure(m, group_of(group, row), value[row]);
 }
 
 static void apply(const tamis__scales *s, double *value, uint64_t rows, tamis_normalise normalise,
@@ -87,7 +87,7 @@ static void apply(const tamis__scales *s, double *value, uint64_t rows, tamis_no
 tamis_status tamis__normalise(double *value, uint64_t rows, tamis_normalise normalise,
                               const tamis__groups *group, const uint8_t *standing, tamis_error *err)
 {
-    tamis__moments moments = {0};
+    tamis__spread spread = {0};
     tamis__scales scales = {0};
     bool classes = normalise == TAMIS_NORMALISE_CLASS_ZSCORE;
     if (classes && !group)
@@ -99,11 +99,11 @@ tamis_status tamis__normalise(double *value, uint64_t rows, tamis_normalise norm
     if (normalise == TAMIS_NORMALISE_RANK) return by_rank(value, rows, err);
     TAMIS_TRY(check_finite(value, rows, normalise, err));
     if (!classes) group = NULL;
-    TAMIS_TRY(tamis__moments_init(&moments, group ? (uint64_t)group->groups + 1 : 1, err));
-    measure(&moments, value, rows, group);
-    tamis_status status = tamis__scales_of(&moments, normalise, &scales, err);
+    TAMIS_TRY(tamis__spread_init(&spread, group ? (uint64_t)group->groups + 1 : 1, err));
+    measure(&spread, value, rows, group);
+    tamis_status status = tamis__scales_of(&spread, normalise, &scales, err);
     if (status == TAMIS_OK) apply(&scales, value, rows, normalise, group);
-    tamis__moments_fini(&moments);
+    tamis__spread_fini(&spread);
     free(scales.shift);
     return status;
 }

@@ -47,10 +47,10 @@ static tamis_status open_all(tamis__query_scores *s, tamis_context *context,
     s->standing = tamis__calloc((size_t)rows, 1);
     if (!s->standing) return tamis__fail_memory(err, "candidates", rows);
     if (standing) memcpy(s->standing, standing, (size_t)rows);
-    TAMIS_TRY(tamis__matrix_open(&s->matrix, context, params->scores, normalise, group, s->standing,
-                                 err));
+    TAMIS_TRY(tamis__query_matrix_open(&s->matrix, context, params->scores, normalise, group,
+                                       s->standing, err));
     /* After the pass over the scores, for which they make no difference. */
-    const uint8_t *lacking = tamis__matrix_lacking(s->matrix);
+    const uint8_t *lacking = tamis__query_matrix_lacking(s->matrix);
     for (uint64_t row = 0; row < rows; row++)
         if (lacking[row]) s->standing[row] = TAMIS__BARRED;
     return TAMIS_OK;
@@ -72,7 +72,7 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
 
 void tamis__query_scores_close(tamis__query_scores *scores)
 {
-    tamis__matrix_close(&scores->matrix);
+    tamis__query_matrix_close(&scores->matrix);
     free(scores->of);
     free(scores->standing);
     *scores = (tamis__query_scores){0};

@@ -7,14 +7,14 @@
 #include "select/matrix.h"
 
 typedef struct tamis__query_scores {
-    tamis__matrix *matrix;
+    tamis__query_matrix *matrix;
     tamis__groups group; /* of queries; all in one where none are given */
     int32_t *of;         /* what group.of points at when it is owned */
     uint8_t *standing;   /* [rows] BARRED for rows without a score */
 } tamis__query_scores;
 
 /* `standing` is what is settled already (NULL = nothing), and is copied; `group` is of candidates, for
- * class-zscore. Errors: as tamis__matrix_open(), and ARG (a group of a query that does not exist: names
+ * class-zscore. Errors: as tamis__query_matrix_open(), and ARG (a group of a query that does not exist: names
  * the query). */
 tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_context *context,
                                       const tamis_select_params *params, tamis_normalise normalise,

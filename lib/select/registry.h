@@ -50,7 +50,7 @@ typedef struct tamis__candidates {
     const double *cost; /* [rows] >= 0; NULL = every row costs 1 */
     double allowance;   /* most that kept rows may cost together; the budget when costs are NULL */
     /* For TAMIS_SELECTOR_MATRIX: the scores of all queries, normalised. See matrix.h. */
-    const struct tamis__matrix *matrix;
+    const struct tamis__query_matrix *matrix;
     const tamis__groups *group; /* of candidates; NULL = there are none */
     const tamis__groups
         *query_group; /* of queries, for TAMIS_SELECTOR_MATRIX; never NULL there: where

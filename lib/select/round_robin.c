@@ -65,7 +65,7 @@ static tamis_status give(const round_robin *r, const tamis__picks *picks,
     char kept[256], dropped[256];
     const tamis__candidates *c = picks->from;
     double *value = NULL;
-    TAMIS_TRY(tamis__matrix_reduce(c->matrix, c->context, tamis__row_max, NULL, &value, err));
+    TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, tamis__row_max, NULL, &value, err));
     for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
     snprintf(kept, sizeof kept, "a %s's best row in its turn (%" PRIu64 " of %" PRIu64 ")",
              by_names[r->group], picks->n, c->rows);

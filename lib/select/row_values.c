@@ -25,7 +25,7 @@ tamis_status tamis__pick_by_row_value(const tamis__candidates *c, tamis__row_val
                                       tamis_error *err)
 {
     double *value = NULL;
-    TAMIS_TRY(tamis__matrix_reduce(c->matrix, c->context, reduce, arg, &value, err));
+    TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, reduce, arg, &value, err));
     tamis_status status = check(c, value, err);
     if (status == TAMIS_OK) status = tamis__pick_by_value(c, value, name, selection, err);
     free(value);

@@ -9,32 +9,32 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-uint64_t tamis__moments_bytes(uint64_t columns)
+uint64_t tamis__spread_bytes(uint64_t columns)
 {
     return columns * 5 * sizeof(double);
 }
 
-tamis_status tamis__moments_init(tamis__moments *ret_moments, uint64_t columns, tamis_error *err)
+tamis_status tamis__spread_init(tamis__spread *ret_spread, uint64_t columns, tamis_error *err)
 {
     double *all = tamis__malloc((size_t)columns, 5 * sizeof *all);
-    if (!all) return tamis__fail_memory(err, "means of scores", tamis__moments_bytes(columns));
-    *ret_moments = (tamis__moments){.columns = columns,
-                                    .count = all,
-                                    .mean = all + columns,
-                                    .squares = all + 2 * columns,
-                                    .lowest = all + 3 * columns,
-                                    .highest = all + 4 * columns};
-    tamis__moments_clear(ret_moments);
+    if (!all) return tamis__fail_memory(err, "means of scores", tamis__spread_bytes(columns));
+    *ret_spread = (tamis__spread){.columns = columns,
+                                  .count = all,
+                                  .mean = all + columns,
+                                  .squares = all + 2 * columns,
+                                  .lowest = all + 3 * columns,
+                                  .highest = all + 4 * columns};
+    tamis__spread_clear(ret_spread);
     return TAMIS_OK;
 }
 
-void tamis__moments_fini(tamis__moments *moments)
+void tamis__spread_fini(tamis__spread *spread)
 {
-    free(moments->count);
-    *moments = (tamis__moments){0};
+    free(spread->count);
+    *spread = (tamis__spread){0};
 }
 
-void tamis__moments_clear(tamis__moments *m)
+void tamis__spread_clear(tamis__spread *m)
 {
     for (uint64_t c = 0; c < m->columns; c++) {
         m->count[c] = m->mean[c] = m->squares[c] = 0;
@@ -43,13 +43,13 @@ void tamis__moments_clear(tamis__moments *m)
     }
 }
 
-void tamis__moments_means(tamis__moments *m)
+void tamis__spread_means(tamis__spread *m)
 {
     for (uint64_t c = 0; c < m->columns; c++)
         if (m->count[c] > 0) m->mean[c] /= m->count[c];
 }
 
-void tamis__moments_add(tamis__moments *m, const tamis__moments *more)
+void tamis__spread_add(tamis__spread *m, const tamis__spread *more)
 {
     for (uint64_t c = 0; c < m->columns; c++) {
         if (more->count[c] <= 0) continue;
@@ -64,7 +64,7 @@ void tamis__moments_add(tamis__moments *m, const tamis__moments *more)
     }
 }
 
-static void scale_of(const tamis__moments *m, uint64_t c, tamis_normalise normalise,
+static void scale_of(const tamis__spread *m, uint64_t c, tamis_normalise normalise,
                      double *ret_shift, double *ret_scale)
 {
     bool constant = !(m->highest[c] > m->lowest[c]);
@@ -88,14 +88,13 @@ static void scale_of(const tamis__moments *m, uint64_t c, tamis_normalise normal
     }
 }
 
-tamis_status tamis__scales_of(const tamis__moments *moments, tamis_normalise normalise,
+tamis_status tamis__scales_of(const tamis__spread *spread, tamis_normalise normalise,
                               tamis__scales *ret_scales, tamis_error *err)
 {
-    double *all = tamis__malloc((size_t)moments->columns, 2 * sizeof *all);
-    if (!all)
-        return tamis__fail_memory(err, "scales of scores", moments->columns * 2 * sizeof *all);
-    *ret_scales = (tamis__scales){all, all + moments->columns};
-    for (uint64_t c = 0; c < moments->columns; c++)
-        scale_of(moments, c, normalise, &ret_scales->shift[c], &ret_scales->scale[c]);
+    double *all = tamis__malloc((size_t)spread->columns, 2 * sizeof *all);
+    if (!all) return tamis__fail_memory(err, "scales of scores", spread->columns * 2 * sizeof *all);
+    *ret_scales = (tamis__scales){all, all + spread->columns};
+    for (uint64_t c = 0; c < spread->columns; c++)
+        scale_of(spread, c, normalise, &ret_scales->shift[c], &ret_scales->scale[c]);
     return TAMIS_OK;
 }

@@ -8,23 +8,23 @@
 
 /* Figures of some rows, by column: mean and squares by blocks after Chan, Golub and LeVeque 1983,
  * Algorithms for Computing the Sample Variance, equation 1.5. One allocation, freed through `count`. */
-typedef struct tamis__moments {
+typedef struct tamis__spread {
     uint64_t columns;
-    double *count, *mean;     /* [columns]; mean: the sum until tamis__moments_means() */
+    double *count, *mean;     /* [columns]; mean: the sum until tamis__spread_means() */
     double *squares;          /* [columns] of differences from the mean */
     double *lowest, *highest; /* [columns] HUGE_VAL and -HUGE_VAL of nothing */
-} tamis__moments;
+} tamis__spread;
 
-tamis_status tamis__moments_init(tamis__moments *ret_moments, uint64_t columns, tamis_error *err);
+tamis_status tamis__spread_init(tamis__spread *ret_spread, uint64_t columns, tamis_error *err);
 /* Accepts a zeroed struct. */
-void tamis__moments_fini(tamis__moments *moments);
-uint64_t tamis__moments_bytes(uint64_t columns);
+void tamis__spread_fini(tamis__spread *spread);
+uint64_t tamis__spread_bytes(uint64_t columns);
 /* Of nothing again. */
-void tamis__moments_clear(tamis__moments *moments);
+void tamis__spread_clear(tamis__spread *spread);
 
 /* Two steps for the same numbers, after a clear: all are counted, then, with the means that there are,
  * all are measured. */
-static inline void tamis__moments_count(tamis__moments *m, uint64_t column, double value)
+static inline void tamis__spread_count(tamis__spread *m, uint64_t column, double value)
 {
     m->count[column] += 1;
     m->mean[column] += value;
@@ -32,16 +32,16 @@ static inline void tamis__moments_count(tamis__moments *m, uint64_t column, doub
     if (value > m->highest[column]) m->highest[column] = value;
 }
 
-static inline void tamis__moments_measure(tamis__moments *m, uint64_t column, double value)
+static inline void tamis__spread_measure(tamis__spread *m, uint64_t column, double value)
 {
     double difference = value - m->mean[column];
     m->squares[column] += difference * difference;
 }
 
-void tamis__moments_means(tamis__moments *moments);
+void tamis__spread_means(tamis__spread *spread);
 
-/* The numbers of `more` come after those of `moments`. */
-void tamis__moments_add(tamis__moments *moments, const tamis__moments *more);
+/* The numbers of `more` come after those of `spread`. */
+void tamis__spread_add(tamis__spread *spread, const tamis__spread *more);
 
 /* A number becomes (x - shift) / scale; with softmax exp(x - shift) / scale, where scale has yet to
  * become the sum of these over the column; with rank rank / scale. A constant column becomes 0. */
@@ -50,7 +50,7 @@ typedef struct tamis__scales {
 } tamis__scales;
 
 /* Errors: NOMEM. */
-tamis_status tamis__scales_of(const tamis__moments *moments, tamis_normalise normalise,
+tamis_status tamis__scales_of(const tamis__spread *spread, tamis_normalise normalise,
                               tamis__scales *ret_scales, tamis_error *err);
 
 #endif

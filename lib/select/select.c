@@ -190,7 +190,7 @@ static tamis_status explain_missing(const tamis__candidates *c, tamis_selection 
     char text[128] = "no score: left out when the scores were made";
     uint64_t top = c->source->scores ? tamis_scores_info_get(c->source->scores)->top : 0;
     uint16_t reason = 0;
-    const uint8_t *lacking = c->matrix ? tamis__matrix_lacking(c->matrix) : NULL;
+    const uint8_t *lacking = c->matrix ? tamis__query_matrix_lacking(c->matrix) : NULL;
     uint64_t missing = c->value ? c->rows - tamis__count_scored(c->value, c->rows) : 0;
     for (uint64_t row = 0; row < c->rows && lacking; row++) missing += lacking[row];
     if (missing == 0) return TAMIS_OK;

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "select/matrix_state.h"
 
-tamis_status tamis__view_init(tamis__view *ret_view, const tamis__matrix *matrix,
+tamis_status tamis__view_init(tamis__view *ret_view, const tamis__query_matrix *matrix,
                               const tamis__groups *group, tamis__group_score score,
                               tamis_error *err)
 {
