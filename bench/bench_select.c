@@ -1,9 +1,9 @@
 /* Selection: bids on a large matrix, through a scores file as the program does it, and each of its
- * steps alone; beside the floor, and the plain scan. One JSON object a line; "ratio" is the time over
- * the floor's.
+ * steps alone; beside the floor, and the plain scan. One JSON object a line; "ratio" is the time
+ * over the floor's.
  *
- * The floor reads the scores from the file's pages once, sums over them once to find the best rows of
- * each query, and reads and adds up a row of scores for every pick.
+ * The floor reads the scores from the file's pages once, sums over them once to find the best rows
+ * of each query, and reads and adds up a row of scores for every pick.
  *
  * Arguments: rows (288000), queries (350), picks (28800), memory limit in MiB (1024).
  *

@@ -48,21 +48,21 @@ bool tamis__picks_done(tamis__picks *picks);
  * tamis__order_by_cost(). */
 void tamis__picks_walk(tamis__picks *picks, const uint64_t *order, uint64_t n);
 
-/* Rows by value over cost, highest first, as a greedy knapsack takes them. Values are moved to be >= 0
- * first, by the lowest finite one of a free row; rows that cost nothing come before all others, by
- * their values; rows that are barred or have no value come last. Not highest_first: the lowest values
- * are the good ones, and what counts is how far they are below the highest. Without costs
- * tamis__order(). The caller frees *ret_order with free(). Errors: NOMEM. */
+/* Rows by value over cost, highest first, as a greedy knapsack takes them. Values are moved to
+ * be >= 0 first, by the lowest finite one of a free row; rows that cost nothing come before all
+ * others, by their values; rows that are barred or have no value come last. Not highest_first:
+ * the lowest values are the good ones, and what counts is how far they are below the highest.
+ * Without costs tamis__order(). The caller frees *ret_order with free(). Errors: NOMEM. */
 tamis_status tamis__order_by_cost(const tamis__candidates *from, const double *value,
                                   bool highest_first, uint64_t **ret_order, tamis_error *err);
 
-/* Greedy maximisation of a set function under the budget: the row with the largest gain is picked, and
- * again, whatever the gain's sign, until the budget is used up. Ties go to the lower row; with costs
- * gains are divided by them (a cost of 0 makes any gain >= 0 infinite). Lazy with `submodular`: a gain
- * found before is taken as a bound (Minoux 1978, Accelerated greedy algorithms), which gives the
- * same picks when gains only shrink. `add` is called for rows that were picked before, too, in their
- * order, before any gain is asked for. Errors: what the callbacks return, NUMERIC (a gain is NaN),
- * NOMEM, CANCELLED. */
+/* Greedy maximisation of a set function under the budget: the row with the largest gain is
+ * picked, and again, whatever the gain's sign, until the budget is used up. Ties go to the lower
+ * row; with costs gains are divided by them (a cost of 0 makes any gain >= 0 infinite). Lazy
+ * with `submodular`: a gain found before is taken as a bound (Minoux 1978, Accelerated greedy
+ * algorithms), which gives the same picks when gains only shrink. `add` is called for rows that
+ * were picked before, too, in their order, before any gain is asked for. Errors: what the
+ * callbacks return, NUMERIC (a gain is NaN), NOMEM, CANCELLED. */
 typedef struct tamis__gain {
     void *arg;
     bool submodular;
@@ -73,8 +73,9 @@ typedef struct tamis__gain {
 } tamis__gain;
 tamis_status tamis__greedy(tamis__picks *picks, const tamis__gain *gain, tamis_error *err);
 
-/* Rows by `value` [rows], highest first, as many as fit; with costs by value over cost. `name` is that of
- * the value, for reasons. Sets keep, rank, reason and score. Errors: as tamis__picks_init(). */
+/* Rows by `value` [rows], highest first, as many as fit; with costs by value over cost. `name`
+ * is that of the value, for reasons. Sets keep, rank, reason and score. Errors: as
+ * tamis__picks_init(). */
 tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *value,
                                   const char *name, tamis_selection *selection, tamis_error *err);
 

@@ -19,8 +19,8 @@ static uint64_t shorter(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* As many rows as can still be picked, at most: a list of them cannot run out. With costs of 0 there is
- * no telling but by the free rows. */
+/* As many rows as can still be picked, at most: a list of them cannot run out. With costs of 0
+ * there is no telling but by the free rows. */
 static uint64_t longest(const tamis__heads *h)
 {
     const tamis__picks *p = h->picks;

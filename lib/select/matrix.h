@@ -12,13 +12,14 @@
 typedef struct tamis__query_matrix tamis__query_matrix;
 
 /* `group` (of candidates; rows in none are a group of their own) is looked at for
- * TAMIS_NORMALISE_CLASS_ZSCORE only. Rows with standing TAMIS__BARRED (NULL = there are none), or without
- * a score, do not count in a column's mean, extremes or ranks; nor does, in a file of candidates only
- * (`partial`), a pair without a score. `scores`, `group` and `standing` must outlive the matrix.
- * Errors: ARG (a file of lists, class-zscore without groups), NUMERIC (a score is not a number, or it is
- * infinite and normalise is neither none nor rank: names row and query), FORMAT (other rows without a
- * score than the file says), NOMEM (also: ranks do not fit half of the limit), IO, CANCELLED.
- * Complexity: a pass over the scores; two for softmax; rank sorts every column. */
+ * TAMIS_NORMALISE_CLASS_ZSCORE only. Rows with standing TAMIS__BARRED (NULL = there are none),
+ * or without a score, do not count in a column's mean, extremes or ranks; nor does, in a file of
+ * candidates only (`partial`), a pair without a score. `scores`, `group` and `standing` must
+ * outlive the matrix. Errors: ARG (a file of lists, class-zscore without groups), NUMERIC (a
+ * score is not a number, or it is infinite and normalise is neither none nor rank: names row and
+ * query), FORMAT (other rows without a score than the file says), NOMEM (also: ranks do not fit
+ * half of the limit), IO, CANCELLED. Complexity: a pass over the scores; two for softmax; rank
+ * sorts every column. */
 tamis_status tamis__query_matrix_open(tamis__query_matrix **ret_matrix, tamis_context *context,
                                       const tamis_scores *scores, tamis_normalise normalise,
                                       const tamis__groups *group, const uint8_t *standing,
@@ -32,8 +33,9 @@ const uint8_t *tamis__query_matrix_lacking(const tamis__query_matrix *matrix);
 uint64_t tamis__query_matrix_rows(const tamis__query_matrix *matrix);
 uint64_t tamis__query_matrix_queries(const tamis__query_matrix *matrix);
 
-/* Normalised scores of rows first .. first + rows - 1 into `out` [rows, queries]; NaN in the whole row
- * where it has no score or is barred, and for a pair without a score. Thread-safe. Errors: IO, NOMEM. */
+/* Normalised scores of rows first .. first + rows - 1 into `out` [rows, queries]; NaN in the
+ * whole row where it has no score or is barred, and for a pair without a score. Thread-safe.
+ * Errors: IO, NOMEM. */
 tamis_status tamis__query_matrix_read(const tamis__query_matrix *matrix, uint64_t first,
                                       uint64_t rows, double *out, tamis_error *err);
 
@@ -77,10 +79,10 @@ typedef struct tamis__best {
     uint64_t row;
 } tamis__best;
 
-/* The `k` rows with the highest values of each column among those with skip[row] = 0 (NULL = all) and a
- * value, best first, ties to the lower row: ret_best [columns, k]; free with free(). All threads.
- * Errors: NOMEM (also: they do not fit the limit, see tamis__query_matrix_room()), IO, CANCELLED.
- * Complexity: a pass over the scores, and k log(k) log(rows / k) for each column. */
+/* The `k` rows with the highest values of each column among those with skip[row] = 0 (NULL =
+ * all) and a value, best first, ties to the lower row: ret_best [columns, k]; free with free().
+ * All threads. Errors: NOMEM (also: they do not fit the limit, see tamis__query_matrix_room()),
+ * IO, CANCELLED. Complexity: a pass over the scores, and k log(k) log(rows / k) for each column. */
 tamis_status tamis__query_matrix_best(const tamis__view *view, tamis_context *context,
                                       const uint8_t *skip, uint64_t k, tamis__best **ret_best,
                                       tamis_error *err);
@@ -89,9 +91,9 @@ uint64_t tamis__query_matrix_room(const tamis__view *view, const tamis_context *
 
 /* --- one column ------------------------------------------------------------------------------- */
 
-/* The same normalisation of one column in place; NaN and barred rows (standing NULL = none) do not count
- * and become NaN. Errors: ARG (class-zscore without groups), NUMERIC (infinite, and normalise is
- * neither none nor rank: names the row), NOMEM. */
+/* The same normalisation of one column in place; NaN and barred rows (standing NULL = none) do
+ * not count and become NaN. Errors: ARG (class-zscore without groups), NUMERIC (infinite, and
+ * normalise is neither none nor rank: names the row), NOMEM. */
 tamis_status tamis__normalise(double *value, uint64_t rows, tamis_normalise normalise,
                               const tamis__groups *group, const uint8_t *standing,
                               tamis_error *err);

@@ -13,9 +13,9 @@ typedef struct tamis__query_scores {
     uint8_t *standing;   /* [rows] BARRED for rows without a score */
 } tamis__query_scores;
 
-/* `standing` is what is settled already (NULL = nothing), and is copied; `group` is of candidates, for
- * class-zscore. Errors: as tamis__query_matrix_open(), and ARG (a group of a query that does not exist: names
- * the query). */
+/* `standing` is what is settled already (NULL = nothing), and is copied; `group` is of
+ * candidates, for class-zscore. Errors: as tamis__query_matrix_open(), and ARG (a group of a
+ * query that does not exist: names the query). */
 tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_context *context,
                                       const tamis_select_params *params, tamis_normalise normalise,
                                       const tamis__groups *group, const uint8_t *standing,

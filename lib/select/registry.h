@@ -66,8 +66,9 @@ typedef struct tamis__selector_class {
     /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
     /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE,
-     * TAMIS_SELECTOR_MATRIX and TAMIS_SELECTOR_STORES (otherwise it holds the value already), `weight` where it is not 1 for
-     * kept and 0 for dropped, and `provenance`, a JSON object, for what was found on the way. */
+     * TAMIS_SELECTOR_MATRIX and TAMIS_SELECTOR_STORES (otherwise it holds the value already),
+     * `weight` where it is not 1 for kept and 0 for dropped, and `provenance`, a JSON object, for
+     * what was found on the way. */
     tamis_status (*select)(void *state, const tamis__candidates *candidates,
                            tamis_selection *selection, tamis_error *err);
     void (*fini)(void *state); /* accepts a half-initialised state; NULL = nothing to free */

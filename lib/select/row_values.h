@@ -1,4 +1,5 @@
-/* One value of all of a row's scores, for tamis__query_matrix_reduce(). Pairs without a score do not count.
+/* One value of all of a row's scores. Pairs without a score do not count.
+ * not count.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_SELECT_ROW_VALUES_H

@@ -6,8 +6,9 @@
 
 #include <tamis/select.h>
 
-/* Figures of some rows, by column: mean and squares by blocks after Chan, Golub and LeVeque 1983,
- * Algorithms for Computing the Sample Variance, equation 1.5. One allocation, freed through `count`. */
+/* Figures of some rows, by column: mean and squares by blocks after Chan, Golub and LeVeque
+ * 1983, Algorithms for Computing the Sample Variance, equation 1.5. One allocation, freed
+ * through `count`. */
 typedef struct tamis__spread {
     uint64_t columns;
     double *count, *mean;     /* [columns]; mean: the sum until tamis__spread_means() */

@@ -228,7 +228,7 @@ static void *read_npy(const char *name, size_t *ret_bytes)
 {
     char path[256];
     size_t size;
-    snprintf(path, sizeof path, "reference/bids/%s.npy", name);
+    snprintf(path, sizeof path, "reference/%s.npy", name);
     char *bytes = slurp(test_data(path), &size);
     size_t header = 10 + (size_t)(unsigned char)bytes[8] + 256 * (size_t)(unsigned char)bytes[9];
     *ret_bytes = size - header;
@@ -240,7 +240,7 @@ static table *reference_table(void)
 {
     size_t bytes;
     table *t = calloc(1, sizeof *t);
-    float *raw = read_npy("A_raw", &bytes);
+    float *raw = read_npy("bids/A_raw", &bytes);
     ck_assert_uint_eq(bytes, 500 * 35 * sizeof *raw);
     memcpy(t->raw, raw, bytes);
     free(raw);
@@ -248,7 +248,7 @@ static table *reference_table(void)
     t->rows = 500;
     t->queries = 35;
     t->groups = 7;
-    t->group = read_npy("task_of_val", &bytes);
+    t->group = read_npy("bids/task_of_val", &bytes);
     return t;
 }
 
@@ -258,12 +258,12 @@ typedef struct reference {
 } reference;
 
 static const reference references[] = {
-    {"bids_selected_75", "bids", TAMIS_NORMALISE_ZSCORE},
-    {"less_taskmax_75", "task-max", TAMIS_NORMALISE_NONE},
-    {"instance_max_75", "instance-max", TAMIS_NORMALISE_NONE},
-    {"instance_max_75", "doubly-greedy", TAMIS_NORMALISE_NONE},
-    {"sum_75", "sum", TAMIS_NORMALISE_NONE},
-    {"norm_max_75", "instance-max", TAMIS_NORMALISE_ZSCORE},
+    {"bids/bids_selected_75", "bids", TAMIS_NORMALISE_ZSCORE},
+    {"bids/less_taskmax_75", "task-max", TAMIS_NORMALISE_NONE},
+    {"bids/instance_max_75", "instance-max", TAMIS_NORMALISE_NONE},
+    {"bids/instance_max_75", "doubly-greedy", TAMIS_NORMALISE_NONE},
+    {"bids/sum_75", "sum", TAMIS_NORMALISE_NONE},
+    {"bids/norm_max_75", "instance-max", TAMIS_NORMALISE_ZSCORE},
 };
 
 START_TEST(picks_what_was_published)
@@ -294,7 +294,7 @@ START_TEST(normalises_as_published)
     tamis_context *context = small_context(2);
     tamis_scores *scores = NULL;
     tamis__query_matrix *m = NULL;
-    double *wanted = read_npy("A_norm", &bytes);
+    double *wanted = read_npy("bids/A_norm", &bytes);
     small_scores(context, "s.h5", t->rows, t->queries, t->raw, NULL, NULL);
     ck_ok(tamis_scores_open(&scores, context, "s.h5", &err));
     ck_ok(tamis__query_matrix_open(&m, context, scores, TAMIS_NORMALISE_ZSCORE, NULL, NULL, &err));
@@ -306,6 +306,82 @@ START_TEST(normalises_as_published)
     free(wanted);
     free((void *)(uintptr_t)t->group);
     free(t);
+    tamis_context_destroy(&context);
+}
+END_TEST
+
+/* --- the lists of LESS ------------------------------------------------------------------------ */
+
+enum { DOLLY = 30, COT = 25, VALIDATION = 18, FEATURES = 512 };
+
+static double cosine(const float *x, const float *y)
+{
+    double xy = 0, xx = 0, yy = 0;
+    for (int f = 0; f < FEATURES; f++) {
+        xy += (double)x[f] * (double)y[f];
+        xx += (double)x[f] * (double)x[f];
+        yy += (double)y[f] * (double)y[f];
+    }
+    return xy / fmax(sqrt(xx), 1e-12) / fmax(sqrt(yy), 1e-12);
+}
+
+/* What one checkpoint adds to the scores of a file's rows, which begin at row `first`. */
+static void add_checkpoint(double *score, const char *name, uint64_t first, uint64_t rows,
+                           const char *checkpoint, double weight)
+{
+    char path[64];
+    size_t bytes;
+    snprintf(path, sizeof path, "less/train_%s_%s", name, checkpoint);
+    float *train = read_npy(path, &bytes);
+    ck_assert_uint_eq(bytes, rows * FEATURES * sizeof *train);
+    snprintf(path, sizeof path, "less/val_tydiqa_%s", checkpoint);
+    float *query = read_npy(path, &bytes);
+    ck_assert_uint_eq(bytes, VALIDATION * FEATURES * sizeof *query);
+    for (uint64_t i = 0; i < rows; i++)
+        for (uint64_t q = 0; q < VALIDATION; q++)
+            score[(first + i) * VALIDATION + q] += weight * cosine(train + i * FEATURES,
+                                                                   query + q * FEATURES);
+    free(train);
+    free(query);
+}
+
+/* A matrix of weighted cosines, task-max over subtasks of two: the order of sorted_correct.csv. */
+START_TEST(orders_as_less_does)
+{
+    static table t;
+    static double score[(DOLLY + COT) * VALIDATION];
+    static const char *const checkpoint[] = {"105", "211"};
+    const double rate[] = {1.6877e-05, 1.2859e-05};
+    int32_t subtask[VALIDATION];
+    char *text = slurp(test_data("reference/less/sorted_correct.csv"), NULL), *line, *rest = NULL;
+    tamis_context *context = small_context(2);
+    for (int k = 0; k < 2; k++) {
+        double weight = rate[k] / (rate[0] + rate[1]);
+        add_checkpoint(score, "dolly", 0, DOLLY, checkpoint[k], weight);
+        add_checkpoint(score, "cot", DOLLY, COT, checkpoint[k], weight);
+    }
+    for (int q = 0; q < VALIDATION; q++) subtask[q] = q / 2;
+    t.name = "the LESS reference";
+    t.rows = DOLLY + COT;
+    t.queries = VALIDATION;
+    t.groups = VALIDATION / 2;
+    t.group = subtask;
+    for (uint64_t i = 0; i < t.rows * t.queries; i++) t.raw[i] = (float)score[i];
+    small_scores(context, "s.h5", t.rows, t.queries, t.raw, NULL, NULL);
+    tamis_selection *s = choose(context, &t, "task-max", "20%", TAMIS_NORMALISE_NONE);
+    ck_assert_uint_eq(s->kept, 11);
+    strtok_r(text, "\n", &rest);
+    for (uint64_t place = 0; place < t.rows; place++) {
+        char name[16];
+        unsigned index;
+        line = strtok_r(NULL, "\n", &rest);
+        ck_assert(line && sscanf(line, "%15[a-z], %u", name, &index) == 2);
+        uint64_t row = index + (strcmp(name, "cot") ? 0 : DOLLY);
+        ck_assert_uint_eq(s->rank[row], place);
+        ck_assert_uint_eq(s->keep[row], place < 11);
+    }
+    tamis_selection_free(&s);
+    free(text);
     tamis_context_destroy(&context);
 }
 END_TEST
@@ -701,6 +777,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, picks_what_was_published, 0, 6);
     tcase_add_test(t, normalises_as_published);
+    tcase_add_test(t, orders_as_less_does);
     tcase_add_test(t, bids_normalises_by_itself);
     tcase_add_loop_test(t, as_plain_loops, 0, KINDS);
     tcase_add_loop_test(t, same_bits_however_it_is_run, 0, 2);

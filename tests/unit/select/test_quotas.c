@@ -243,8 +243,8 @@ END_TEST
 
 /* --- the law of gumbel-top-k ------------------------------------------------------------------ */
 
-/* Two of four rows drawn without replacement in proportion to weights: the probability of every ordered
- * pair is w_i / W * w_j / (W - w_i). The other sign of the noise gives other ones. */
+/* Two of four rows drawn without replacement in proportion to weights: the probability of every
+ * ordered pair is w_i / W * w_j / (W - w_i). The other sign of the noise gives other ones. */
 START_TEST(gumbel_draws_by_its_law)
 {
     enum { N = 4, DRAWS = 40000 };
