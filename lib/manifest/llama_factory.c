@@ -89,7 +89,10 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "llama-factory writes one data set: leave out the splits, which "
                            "LLaMA-Factory makes itself (val_size)");
-    TAMIS_TRY(tamis__filter_records(job, TAMIS__RECORDS_JSONL, NULL, result, err));
+    bool known = false;
+    tamis__records_kind kind = TAMIS__RECORDS_JSONL;
+    tamis__layout layout = tamis__filter_layout_of(job->params->input[0], &kind, &known);
+    TAMIS_TRY(tamis__filter_records(job, layout, kind, NULL, result, err));
     TAMIS_TRY(default_name(output, &name, err));
     tamis__dataset_entry entry = {
         .name = *f->text[NAME] ? f->text[NAME] : name,

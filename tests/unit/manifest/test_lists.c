@@ -90,7 +90,7 @@ START_TEST(lists_compare_their_input)
         tamis_selection *selection = make_selection("101", &(tamis_examples){.digest = digest});
         tamis_manifest_params params = {.selection = selection,
                                         .format = "index",
-                                        .input = in[i].name,
+                                        .input = (const char *const[]){in[i].name}, .inputs = 1,
                                         .output = "out",
                                         .dropped = "rest",
                                         .force = true};
@@ -141,7 +141,7 @@ START_TEST(lists_refuse_another_input)
     tamis_manifest_result result;
     tamis_manifest_params params = {.selection = selection,
                                     .format = "index",
-                                    .input = "other",
+                                    .input = (const char *const[]){"other"}, .inputs = 1,
                                     .output = "out",
                                     .no_digests = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
@@ -164,7 +164,7 @@ START_TEST(keeping_nothing_is_said)
         &context, &(tamis_context_params){.threads = 1, .log = keep_line, .cookie = last}, &err));
     tamis_selection *selection = make_selection("000", NULL);
     tamis_manifest_params params = {
-        .selection = selection, .input = "t.jsonl", .output = "out", .force = true};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
     put("t.jsonl", "a\nb\nc\n");
     ck_ok(tamis_manifest_write(context, &params, NULL, &err));
     check_text("out", "");

@@ -24,7 +24,7 @@ static tamis_manifest_result filter(const char *format, tamis__records_kind kind
     ck_ok(tamis_manifest_write(NULL,
                                &(tamis_manifest_params){.selection = selection,
                                                         .format = format,
-                                                        .input = in,
+                                                        .input = (const char *const[]){in}, .inputs = (in) != NULL,
                                                         .output = "out",
                                                         .dropped = both ? "rest" : NULL,
                                                         .force = true},
@@ -279,7 +279,7 @@ START_TEST(format_is_found_by_name)
     put("lines", "a\nb\n"); /* the input's name says nothing: the output's does */
     ck_ok(tamis_manifest_write(
         NULL,
-        &(tamis_manifest_params){.selection = selection, .input = "lines", .output = "o.jsonl"},
+        &(tamis_manifest_params){.selection = selection, .input = (const char *const[]){"lines"}, .inputs = 1, .output = "o.jsonl"},
         NULL, &err));
     check_text("o.jsonl", "a\n");
     ck_fails(write_manifest(selection, NULL, "lines", NULL), TAMIS_ERR_ARG,
@@ -288,14 +288,14 @@ START_TEST(format_is_found_by_name)
     put("t.npy", "a\nb\n"); /* never a list: neither by the input nor by the output */
     ck_fails(tamis_manifest_write(NULL,
                                   &(tamis_manifest_params){.selection = selection,
-                                                           .input = "t.npy",
+                                                           .input = (const char *const[]){"t.npy"}, .inputs = 1,
                                                            .output = "rest.mask"},
                                   NULL, &err),
              TAMIS_ERR_ARG, "csv|tsv|jsonl");
     ck_assert(!exists("rest.mask"));
     ck_ok(tamis_manifest_write(
         NULL,
-        &(tamis_manifest_params){.selection = selection, .input = "t.txt", .output = "o2.jsonl"},
+        &(tamis_manifest_params){.selection = selection, .input = (const char *const[]){"t.txt"}, .inputs = 1, .output = "o2.jsonl"},
         NULL, &err));
     check_text("o2.jsonl", "a\n");
     ck_fails(write_manifest(selection, NULL, NULL, NULL), TAMIS_ERR_ARG, "say which");
@@ -364,7 +364,7 @@ START_TEST(unknown_digests_are_not_compared)
     tamis_selection *selection = make_selection(
         "10", &(tamis_examples){.digest = (uint64_t[]){0, tamis__digest("b", 1)}});
     tamis_manifest_params params = {
-        .selection = selection, .input = "t.jsonl", .output = "out", .force = true};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
     put("t.jsonl", "anything\nb\n");
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
     ck_assert(result.digests_checked);
@@ -377,7 +377,7 @@ START_TEST(unknown_digests_are_not_compared)
     tamis_selection_free(&selection);
     selection = make_selection("10", &(tamis_examples){.digest = (uint64_t[]){0, 0}});
     params = (tamis_manifest_params){
-        .selection = selection, .input = "t.jsonl", .output = "out", .force = true};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
     ck_assert(!result.digests_checked);
     tamis_selection_free(&selection);
@@ -399,7 +399,7 @@ START_TEST(arguments_are_checked)
     ck_fails(write_manifest(selection, NULL, "t.jsonl", "no/such/place"), TAMIS_ERR_IO,
              "no/such/place");
     ck_fails(write_manifest(selection, NULL, "t.jsonl", ""), TAMIS_ERR_ARG, "name a file");
-    tamis_manifest_params params = {.selection = selection, .input = "t.jsonl", .output = ""};
+    tamis_manifest_params params = {.selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = ""};
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG, "no name");
     check_nothing_left();
     tamis_selection_free(&selection);
@@ -413,7 +413,7 @@ START_TEST(files_must_be_distinct)
     put("out.part", "a\nb\n");
     ck_assert_int_eq(link("t.jsonl", "same.jsonl"), 0);
     tamis_manifest_params params = {
-        .selection = selection, .input = "t.jsonl", .output = "same.jsonl", .force = true};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "same.jsonl", .force = true};
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG,
              "both the input and the output");
     ck_fails(write_manifest(selection, "jsonl", "t.jsonl", "out"), TAMIS_ERR_ARG, "both");
@@ -422,7 +422,7 @@ START_TEST(files_must_be_distinct)
     ck_fails(write_manifest(selection, "jsonl", "t.jsonl", "out.part"), TAMIS_ERR_ARG,
              "until it is whole");
     params = (tamis_manifest_params){.selection = selection,
-                                     .input = "t.jsonl",
+                                     .input = (const char *const[]){"t.jsonl"}, .inputs = 1,
                                      .output = "x.reasons.csv",
                                      .format = "jsonl",
                                      .dropped = "x"};
@@ -485,7 +485,7 @@ START_TEST(full_disk_is_an_error)
 {
     tamis_selection *selection = make_selection("11", NULL);
     tamis_manifest_params params = {
-        .selection = selection, .input = "t.jsonl", .output = "/dev/full", .dropped = "rest"};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "/dev/full", .dropped = "rest"};
     put("t.jsonl", "a\nb\n");
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_IO,
              "'/dev/full': No space left");
@@ -502,7 +502,7 @@ static void inject(void (*fault)(long), const char *format, const char *input)
     tamis_selection *selection = make_selection("0110", NULL);
     tamis_manifest_params params = {.selection = selection,
                                     .format = format,
-                                    .input = input,
+                                    .input = (const char *const[]){input}, .inputs = (input) != NULL,
                                     .output = "out",
                                     .dropped = "rest"};
     tamis_status status = TAMIS_ERR_IO;
@@ -544,7 +544,7 @@ START_TEST(failures_never_tear_old_files)
     tamis_selection *selection = make_selection("0110", NULL);
     tamis_manifest_params params = {.selection = selection,
                                     .format = "jsonl",
-                                    .input = "in",
+                                    .input = (const char *const[]){"in"}, .inputs = 1,
                                     .output = "out",
                                     .dropped = "rest",
                                     .force = true};
@@ -584,7 +584,7 @@ START_TEST(cancelling_leaves_nothing)
     ck_ok(tamis_context_create(
         &context, &(tamis_context_params){.threads = 1, .progress = stop, .cookie = &calls}, &err));
     tamis_manifest_params params = {
-        .selection = selection, .input = "t.jsonl", .output = "out", .dropped = "rest"};
+        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .dropped = "rest"};
     ck_assert_int_eq(tamis_manifest_write(context, &params, NULL, &err), TAMIS_ERR_CANCELLED);
     ck_assert_int_eq(calls, 1);
     check_nothing_left();
