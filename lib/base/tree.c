@@ -41,7 +41,8 @@ static tamis_status check_target(const char *path, bool force, tamis_error *err)
     }
     if (!S_ISDIR(st.st_mode))
         return tamis__fail(err, TAMIS_ERR_IO,
-                           "'%s' is a file, and this output is a directory: use another name", path);
+                           "'%s' is a file, and this output is a directory: use another name",
+                           path);
     if (force) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_IO, "'%s' exists: use -f to overwrite it, or another name",
                        path);
