@@ -38,7 +38,7 @@ static const catalogue catalogues[] = {
     {"scorers", NULL, names_scorer, names_scorer_params, scorer_citation},
     {"selectors", NULL, names_selector, names_selector_params, selector_citation},
     {"formats", "data", names_data, NULL, NULL},
-    {"formats", "manifest", names_manifest, NULL, NULL},
+    {"formats", "manifest", names_manifest, names_manifest_params, NULL},
     {"formats", "import", names_import, NULL, NULL},
     {"formats", "export", names_export, NULL, NULL},
     {"models", NULL, names_model, NULL, NULL},

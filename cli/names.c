@@ -42,6 +42,13 @@ const char *names_manifest(size_t i, const char **ret_summary)
     return info->name;
 }
 
+const tamis_param_desc *names_manifest_params(size_t i, size_t *ret_n)
+{
+    const tamis_manifest_info *info = tamis_manifest_at(i);
+    *ret_n = info ? info->n_params : 0;
+    return info ? info->params : NULL;
+}
+
 const char *names_import(size_t i, const char **ret_summary)
 {
     const char *summary;

@@ -19,6 +19,7 @@ const char *names_curvature(size_t i, const char **ret_summary);
 
 const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n);
 const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n);
+const tamis_param_desc *names_manifest_params(size_t i, size_t *ret_n);
 
 /* Record the parameters in force of "name[:param=value,...]", each as "name.param". Parameters without
  * a value and without a default are left out. */

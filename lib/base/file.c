@@ -346,6 +346,15 @@ tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_
                                  tamis_error *err)
 {
     output->written += size;
+    if (output->filter.write)
+        return output->filter.write(output->filter.state, output, bytes, size, err);
+    return tamis__output_put(output, bytes, size, err);
+}
+
+tamis_status tamis__output_put(tamis__output *output, const void *bytes, size_t size,
+                               tamis_error *err)
+{
+    output->stored += size;
     if (size > BUFFER_SIZE - output->used) TAMIS_TRY(flush(output, err));
     if (size >= BUFFER_SIZE) return write_fully(output, bytes, size, err);
     memcpy(output->buffer + output->used, bytes, size);
@@ -367,15 +376,24 @@ tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const
 
 static void release(tamis__output *output)
 {
+    if (output->filter.fini) output->filter.fini(output->filter.state);
     free(output->path);
     free(output->part);
     free(output->buffer);
     *output = (tamis__output){.fd = -1};
 }
 
+tamis_status tamis__output_finish(tamis__output *output, tamis_error *err)
+{
+    tamis__output_filter filter = output->filter;
+    if (filter.finish) TAMIS_TRY(filter.finish(filter.state, output, err));
+    output->filter.finish = NULL;
+    return flush(output, err);
+}
+
 tamis_status tamis__output_commit(tamis__output *output, tamis_error *err)
 {
-    tamis_status status = flush(output, err);
+    tamis_status status = tamis__output_finish(output, err);
     if (status != TAMIS_OK) {
         tamis__output_abort(output);
         return status;

@@ -63,6 +63,18 @@ tamis_status tamis__output_check(const char *path, bool force, bool allow_device
 tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
                                    const char *path, bool force, tamis_error *err);
 
+struct tamis__output;
+
+/* What bytes go through on their way into a file, such as compression. Writes with
+ * tamis__output_put(). */
+typedef struct tamis__output_filter {
+    void *state;
+    tamis_status (*write)(void *state, struct tamis__output *output, const void *bytes, size_t size,
+                          tamis_error *err);
+    tamis_status (*finish)(void *state, struct tamis__output *output, tamis_error *err);
+    void (*fini)(void *state); /* called once, whatever became of the output */
+} tamis__output_filter;
+
 /* Buffered bytes to a file that appears at commit. */
 typedef struct tamis__output {
     const tamis_context *context;
@@ -71,7 +83,9 @@ typedef struct tamis__output {
     bool force;
     unsigned char *buffer;
     size_t used;
-    uint64_t written; /* bytes given so far */
+    uint64_t written;            /* bytes given so far */
+    uint64_t stored;             /* bytes of the file so far */
+    tamis__output_filter filter; /* set right after opening; zeroed = none */
 } tamis__output;
 
 /* Open for writing. `path` "-" is standard output; a device or pipe is written in place. */
@@ -81,6 +95,12 @@ tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_
                                  tamis_error *err);
 tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const char *format, ...)
     TAMIS_PRINTF(3, 4);
+/* Bytes past the filter. */
+tamis_status tamis__output_put(tamis__output *output, const void *bytes, size_t size,
+                               tamis_error *err);
+/* All bytes are given: finish the filter and hand everything to the system, so that the file under the
+ * name output->part is whole. Commit does it by itself. */
+tamis_status tamis__output_finish(tamis__output *output, tamis_error *err);
 /* Flush, sync, rename. Closes in every case. */
 tamis_status tamis__output_commit(tamis__output *output, tamis_error *err);
 /* Remove and close. Harmless on a zeroed or committed struct. */

@@ -20,6 +20,8 @@ enum {
     TAMIS__STREAM_SUBSET = 20,    /* subsets to retrain on: item = subset */
     TAMIS__STREAM_BOOTSTRAP = 21, /* resamples: item = draw */
     TAMIS__STREAM_REMOVAL = 22,   /* order of random removal: item = run */
+    TAMIS__STREAM_MANIFEST = 40,  /* shuffled manifests: item = output */
+    TAMIS__STREAM_SPLIT = 41,     /* splits of manifests: item = 0 */
     TAMIS__STREAM_TEST = 100      /* tests */
 };
 

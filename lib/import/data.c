@@ -8,7 +8,7 @@
 #include <tamis/param.h>
 
 #include "base/error.h"
-#include "import/gzip.h"
+#include "codec/gzip.h"
 #include "import/registry.h"
 
 #define TAMIS__READER_ENTRY(name) &tamis__reader_##name,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "import/gzip.h"
+#include "codec/gzip.h"
 
 tamis_status tamis__source_open(tamis__source *ret_source, tamis_context *context, const char *path,
                                 tamis_error *err)

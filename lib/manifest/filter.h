@@ -1,23 +1,41 @@
-/* Copying the records of a text file to one of two outputs.
+/* Copying the records of text files to the outputs they belong to.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_FILTER_H
 #define TAMIS_MANIFEST_FILTER_H
 
-#include "import/records.h"
+#include "manifest/bytes.h"
 #include "manifest/registry.h"
+#include "manifest/source.h"
 
-/* One pass over the records of job->input: kept ones to job->kept, the others to job->dropped, byte
- * for byte; byte order mark and header to both. An output that is NULL is not written: with neither
- * of them the records are only compared with the selection. Errors: SHAPE (another number of
- * records than the selection has rows), FORMAT (a record's digest differs, an unclosed quote),
- * UNSUPPORTED (compressed), IO, CANCELLED. */
-tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__records_kind kind,
+/* What a format does to records beyond copying them; all may be NULL. */
+typedef struct tamis__record_hooks {
+    void *arg;
+    bool no_bom; /* a byte order mark is not copied */
+    /* Is it the record of this row? *ret_same = false makes the driver say which record differs. */
+    tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
+                          tamis_error *err);
+    /* Other bytes in place of the record's, line end included, added to `out`; nothing added = as it
+     * is. */
+    tamis_status (*rewrite)(void *arg, uint64_t row, const tamis__part *part,
+                            const tamis__record *record, tamis__bytes *out, tamis_error *err);
+} tamis__record_hooks;
+
+/* All inputs of the job to its parts, in the plan's order, in the layout they have. Counts records, bytes
+ * and inputs into parts and result. Errors: SHAPE (another number of records than the selection has rows),
+ * FORMAT (a record's digest or id differs, an unclosed quote, headers that differ, no JSON), IO,
+ * NOMEM, CANCELLED, what hooks return. */
+tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__layout layout,
+                                   tamis__records_kind kind, const tamis__record_hooks *hooks,
                                    tamis_manifest_result *result, tamis_error *err);
 
-/* The same, where no name says what the records are: their kind is told from the first bytes.
- * Errors also: UNSUPPORTED (not text). */
-tamis_status tamis__filter_by_content(const tamis__manifest_job *job, tamis_manifest_result *result,
-                                      tamis_error *err);
+/* Only compare the inputs with the selection. What their records are is told from each name, else from
+ * the first bytes. */
+tamis_status tamis__filter_compare(const tamis__manifest_job *job, tamis_manifest_result *result,
+                                   tamis_error *err);
+
+/* By the name's ending, without .gz or .zst; *ret_known = false: it tells nothing. */
+tamis__layout tamis__filter_layout_of(const char *path, tamis__records_kind *ret_kind,
+                                      bool *ret_known);
 
 #endif

@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "manifest/filter.h"
-#include "manifest/outputs.h"
 #include "manifest/reasons.h"
 #include "manifest/registry.h"
 
@@ -57,10 +56,11 @@ static const tamis__manifest_class *class_of_path(const char *path, bool copies)
     return NULL;
 }
 
-static tamis_status fail_format(const char *format, tamis_error *err)
+static tamis_status fail_format(const char *text, size_t size, tamis_error *err)
 {
     const char *names[TABLE_SIZE];
-    char list[256] = "";
+    char list[512] = "", format[64];
+    snprintf(format, sizeof format, "%.*s", (int)(size < 63 ? size : 63), text);
     for (size_t i = 0; i < TABLE_SIZE; i++) {
         size_t used = strlen(list);
         names[i] = table[i]->info.name;
@@ -80,17 +80,17 @@ static tamis_status find_class_by_name(const tamis_manifest_params *params,
                                        const tamis__manifest_class **ret_class, tamis_error *err)
 {
     const tamis__manifest_class *class = NULL;
-    if (params->input) class = class_of_path(params->input, true);
-    if (!class) class = class_of_path(params->output, params->input != NULL);
+    if (params->inputs) class = class_of_path(params->input[0], true);
+    if (!class) class = class_of_path(params->output, params->inputs > 0);
     if (class) {
         *ret_class = class;
         return TAMIS_OK;
     }
-    if (params->input)
+    if (params->inputs)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "the name '%s' does not tell the format of its records: say --format "
                            "csv|tsv|jsonl",
-                           params->input);
+                           params->input[0]);
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "the name '%s' does not tell the manifest's format: say which",
                        params->output);
@@ -101,31 +101,32 @@ static tamis_status find_class(const tamis_manifest_params *params,
 {
     const tamis__manifest_class *class = NULL;
     if (!params->format) return find_class_by_name(params, ret_class, err);
+    size_t size = strcspn(params->format, ":");
     for (size_t i = 0; i < TABLE_SIZE; i++)
-        if (!strcmp(params->format, table[i]->info.name)) class = table[i];
-    if (!class) return fail_format(params->format, err);
+        if (strlen(table[i]->info.name) == size &&
+            !memcmp(params->format, table[i]->info.name, size))
+            class = table[i];
+    if (!class) return fail_format(params->format, size, err);
     *ret_class = class;
     return TAMIS_OK;
 }
 
 /* --- the files ------------------------------------------------------------------------------ */
 
-static tamis_status check_plain_name(const char *path, const char *what, tamis_error *err)
+static tamis_status check_inputs(const tamis_manifest_params *params,
+                                 const tamis__manifest_class *class, tamis_error *err)
 {
-    if (!path || !has_ending(path, ".gz .zst .bz2 .xz")) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                       "'%s' has the name of a compressed file, and %s %s", path, what,
-                       "must be plain: (de)compress it outside");
-}
-
-static tamis_status check_input(const tamis_manifest_params *params,
-                                const tamis__manifest_class *class, tamis_error *err)
-{
-    if (copies_records(class) && (!params->input || !*params->input))
+    for (size_t i = 0; i < params->inputs; i++)
+        if (!params->input[i] || !*params->input[i])
+            return tamis__fail(err, TAMIS_ERR_ARG, "input %zu has an empty name", i + 1);
+    if (copies_records(class) && params->inputs == 0)
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "format %s copies records: name the file that the gradients were made from as input",
             class->info.name);
+    if (params->inputs > 1 && !(class->info.flags & TAMIS_MANIFEST_SEVERAL))
+        return tamis__fail(err, TAMIS_ERR_ARG, "format %s takes one input, not %zu",
+                           class->info.name, params->inputs);
     return TAMIS_OK;
 }
 
@@ -143,17 +144,30 @@ static tamis_status check_dropped(const char *path, tamis_error *err)
     return TAMIS_OK;
 }
 
+/* A name that ends in another program's compression would promise what is not done. */
+static tamis_status check_names(const tamis_manifest_params *params, tamis_error *err)
+{
+    const char *path[] = {params->output, params->dropped};
+    for (size_t i = 0; i < 2; i++)
+        if (path[i] && has_ending(path[i], ".bz2 .xz"))
+            return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                               "'%s': outputs are compressed as .gz or .zst, or are plain",
+                               path[i]);
+    if (params->dvc && !strcmp(params->output, "-"))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "standard output has no name to write a .dvc file beside");
+    return TAMIS_OK;
+}
+
 static tamis_status check_params(const tamis_manifest_params *params,
                                  const tamis__manifest_class **ret_class, tamis_error *err)
 {
     if (!params->selection) return tamis__fail(err, TAMIS_ERR_ARG, "a manifest needs a selection");
     if (!params->output || !*params->output)
         return tamis__fail(err, TAMIS_ERR_ARG, "the manifest's output has no name");
-    TAMIS_TRY(check_plain_name(params->input, "the input", err));
-    TAMIS_TRY(check_plain_name(params->output, "the output", err));
-    TAMIS_TRY(check_plain_name(params->dropped, "the output", err));
+    TAMIS_TRY(check_names(params, err));
     TAMIS_TRY(find_class(params, ret_class, err));
-    TAMIS_TRY(check_input(params, *ret_class, err));
+    TAMIS_TRY(check_inputs(params, *ret_class, err));
     return check_dropped(params->dropped, err);
 }
 
@@ -162,6 +176,7 @@ static tamis_status reasons_path(const char *dropped, char **ret_path, tamis_err
     static const char ending[] = ".reasons.csv";
     if (!dropped) return TAMIS_OK;
     size_t size = strlen(dropped);
+    while (size > 1 && dropped[size - 1] == '/') size--;
     char *path = tamis__malloc(size + sizeof ending, 1);
     if (!path) return tamis__fail_memory(err, "a file name", size + sizeof ending);
     memcpy(path, dropped, size);
@@ -172,6 +187,18 @@ static tamis_status reasons_path(const char *dropped, char **ret_path, tamis_err
 
 /* --- the work ------------------------------------------------------------------------------- */
 
+typedef struct run {
+    tamis_context *context;
+    const tamis_manifest_params *params;
+    const tamis__manifest_class *class;
+    void *state;
+    tamis_param_value param[TAMIS__MANIFEST_PARAMS];
+    char *reasons;
+    tamis__plan plan;
+    tamis__outputs outputs;
+    tamis_manifest_result result;
+} run;
+
 static bool has_digests(const tamis_selection *selection)
 {
     const uint64_t *digest = selection->examples.digest;
@@ -180,32 +207,40 @@ static bool has_digests(const tamis_selection *selection)
     return false;
 }
 
-/* The reasons first and the kept records last: who waits for these finds the others. */
-static tamis_status open_outputs(tamis__outputs *outputs, tamis_context *context,
-                                 const tamis_manifest_params *params, const char *reasons,
-                                 tamis_error *err)
+/* No output is an input, nor the name that another is written under. */
+static tamis_status check_distinct(const run *r, tamis_error *err)
 {
-    const char *path[] = {params->input, params->output, params->dropped, reasons};
     static const char *const what[] = {"the input", "the output", "the file of dropped records",
                                        "the file of reasons"};
-    TAMIS_TRY(tamis__outputs_distinct(path, what, 4, err));
-    if (reasons) {
-        TAMIS_TRY(tamis__outputs_add(outputs, context, reasons, params->force, err));
-        TAMIS_TRY(tamis__outputs_add(outputs, context, params->dropped, params->force, err));
-    }
-    return tamis__outputs_add(outputs, context, params->output, params->force, err);
+    const tamis_manifest_params *p = r->params;
+    for (size_t i = 0; i <= p->inputs; i++)
+        for (size_t k = 0; k < r->plan.parts; k++) {
+            const char *path[] = {i < p->inputs ? p->input[i] : NULL, r->plan.of[k].path,
+                                  r->plan.of[k].dropped ? NULL : p->dropped, r->reasons};
+            TAMIS_TRY(tamis__outputs_distinct(path, what, 4, err));
+        }
+    return TAMIS_OK;
 }
 
-/* A list carries no records, but they are compared with the selection as if it did. The format is
- * the list's here, so the records' own is found by the input's name or content. */
-static tamis_status compare_records(const tamis__manifest_job *job, tamis_manifest_result *result,
-                                    tamis_error *err)
+static tamis_status open_part(run *r, size_t k, tamis_error *err)
 {
-    const tamis__manifest_class *class = class_of_path(job->input, true);
-    tamis__manifest_job nowhere = *job;
-    nowhere.kept = nowhere.dropped = NULL;
-    if (!class) return tamis__filter_by_content(&nowhere, result, err);
-    return class->write(&nowhere, result, err);
+    tamis__part *part = &r->plan.of[k];
+    if (r->class->info.flags & TAMIS_MANIFEST_DIRECTORY) return TAMIS_OK;
+    return tamis__outputs_file(&r->outputs, r->context, part->path, part->name, r->params->force,
+                               &part->output, err);
+}
+
+/* The reasons first and the kept records last: who waits for these finds the others. */
+static tamis_status open_outputs(run *r, tamis__output **ret_reasons, tamis_error *err)
+{
+    *ret_reasons = NULL;
+    TAMIS_TRY(check_distinct(r, err));
+    if (r->params->dry_run) return TAMIS_OK;
+    if (r->reasons)
+        TAMIS_TRY(tamis__outputs_file(&r->outputs, r->context, r->reasons, "reasons",
+                                      r->params->force, ret_reasons, err));
+    for (size_t k = r->plan.parts; k > 0; k--) TAMIS_TRY(open_part(r, k - 1, err));
+    return TAMIS_OK;
 }
 
 static void warn_if_empty(const tamis_context *context, const tamis_manifest_result *result)
@@ -215,55 +250,136 @@ static void warn_if_empty(const tamis_context *context, const tamis_manifest_res
                    "the selection keeps none of the %" PRIu64 " records", result->records);
 }
 
-static tamis_status write_all(tamis__outputs *outputs, tamis_context *context,
-                              const tamis_manifest_params *params,
-                              const tamis__manifest_class *class, tamis_manifest_result *result,
-                              tamis_error *err)
+static tamis_status write_parts(run *r, tamis_error *err)
 {
+    tamis__output *reasons = NULL;
+    const tamis_selection *selection = r->params->selection;
+    TAMIS_TRY(open_outputs(r, &reasons, err));
     tamis__manifest_job job = {
-        .context = context,
-        .selection = params->selection,
-        .input = params->input,
-        .kept = &outputs->output[outputs->n - 1],
-        .dropped = params->dropped ? &outputs->output[1] : NULL,
-        .check_digests = params->input && !params->no_digests && has_digests(params->selection),
+        .context = r->context,
+        .selection = selection,
+        .params = r->params,
+        .plan = &r->plan,
+        .outputs = &r->outputs,
+        .check_digests = r->params->inputs && !r->params->no_digests && has_digests(selection),
     };
-    if (job.input && !copies_records(class)) TAMIS_TRY(compare_records(&job, result, err));
-    TAMIS_TRY(class->write(&job, result, err));
-    if (params->dropped)
-        TAMIS_TRY(tamis__reasons_write(params->selection, &outputs->output[0], err));
-    for (uint64_t row = 0; row < params->selection->rows; row++)
-        result->kept += params->selection->keep[row] != 0;
-    result->dropped = result->records - result->kept;
-    result->bytes_out = job.kept->written;
-    result->bytes_dropped = job.dropped ? job.dropped->written : 0;
-    result->digests_checked = job.check_digests;
-    warn_if_empty(context, result);
+    /* A list carries no records, but they are compared with the selection as if it did. */
+    if (r->params->inputs && !copies_records(r->class))
+        TAMIS_TRY(tamis__filter_compare(&job, &r->result, err));
+    TAMIS_TRY(r->class->write(r->state, &job, &r->result, err));
+    if (reasons) TAMIS_TRY(tamis__reasons_write(selection, reasons, err));
+    r->result.digests_checked = job.check_digests;
     return TAMIS_OK;
 }
 
-static tamis_status open_and_write(tamis_context *context, const tamis_manifest_params *params,
-                                   const tamis__manifest_class *class, const char *reasons,
-                                   tamis_manifest_result *result, tamis_error *err)
+static void count_parts(run *r)
 {
-    tamis__outputs outputs = {0};
-    tamis_status status = open_outputs(&outputs, context, params, reasons, err);
-    if (status == TAMIS_OK) status = write_all(&outputs, context, params, class, result, err);
-    if (status == TAMIS_OK) return tamis__outputs_commit(&outputs, err);
-    tamis__outputs_abort(&outputs);
-    return status;
+    tamis_manifest_result *result = &r->result;
+    const tamis_selection *selection = r->params->selection;
+    for (uint64_t row = 0; row < selection->rows; row++) result->kept += selection->keep[row] != 0;
+    result->dropped = result->records - result->kept;
+    for (size_t i = 0; i < r->plan.parts; i++) {
+        const tamis__part *part = &r->plan.of[i];
+        uint64_t bytes = part->output ? part->output->stored : part->bytes;
+        if (part->dropped) {
+            result->bytes_dropped += bytes;
+        } else {
+            result->bytes_out += bytes;
+            result->written += part->records;
+        }
+    }
+    warn_if_empty(r->context, result);
+}
+
+/* What is said of a part in the list of files; NULL = it is none. */
+static const tamis__part *part_of(const run *r, const char *path)
+{
+    for (size_t i = 0; i < r->plan.parts; i++)
+        if (!strcmp(r->plan.of[i].path, path)) return &r->plan.of[i];
+    return NULL;
+}
+
+static tamis_status list_file(run *r, const char *path, const char *what, uint64_t bytes,
+                              const char *md5, tamis_error *err)
+{
+    const tamis__part *part = part_of(r, path);
+    tamis_manifest_file *file = &r->result.file[r->result.files];
+    *file = (tamis_manifest_file){.path = tamis__strdup(path), .what = what, .bytes = bytes};
+    if (!file->path) return tamis__fail_memory(err, "a file name", strlen(path));
+    if (part) file->records = part->records;
+    if (part && bytes == 0) file->bytes = part->bytes;
+    if (md5) memcpy(file->md5, md5, sizeof file->md5);
+    r->result.files++;
+    return TAMIS_OK;
+}
+
+/* In the order in which they matter: kept records first. */
+static tamis_status list_files(run *r, tamis_error *err)
+{
+    bool dry = r->params->dry_run;
+    size_t n = dry ? r->plan.parts : r->outputs.n;
+    r->result.file = tamis__calloc(n ? n : 1, sizeof *r->result.file);
+    if (!r->result.file) return tamis__fail_memory(err, "a list of files", n);
+    for (size_t i = 0; dry && i < n; i++)
+        TAMIS_TRY(
+            list_file(r, r->plan.of[i].path, r->plan.of[i].name, r->plan.of[i].bytes, NULL, err));
+    for (size_t i = n; !dry && i > 0; i--) {
+        const tamis__made *made = r->outputs.made[i - 1];
+        TAMIS_TRY(list_file(r, made->path, made->what, made->bytes, made->md5, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status work(run *r, tamis_error *err)
+{
+    const tamis_manifest_params *p = r->params;
+    r->result.inputs = p->inputs;
+    r->result.input_records = tamis__calloc(p->inputs ? p->inputs : 1, sizeof(uint64_t));
+    if (!r->result.input_records) return tamis__fail_memory(err, "counts", p->inputs * 8);
+    TAMIS_TRY(reasons_path(p->dropped, &r->reasons, err));
+    TAMIS_TRY(tamis__plan_make(&r->plan, p, err));
+    TAMIS_TRY(write_parts(r, err));
+    TAMIS_TRY(tamis__outputs_finish(&r->outputs, r->context, p->dvc, p->force, err));
+    count_parts(r);
+    TAMIS_TRY(list_files(r, err));
+    return tamis__outputs_commit(&r->outputs, err);
+}
+
+/* The parameters of "name:param=value,...". */
+static tamis_status init_class(run *r, tamis_error *err)
+{
+    const tamis_manifest_info *info = &r->class->info;
+    const char *colon = r->params->format ? strchr(r->params->format, ':') : NULL;
+    TAMIS_TRY(tamis_params_parse(info->params, info->n_params, info->name, colon ? colon + 1 : NULL,
+                                 r->param, err));
+    return r->class->init ? r->class->init(r->state, r->param, err) : TAMIS_OK;
 }
 
 tamis_status tamis_manifest_write(tamis_context *context, const tamis_manifest_params *params,
                                   tamis_manifest_result *ret_result, tamis_error *err)
 {
-    const tamis__manifest_class *class = NULL;
-    char *reasons = NULL;
-    tamis_manifest_result result = {0};
-    TAMIS_TRY(check_params(params, &class, err));
-    TAMIS_TRY(reasons_path(params->dropped, &reasons, err));
-    tamis_status status = open_and_write(context, params, class, reasons, &result, err);
-    free(reasons);
-    if (status == TAMIS_OK && ret_result) *ret_result = result;
+    run r = {.context = context, .params = params};
+    TAMIS_TRY(check_params(params, &r.class, err));
+    r.state = tamis__calloc(1, r.class->state_size);
+    if (!r.state) return tamis__fail_memory(err, r.class->info.name, r.class->state_size);
+    tamis_status status = init_class(&r, err);
+    if (status == TAMIS_OK) status = work(&r, err);
+    if (r.class->fini) r.class->fini(r.state);
+    free(r.state);
+    free(r.reasons);
+    tamis__outputs_close(&r.outputs);
+    tamis__plan_fini(&r.plan);
+    if (status == TAMIS_OK && ret_result)
+        *ret_result = r.result;
+    else
+        tamis_manifest_result_fini(&r.result);
     return status;
+}
+
+void tamis_manifest_result_fini(tamis_manifest_result *result)
+{
+    for (size_t i = 0; i < result->files; i++) free(result->file[i].path);
+    free(result->file);
+    free(result->input_records);
+    *result = (tamis_manifest_result){0};
 }

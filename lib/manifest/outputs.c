@@ -1,52 +1,198 @@
-/* Several output files of which all appear or none.
+/* Several outputs of which all appear or none.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/outputs.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/md5_file.h"
+#include "base/mem.h"
+#include "codec/codec.h"
 
-tamis_status tamis__outputs_add(tamis__outputs *outputs, const tamis_context *context,
-                                const char *path, bool force, tamis_error *err)
+static tamis_status enlarge(tamis__outputs *outputs, tamis_error *err)
+{
+    if (outputs->n < outputs->room) return TAMIS_OK;
+    size_t room = outputs->room ? 2 * outputs->room : 8;
+    tamis__made **grown = tamis__realloc(outputs->made, room, sizeof *grown);
+    if (!grown) return tamis__fail_memory(err, "outputs", room * sizeof *grown);
+    outputs->made = grown;
+    outputs->room = room;
+    return TAMIS_OK;
+}
+
+static void free_made(tamis__made *made)
+{
+    free(made->path);
+    free(made);
+}
+
+static tamis_status prepare(tamis__outputs *outputs, const char *path, const char *what,
+                            tamis__made **ret_made, tamis_error *err)
 {
     struct stat st;
-    size_t i = outputs->n;
-    outputs->existed[i] = !strcmp(path, "-") || stat(path, &st) == 0;
-    outputs->path[i] = path;
-    TAMIS_TRY(tamis__output_open(&outputs->output[i], context, path, force, err));
-    outputs->n++;
+    static const char *const names[] = {"an output", "another output"};
+    for (size_t i = 0; i < outputs->n; i++) {
+        const char *pair[] = {outputs->made[i]->path, path};
+        TAMIS_TRY(tamis__outputs_distinct(pair, names, 2, err));
+    }
+    TAMIS_TRY(enlarge(outputs, err));
+    tamis__made *made = tamis__calloc(1, sizeof *made);
+    if (made) made->path = tamis__strdup(path);
+    if (!made || !made->path) {
+        free(made);
+        return tamis__fail_memory(err, "an output", sizeof *made);
+    }
+    made->what = what;
+    made->existed = !strcmp(path, "-") || stat(path, &st) == 0;
+    *ret_made = made;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *context,
+                                  const char *path, const char *what, bool force,
+                                  tamis__output **ret_output, tamis_error *err)
+{
+    tamis__made *made = NULL;
+    TAMIS_TRY(prepare(outputs, path, what, &made, err));
+    tamis_status status = tamis__output_open(&made->output, context, path, force, err);
+    if (status != TAMIS_OK) {
+        free_made(made);
+        return status;
+    }
+    outputs->made[outputs->n++] = made;
+    *ret_output = &made->output;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *context,
+                                 const char *path, const char *what, bool force,
+                                 tamis__output **ret_output, tamis_error *err)
+{
+    TAMIS_TRY(tamis__outputs_plain(outputs, context, path, what, force, ret_output, err));
+    return tamis__codec_attach(tamis__codec_of_name(path, NULL), *ret_output, err);
+}
+
+tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
+                                 const char *path, const char *what, bool force,
+                                 tamis__tree **ret_tree, tamis_error *err)
+{
+    tamis__made *made = NULL;
+    TAMIS_TRY(prepare(outputs, path, what, &made, err));
+    made->is_tree = true;
+    tamis_status status = tamis__tree_open(&made->tree, context, path, force, err);
+    if (status != TAMIS_OK) {
+        free_made(made);
+        return status;
+    }
+    outputs->made[outputs->n++] = made;
+    *ret_tree = &made->tree;
+    return TAMIS_OK;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static char *dvc_path(const char *path)
+{
+    size_t size = strlen(path) + sizeof ".dvc";
+    char *text = tamis__malloc(size, 1);
+    if (text) snprintf(text, size, "%s.dvc", path);
+    return text;
+}
+
+static tamis_status write_dvc(tamis__outputs *outputs, const tamis_context *context, size_t i,
+                              bool force, tamis_error *err)
+{
+    tamis__made *made = outputs->made[i];
+    tamis__output *output = NULL;
+    char *path = NULL;
+    if (!(path = dvc_path(made->path))) return tamis__fail_memory(err, "a file name", 8);
+    tamis_status status = tamis__md5_file(context, made->output.part, made->md5, err);
+    if (status == TAMIS_OK)
+        status = tamis__outputs_plain(outputs, context, path, "dvc", force, &output, err);
+    free(path);
+    if (status != TAMIS_OK) return status;
+    const char *slash = strrchr(made->path, '/');
+    TAMIS_TRY(tamis__output_printf(output, err,
+                                   "outs:\n- md5: %s\n  size: %" PRIu64 "\n  hash: md5\n",
+                                   made->md5, made->bytes));
+    TAMIS_TRY(tamis__output_printf(output, err, "  path: '"));
+    for (const char *p = slash ? slash + 1 : made->path; *p; p++)
+        TAMIS_TRY(tamis__output_write(output, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1, err));
+    TAMIS_TRY(tamis__output_printf(output, err, "'\n"));
+    TAMIS_TRY(tamis__output_finish(output, err));
+    outputs->made[outputs->n - 1]->bytes = output->stored;
+    return TAMIS_OK;
+}
+
+/* A device or a pipe has no bytes to look at afterwards. */
+static bool is_kept_file(const tamis__made *made)
+{
+    return !made->is_tree && made->output.part;
+}
+
+tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
+                                   bool force, tamis_error *err)
+{
+    size_t n = outputs->n;
+    for (size_t i = 0; i < n; i++) {
+        tamis__made *made = outputs->made[i];
+        if (made->is_tree) continue;
+        TAMIS_TRY(tamis__output_finish(&made->output, err));
+        made->bytes = made->output.stored;
+    }
+    for (size_t i = 0; dvc && i < n; i++)
+        if (is_kept_file(outputs->made[i])) TAMIS_TRY(write_dvc(outputs, context, i, force, err));
     return TAMIS_OK;
 }
 
 static void remove_new(const tamis__outputs *outputs, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!outputs->existed[i]) (void)unlink(outputs->path[i]);
+    for (size_t i = 0; i < n; i++) {
+        const tamis__made *made = outputs->made[i];
+        if (made->existed) continue;
+        if (made->is_tree)
+            tamis__tree_remove(made->path);
+        else
+            (void)unlink(made->path);
+    }
+}
+
+static tamis_status commit_one(tamis__made *made, tamis_error *err)
+{
+    return made->is_tree ? tamis__tree_commit(&made->tree, err)
+                         : tamis__output_commit(&made->output, err);
 }
 
 tamis_status tamis__outputs_commit(tamis__outputs *outputs, tamis_error *err)
 {
     tamis_status status = TAMIS_OK;
     size_t done = 0;
-    while (status == TAMIS_OK && done < outputs->n)
-        status = tamis__output_commit(&outputs->output[done++], err);
-    if (status != TAMIS_OK) {
-        remove_new(outputs, done - 1);
-        for (size_t i = done; i < outputs->n; i++) tamis__output_abort(&outputs->output[i]);
-    }
-    outputs->n = 0;
+    while (status == TAMIS_OK && done < outputs->n) status = commit_one(outputs->made[done++], err);
+    if (status != TAMIS_OK) remove_new(outputs, done - 1);
     return status;
 }
 
-void tamis__outputs_abort(tamis__outputs *outputs)
+void tamis__outputs_close(tamis__outputs *outputs)
 {
-    for (size_t i = 0; i < outputs->n; i++) tamis__output_abort(&outputs->output[i]);
-    outputs->n = 0;
+    for (size_t i = 0; i < outputs->n; i++) {
+        tamis__made *made = outputs->made[i];
+        if (made->is_tree)
+            tamis__tree_abort(&made->tree);
+        else if (made->output.path)
+            tamis__output_abort(&made->output);
+        free_made(made);
+    }
+    free(outputs->made);
+    *outputs = (tamis__outputs){0};
 }
+
+/* --- names ------------------------------------------------------------------------------------ */
 
 static bool is_same_file(const char *a, const char *b)
 {

@@ -1,31 +1,56 @@
-/* Several output files of which all appear or none.
+/* All outputs of a run, files and directories, of which all appear or none.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_OUTPUTS_H
 #define TAMIS_MANIFEST_OUTPUTS_H
 
-#include "base/file.h"
+#include <tamis/manifest.h>
 
-enum { TAMIS__OUTPUTS_MAX = 3 };
+#include "base/file.h"
+#include "base/tree.h"
+
+typedef struct tamis__made {
+    const char *what;
+    char *path;
+    bool is_tree, existed;
+    tamis__output output;
+    tamis__tree tree;
+    char md5[33];
+    uint64_t bytes; /* of the file, once it is finished; of a tree as the format says */
+} tamis__made;
 
 typedef struct tamis__outputs {
-    size_t n;
-    tamis__output output[TAMIS__OUTPUTS_MAX];
-    const char *path[TAMIS__OUTPUTS_MAX]; /* the caller's */
-    bool existed[TAMIS__OUTPUTS_MAX];
+    size_t n, room;
+    tamis__made **made; /* in the order in which they are committed */
 } tamis__outputs;
 
-/* Open one more. Paths must be distinct and outlive the set. */
-tamis_status tamis__outputs_add(tamis__outputs *outputs, const tamis_context *context,
-                                const char *path, bool force, tamis_error *err);
+/* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or outlives
+ * the result. Errors: ARG (the path of another output), IO, NOMEM. */
+tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *context,
+                                 const char *path, const char *what, bool force,
+                                 tamis__output **ret_output, tamis_error *err);
+
+/* The same for a file of bytes that already are as they are to be stored. */
+tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *context,
+                                  const char *path, const char *what, bool force,
+                                  tamis__output **ret_output, tamis_error *err);
+
+/* One more directory. The caller commits the files in it. */
+tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
+                                 const char *path, const char *what, bool force,
+                                 tamis__tree **ret_tree, tamis_error *err);
+
+/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors: IO. */
+tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
+                                   bool force, tamis_error *err);
 
 /* Commit in the order of opening: name the file that others wait for last. When one fails, those
  * committed before it are removed, save where they replaced a file: that content is gone, and a
- * whole new file is better than none. Closes in every case. */
+ * whole new file is better than none. */
 tamis_status tamis__outputs_commit(tamis__outputs *outputs, tamis_error *err);
 
-/* Remove and close. Harmless on an empty set. */
-void tamis__outputs_abort(tamis__outputs *outputs);
+/* Remove what is not committed, and free. Harmless on an empty set. */
+void tamis__outputs_close(tamis__outputs *outputs);
 
 /* Error (ARG) when two of the files are one, or one is the name that another is written under
  * until it is whole. `path` and `what` have `n` entries; NULL and "-" are skipped. */

@@ -9,39 +9,52 @@
 
 #include <tamis/manifest.h>
 
-#include "base/file.h"
+#include "manifest/outputs.h"
+#include "manifest/plan.h"
 
-#define TAMIS__MANIFEST_ABI 1
+#define TAMIS__MANIFEST_ABI    2
+#define TAMIS__MANIFEST_PARAMS 16
 
-/* What a format writes from and to. The driver opens and commits the files. */
 typedef struct tamis__manifest_job {
-    const tamis_context *context;
+    tamis_context *context; /* may be NULL */
     const tamis_selection *selection;
-    const char *input;      /* NULL where a format that copies no records is given none */
-    tamis__output *kept;    /* NULL = not wanted; only for formats that copy records */
-    tamis__output *dropped; /* NULL = not wanted */
+    const tamis_manifest_params *params;
+    tamis__plan *plan;
+    tamis__outputs *outputs; /* to add further files and directories to; not in a dry run */
     bool check_digests;
 } tamis__manifest_job;
 
 typedef struct tamis__manifest_class {
     uint32_t abi; /* TAMIS__MANIFEST_ABI */
     tamis_manifest_info info;
-    /* Write the kept rows and the others. Sets `records` of the result and, when it reads the
-     * input, `bytes_in`; the driver sets the rest. Formats that copy records compare them with the
-     * selection on the way; for the others the driver has done that. */
-    tamis_status (*write)(const tamis__manifest_job *job, tamis_manifest_result *result,
-                          tamis_error *err);
+    size_t state_size; /* zeroed memory for the calls below; may be 0 */
+    /* `param` [info.n_params] lives as long as the state. NULL = nothing to read. */
+    tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
+    /* Read the inputs and write the parts. With params->dry_run everything is read, checked and counted
+     * and nothing written. Sets `records`, and what it read in `bytes_in` and `input_records`. */
+    tamis_status (*write)(void *state, const tamis__manifest_job *job,
+                          tamis_manifest_result *result, tamis_error *err);
+    void (*fini)(void *state);
 } tamis__manifest_class;
 
 /* clang-format off */
 #define TAMIS__MANIFESTS(X) \
+    X(axolotl) \
+    X(counts) \
     X(csv) \
     X(index) \
     X(index_npy) \
+    X(json) \
     X(jsonl) \
+    X(kaldi) \
+    X(lhotse) \
+    X(lhotse_ids) \
+    X(llama_factory) \
     X(mask) \
     X(mask_npy) \
-    X(tsv)
+    X(nemo) \
+    X(tsv) \
+    X(weights_npy)
 /* clang-format on */
 
 #define TAMIS__DECLARE_MANIFEST(name) extern const tamis__manifest_class tamis__manifest_##name;

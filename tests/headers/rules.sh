@@ -39,13 +39,15 @@ grep -E '^(lib|cli|include)/' "$work/code" |
 # Each third-party header belongs to one room, each room includes those below it only, and cli knows <tamis/...> alone.
 awk -F: '
     BEGIN {
-        rooms = split("base kernels linalg project store stream curvature transport import filter model convert score select manifest export plot evaluate", order, " ")
+        rooms = split("base codec kernels linalg project store stream curvature transport import filter model convert score select manifest export plot evaluate", order, " ")
         for (i = 1; i <= rooms; i++) level[order[i]] = i
         owner["hdf5.h"] = "^lib/store/"
         owner["cblas.h"] = owner["lapacke.h"] = owner["openblas_config.h"] = "^lib/linalg/"
         owner["xxhash.h"] = "^lib/base/digest[.]c"
         owner["jansson.h"] = "^lib/base/json[.]h"
-        owner["zlib.h"] = "^lib/import/"
+        owner["zlib.h"] = "^lib/codec/gzip[.]c"
+        owner["zstd.h"] = "^lib/codec/zstd[.]c"
+        owner["md5.h"] = "^lib/base/md5[.]c"
         owner["plplot/plplot.h"] = "^lib/plot/canvas[.]c"
         owner["immintrin.h"] = "^lib/kernels/"
         owner["gsl/gsl_rng.h"] = "^lib/base/rng[.]h"

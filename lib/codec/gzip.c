@@ -1,13 +1,14 @@
 /* gzip files. The only file that includes zlib.h.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "import/gzip.h"
+#include "codec/gzip.h"
 
 #include <stdlib.h>
 #include <zlib.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/pieces.h"
 
 /* zlib's word for "gzip, and nothing else". */
 #define GZIP_WINDOW (15 + 16)
@@ -22,6 +23,10 @@ typedef struct expansion {
     size_t filled, room;
     uint64_t limit;
     const char *path;
+    const tamis_context *context; /* with to_file */
+    bool to_file;                 /* `data` is a piece, and goes to `fd` when it is full */
+    int fd;
+    uint64_t written;
 } expansion;
 
 static void *take(void *opaque, unsigned n, unsigned size)
@@ -41,10 +46,19 @@ bool tamis__gzip_recognise(const unsigned char *bytes, size_t size)
     return size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
+static tamis_status empty_piece(expansion *e, tamis_error *err)
+{
+    TAMIS_TRY(tamis__pieces_write(e->fd, e->data, e->filled, e->path, err));
+    e->written += e->filled;
+    e->filled = 0;
+    return tamis__progress(e->context, "expanding", e->used, e->size, "bytes", NULL, err);
+}
+
 /* Room for more output. */
 static tamis_status enlarge(expansion *e, tamis_error *err)
 {
     if (e->filled < e->room) return TAMIS_OK;
+    if (e->to_file) return empty_piece(e, err);
     if (e->room >= e->limit)
         return tamis__fail(
             err, TAMIS_ERR_NOMEM,
@@ -107,6 +121,31 @@ static tamis_status expand_all(expansion *e, z_stream *z, tamis_error *err)
     return TAMIS_OK;
 }
 
+tamis_status tamis__gzip_to_file(const tamis_context *context, const unsigned char *bytes,
+                                 size_t size, const char *path, int fd, uint64_t *ret_size,
+                                 tamis_error *err)
+{
+    expansion e = {.bytes = bytes,
+                   .size = size,
+                   .room = TAMIS__CODEC_PIECE,
+                   .path = path,
+                   .context = context,
+                   .to_file = true,
+                   .fd = fd};
+    z_stream z = {.zalloc = take, .zfree = give};
+    e.data = tamis__malloc(e.room, 1);
+    if (!e.data || inflateInit2(&z, GZIP_WINDOW) != Z_OK) {
+        free(e.data);
+        return tamis__fail_memory(err, "a decompressor", e.room);
+    }
+    tamis_status status = expand_all(&e, &z, err);
+    if (status == TAMIS_OK) status = empty_piece(&e, err);
+    inflateEnd(&z);
+    free(e.data);
+    if (status == TAMIS_OK) *ret_size = e.written;
+    return status;
+}
+
 tamis_status tamis__gzip_expand(const unsigned char *bytes, size_t size, uint64_t limit,
                                 const char *path, unsigned char **ret_data, size_t *ret_size,
                                 tamis_error *err)
@@ -123,5 +162,61 @@ tamis_status tamis__gzip_expand(const unsigned char *bytes, size_t size, uint64_
     }
     *ret_data = e.data;
     *ret_size = e.filled;
+    return TAMIS_OK;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+typedef struct packer {
+    z_stream z;
+    unsigned char piece[TAMIS__CODEC_PIECE];
+} packer;
+
+static tamis_status pack(packer *p, tamis__output *output, const unsigned char *bytes, size_t size,
+                         int flush, tamis_error *err)
+{
+    int code = Z_OK;
+    do {
+        size_t in = size < STEP ? size : STEP;
+        p->z.next_in = (unsigned char *)(uintptr_t)bytes;
+        p->z.avail_in = (unsigned)in;
+        p->z.next_out = p->piece;
+        p->z.avail_out = TAMIS__CODEC_PIECE;
+        code = deflate(&p->z, flush);
+        bytes += in - p->z.avail_in;
+        size -= in - p->z.avail_in;
+        TAMIS_TRY(tamis__output_put(output, p->piece, TAMIS__CODEC_PIECE - p->z.avail_out, err));
+    } while (size > 0 || p->z.avail_out == 0 || (flush == Z_FINISH && code != Z_STREAM_END));
+    return TAMIS_OK;
+}
+
+static tamis_status write_some(void *state, tamis__output *output, const void *bytes, size_t size,
+                               tamis_error *err)
+{
+    return size ? pack(state, output, bytes, size, Z_NO_FLUSH, err) : TAMIS_OK;
+}
+
+static tamis_status finish(void *state, tamis__output *output, tamis_error *err)
+{
+    return pack(state, output, (const unsigned char *)"", 0, Z_FINISH, err);
+}
+
+static void fini(void *state)
+{
+    packer *p = state;
+    deflateEnd(&p->z);
+    free(p);
+}
+
+tamis_status tamis__gzip_attach(tamis__output *output, tamis_error *err)
+{
+    packer *p = tamis__malloc(1, sizeof *p);
+    if (!p) return tamis__fail_memory(err, "a compressor", sizeof *p);
+    p->z = (z_stream){.zalloc = take, .zfree = give};
+    if (deflateInit2(&p->z, 6, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(p);
+        return tamis__fail_memory(err, "a compressor", sizeof *p);
+    }
+    output->filter = (tamis__output_filter){p, write_some, finish, fini};
     return TAMIS_OK;
 }

@@ -1,0 +1,268 @@
+/* nemo, kaldi, lhotse, lhotse-ids, llama-factory and axolotl: what is written, read back by others (jq,
+ * sort, grep, cmp); bad input; failures.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "manifest_files.h"
+
+static const char *const ids[] = {"c-0", "c\"1", "c-2", "c-3"};
+
+static tamis_status run(const char *format, const char *input, const char *keep,
+                        const tamis_examples *examples, tamis_manifest_params params)
+{
+    tamis_manifest_result result = {0};
+    tamis_selection *selection = make_selection(keep, examples);
+    params.selection = selection;
+    params.format = format;
+    params.input = &input;
+    params.inputs = 1;
+    if (!params.output) params.output = "out";
+    tamis_status status = tamis_manifest_write(NULL, &params, &result, &err);
+    if (status == TAMIS_OK) {
+        ck_assert_uint_eq(result.records, strlen(keep));
+        ck_assert(result.ids_checked == (examples != NULL));
+    }
+    tamis_manifest_result_fini(&result);
+    tamis_selection_free(&selection);
+    return status;
+}
+
+#define NONE  ((tamis_manifest_params){.order = TAMIS_MANIFEST_SOURCE})
+#define FORCE ((tamis_manifest_params){.force = true})
+
+static void shell(const char *command)
+{
+    ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+/* --- nemo ----------------------------------------------------------------------------------- */
+
+START_TEST(nemo_lines)
+{
+    put("in", "{\"audio_filepath\": \"a\",\"d\":1.50}\r\n\n{\"d\":2}\n{\"d\":3,\"_skipme\":true}");
+    ck_ok(run("nemo", "in", "101", NULL, (tamis_manifest_params){.dropped = "rest"}));
+    check_text("out", "{\"audio_filepath\": \"a\",\"d\":1.50}\r\n{\"d\":3,\"_skipme\":true}\n");
+    check_text("rest", "{\"d\":2}\n");
+}
+END_TEST
+
+START_TEST(nemo_marks)
+{
+    put("in", "{\"a\": 1.50}\r\n\n{\"a\":2}\n{\"a\":3,\"_skipme\":1}\n{\"_skipme\":0,\"a\":4}");
+    ck_ok(run("nemo:mode=skipme", "in", "1010", NULL, NONE));
+    check_text("out", "{\"a\": 1.50}\r\n{\"a\":2, \"_skipme\": true}\n{\"a\":3,\"_skipme\":false}\n"
+                      "{\"_skipme\":true,\"a\":4}\n");
+    shell("test \"$(jq -c 'select(._skipme | not) | .a' out | xargs)\" = '1.5 3'");
+    ck_fails(run("nemo:mode=skipme", "in", "1010", NULL,
+                 (tamis_manifest_params){.dropped = "rest", .force = true}),
+             TAMIS_ERR_ARG, "mode=skipme keeps every line");
+    ck_assert(!exists("rest"));
+}
+END_TEST
+
+START_TEST(nemo_bad_lines)
+{
+    put("in", "{\"a\":1}\n\n{\"a\":}\n");
+    ck_fails(run("nemo", "in", "11", NULL, NONE), TAMIS_ERR_FORMAT,
+             "'in' line 3 is no JSON object");
+    ck_fails(run("nemo:mode=skipme", "in", "11", NULL, NONE), TAMIS_ERR_FORMAT, "'in' line 3");
+    ck_fails(run("nemo:mode=mark", "in", "11", NULL, NONE), TAMIS_ERR_ARG, "mark");
+    check_nothing_left();
+}
+END_TEST
+
+/* --- lhotse --------------------------------------------------------------------------------- */
+
+static const char cuts[] = "{\"id\": \"c-0\", \"type\": \"MonoCut\"}\n"
+                           "{\"type\": \"MonoCut\", \"id\": \"c\\u00221\"}\n"
+                           "{\"id\":\"c-2\",\"x\":{\"id\":\"no\"}}\n"
+                           "{\"id\": \"c-3\"}\n";
+
+START_TEST(lhotse_cuts)
+{
+    tamis_examples examples = {.id_text = ids};
+    put("in", cuts);
+    ck_ok(run("lhotse", "in", "0110", &examples, (tamis_manifest_params){.dropped = "rest"}));
+    check_text("out", "{\"type\": \"MonoCut\", \"id\": \"c\\u00221\"}\n"
+                      "{\"id\":\"c-2\",\"x\":{\"id\":\"no\"}}\n");
+    check_text("rest", "{\"id\": \"c-0\", \"type\": \"MonoCut\"}\n{\"id\": \"c-3\"}\n");
+}
+END_TEST
+
+START_TEST(lhotse_id_list)
+{
+    tamis_examples examples = {.id_text = ids};
+    put("in", cuts);
+    ck_ok(run("lhotse-ids", "in", "0110", &examples, (tamis_manifest_params){.dropped = "rest"}));
+    check_text("out", "[\n  \"c\\u00221\",\n  \"c-2\"\n]\n");
+    check_text("rest", "[\n  \"c-0\",\n  \"c-3\"\n]\n");
+    shell("test \"$(jq -c . out)\" = '[\"c\\\"1\",\"c-2\"]'");
+    ck_ok(run("lhotse-ids", "in", "0000", NULL, FORCE));
+    check_text("out", "[]\n");
+}
+END_TEST
+
+START_TEST(lhotse_bad_cuts)
+{
+    static const char *const other[] = {"c-0", "c-1", "c-2", "c-3"};
+    tamis_examples examples = {.id_text = other};
+    put("in", cuts);
+    ck_fails(run("lhotse", "in", "0110", &examples, NONE), TAMIS_ERR_FORMAT, "'in' line 2");
+    ck_fails(run("lhotse-ids", "in", "0110", &examples, NONE), TAMIS_ERR_FORMAT, "'in' line 2");
+    put("in", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"\\u0061\"}\n");
+    ck_fails(run("lhotse-ids", "in", "110", NULL, NONE), TAMIS_ERR_FORMAT,
+             "rows 0 and 2 have one id");
+    put("in", "{\"id\":\"a\"}\n{\"cut\":\"b\"}\n");
+    ck_fails(run("lhotse", "in", "11", NULL, NONE), TAMIS_ERR_FORMAT, "'in' line 2");
+    check_nothing_left();
+}
+END_TEST
+
+/* --- kaldi ---------------------------------------------------------------------------------- */
+
+static void make_kaldi(void)
+{
+    ck_assert_int_eq(mkdir("in", 0777), 0);
+    put("in/utt2spk", "a-1 a\na-2 a\nb-1 b\n");
+    put("in/text", "a-1 x\na-2 y\nb-1 z\n");
+    put("in/wav.scp", "a-1 1.wav\na-2 2.wav\nb-1 3.wav\n");
+}
+
+START_TEST(kaldi_directories)
+{
+    static const char *const utterance[] = {"a-1", "a-2", "b-1"};
+    tamis_examples examples = {.id_text = utterance};
+    make_kaldi();
+    ck_ok(run("kaldi", "in", "011", &examples, (tamis_manifest_params){.dropped = "rest"}));
+    check_text("out/utt2spk", "a-2 a\nb-1 b\n");
+    check_text("out/spk2utt", "a a-2\nb b-1\n");
+    check_text("rest/wav.scp", "a-1 1.wav\n");
+    check_text("rest/spk2utt", "a a-1\n");
+    shell("for f in out/* rest/*; do LC_ALL=C sort -c -u -k1,1 $f || exit 1; done");
+    ck_fails(run("kaldi", "in", "011", NULL, NONE), TAMIS_ERR_IO, "exists");
+    ck_ok(run("kaldi", "in", "100", NULL, FORCE));
+    check_text("out/text", "a-1 x\n");
+    ck_ok(run("kaldi:mode=list,rows=text", "in", "011", NULL,
+              (tamis_manifest_params){.output = "list"}));
+    check_text("list", "a-2\nb-1\n");
+}
+END_TEST
+
+START_TEST(kaldi_dry_run_and_faults)
+{
+    make_kaldi();
+    ck_ok(run("kaldi", "in", "011", NULL, (tamis_manifest_params){.dry_run = true}));
+    check_nothing_left();
+    ck_fails(run("kaldi", "in", "01", NULL, NONE), TAMIS_ERR_SHAPE, "3 utterances");
+    ck_fails(
+        run("kaldi", "in", "011", NULL, (tamis_manifest_params){.order = TAMIS_MANIFEST_SCORE}),
+        TAMIS_ERR_ARG, "sorted");
+    put("in/text", "b-1 z\na-1 x\n");
+    ck_fails(run("kaldi", "in", "011", NULL, NONE), TAMIS_ERR_FORMAT, "'in/text' line 2");
+    check_nothing_left();
+}
+END_TEST
+
+/* --- llama-factory and axolotl -------------------------------------------------------------- */
+
+START_TEST(llama_factory_entry)
+{
+    static const char info[] =
+        "{\n  \"old\": {\"file_name\": \"o.json\", \"columns\": {\"p\":\"q\"}}\n}\n";
+    put("in", "{\"p\":1}\n{\"p\":2}\n");
+    put("info.json", info);
+    ck_ok(run("llama-factory:info=info.json,name=top,like=old", "in", "01", NULL,
+              (tamis_manifest_params){.output = "top.jsonl", .dry_run = true}));
+    check_text("info.json", info);
+    ck_ok(run("llama-factory:info=info.json,like=old", "in", "01", NULL,
+              (tamis_manifest_params){.output = "top.jsonl"}));
+    check_text("top.jsonl", "{\"p\":2}\n");
+    check_text("info.json",
+               "{\n  \"old\": {\"file_name\": \"o.json\", \"columns\": {\"p\":\"q\"}},\n"
+               "  \"top\": {\"file_name\": \"top.jsonl\", \"columns\": {\"p\":\"q\"}}\n}\n");
+    shell("test \"$(jq -r .top.file_name info.json)\" = top.jsonl");
+    ck_fails(run("llama-factory:info=info.json,name=top", "in", "01", NULL, NONE), TAMIS_ERR_ARG,
+             "has a data set 'top' already");
+    ck_fails(run("llama-factory", "in", "01", NULL, NONE), TAMIS_ERR_ARG, "info=PATH");
+    put("bad.json", "[]");
+    ck_fails(run("llama-factory:info=bad.json", "in", "01", NULL, NONE), TAMIS_ERR_FORMAT,
+             "'bad.json' line 1");
+    check_nothing_left();
+    check_text("bad.json", "[]");
+}
+END_TEST
+
+START_TEST(axolotl_stanza)
+{
+    put("in", "{\"p\":1}\n{\"p\":2}\n");
+    ck_ok(run("axolotl:stanza=part.yml,type=alpaca", "in", "10", NULL,
+              (tamis_manifest_params){.output = "t\"op.jsonl"}));
+    check_text("t\"op.jsonl", "{\"p\":1}\n");
+    check_text("part.yml", "datasets:\n  - path: \"./t\\\"op.jsonl\"\n    ds_type: json\n"
+                           "    type: \"alpaca\"\n    split: train\n");
+    shell("grep -qx '    ds_type: json' part.yml");
+    ck_fails(run("axolotl:stanza=part.yml", "in", "10", NULL, NONE), TAMIS_ERR_IO, "exists");
+    check_nothing_left();
+}
+END_TEST
+
+/* Every format, every allocation and write: a message, and no output. */
+START_TEST(every_allocation_and_write_may_fail)
+{
+    static const char *const format[] = {"nemo:mode=skipme", "lhotse-ids", "kaldi",
+                                         "llama-factory:info=new.json", "axolotl:stanza=new.json"};
+    put("cuts", cuts);
+    make_kaldi();
+    for (size_t f = 0; f < 5; f++)
+        for (int io = 0; io < 2; io++) {
+            bool kaldi = f == 2;
+            long n = 0;
+            tamis_status status;
+            const char *input = kaldi ? "in" : "cuts";
+            tamis_selection *selection = make_selection(kaldi ? "011" : "0110", NULL);
+            tamis_manifest_params params = {.selection = selection,
+                                            .format = format[f],
+                                            .input = &input,
+                                            .inputs = 1,
+                                            .output = "out"};
+            do {
+                tamis_manifest_result result = {0};
+                (io ? tamis__fault_io_after : tamis__fault_memory_after)(n++);
+                status = tamis_manifest_write(NULL, &params, &result, &err);
+                (io ? tamis__fault_io_after : tamis__fault_memory_after)(-1);
+                tamis_manifest_result_fini(&result);
+                if (status == TAMIS_OK) continue;
+                ck_assert(err.message[0] != '\0');
+                check_nothing_left();
+                ck_assert(!exists("new.json") && !exists("new.json.part"));
+            } while (status != TAMIS_OK && n < 500);
+            ck_assert_int_gt(n, 2);
+            ck_assert_int_lt(n, 500);
+            tamis_selection_free(&selection);
+            shell("rm -rf out new.json");
+        }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("text formats");
+    TCase *tcase = tcase_create("formats");
+    tcase_add_checked_fixture(tcase, enter_scratch, leave_scratch);
+    tcase_add_test(tcase, nemo_lines);
+    tcase_add_test(tcase, nemo_marks);
+    tcase_add_test(tcase, nemo_bad_lines);
+    tcase_add_test(tcase, lhotse_cuts);
+    tcase_add_test(tcase, lhotse_id_list);
+    tcase_add_test(tcase, lhotse_bad_cuts);
+    tcase_add_test(tcase, kaldi_directories);
+    tcase_add_test(tcase, kaldi_dry_run_and_faults);
+    tcase_add_test(tcase, llama_factory_entry);
+    tcase_add_test(tcase, axolotl_stanza);
+    tcase_add_test(tcase, every_allocation_and_write_may_fail);
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
