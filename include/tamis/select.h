@@ -111,11 +111,13 @@ typedef struct tamis_select_params {
     const int32_t *group; /**< [rows] groups of candidates, from 0; NULL = see group_by */
     const char *const *group_name; /**< [groups] or NULL */
     uint32_t groups;               /**< with group: how many */
-    const tamis_select_term *term; /**< [terms] added to the value, see tamis_select(); with terms,
-                                        scores and store may both be NULL */
-    size_t terms;
+    const tamis_select_term
+        *term;    /**< [terms] weight times normalised column is added to the value of
+                                        each row; with terms `column` may be NULL, and the value is
+                                        theirs alone */
+    size_t terms; /**< entries of term */
     const tamis_select_filter *filter; /**< [filters] all must be passed */
-    size_t filters;
+    size_t filters;                    /**< entries of filter */
     const double *cost; /**< [rows] what a row costs (tokens, seconds), finite and >= 0; NULL = each
                                  costs 1. With it `budget` is in the unit of costs ("2000000", "5%" of
                                  their sum) */
@@ -134,6 +136,11 @@ typedef struct tamis_select_params {
  *  reason begins with "no score". From a file of lists the value of a row is the largest score in
  *  the top lists that hold it, which needs `by` max or a single query; rows in no list are dropped as
  *  "in no query's top K". A share is one of all rows.
+ *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by these
+ *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
+ *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
+ *  cost (top, bottom, and selectors of every query's scores as docs/selectors.md says) or in the order
+ *  in which they were drawn (random), and those that no longer fit are passed over.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores: names the row), FORMAT (the store has no such column, a

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "select/registry.h"
+#include "select/greedy.h"
 #include "select/values.h"
 
 /* A number for every row, keyed by the row alone: a row keeps its number when others come or go. Rows
@@ -32,6 +32,22 @@ static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_
     return TAMIS_OK;
 }
 
+/* Drawn rows in their order, those that must be kept before them, and those that cost too much passed
+ * over. */
+static tamis_status pick_drawn(const tamis__candidates *c, const double *value,
+                               const uint64_t *order, tamis_selection *selection, tamis_error *err)
+{
+    char kept[128], dropped[128];
+    tamis__picks picks = {0};
+    TAMIS_TRY(tamis__picks_init(&picks, c, err));
+    snprintf(kept, sizeof kept, "drawn at random (seed %" PRIu64 ")", c->seed);
+    snprintf(dropped, sizeof dropped, "not drawn (seed %" PRIu64 ")", c->seed);
+    tamis__picks_walk(&picks, order, c->rows);
+    tamis_status status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
+    tamis__picks_fini(&picks);
+    return status;
+}
+
 static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
                            tamis_error *err)
 {
@@ -41,8 +57,11 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     uint64_t *order = NULL;
     TAMIS_TRY(draw(c, &value, err));
     tamis_status status = tamis__order(value, c->rows, true, &order, err);
-    if (status == TAMIS_OK) {
+    if (status == TAMIS_OK)
         for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
+    if (status == TAMIS_OK && (c->standing || c->cost)) {
+        status = pick_drawn(c, value, order, selection, err);
+    } else if (status == TAMIS_OK) {
         snprintf(kept, sizeof kept,
                  "drawn at random (%" PRIu64 " of %" PRIu64 ", seed %" PRIu64 ")", c->budget,
                  c->rows, c->seed);
@@ -61,6 +80,6 @@ const tamis__selector_class tamis__selector_random = {
     .info = {.name = "random",
              .summary = "keep rows drawn at random, the baseline for every other selector",
              .citation = "simple random sampling without replacement, keyed by (seed, row)",
-             .flags = TAMIS_SELECTOR_NO_VALUE},
+             .flags = TAMIS_SELECTOR_NO_VALUE | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS},
     .select = choose,
 };

@@ -13,8 +13,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "select/queries.h"
-#include "select/registry.h"
+#include "select/gather.h"
 #include "select/values.h"
 
 #define TABLE_ENTRY(name) &tamis__selector_##name,
@@ -88,7 +87,7 @@ static tamis_status check_source(const tamis__selector_class *class,
             err, TAMIS_ERR_ARG,
             "column '%s' is of a gradient store, but a scores file was given: leave one out",
             params->column);
-    if (params->store && !params->column)
+    if (params->store && !params->column && !params->terms)
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "'%s' is a gradient store: say which column to select by: loss, margin, norm or self",
@@ -96,21 +95,27 @@ static tamis_status check_source(const tamis__selector_class *class,
     return TAMIS_OK;
 }
 
-static tamis_status budget_of(const tamis__selector_class *class, const tamis_select_params *params,
-                              tamis__candidates *candidates, tamis_error *err)
+/* What is given must be heeded: a list that is overlooked would be worse than an error. */
+static tamis_status check_heeded(const tamis__selector_class *class,
+                                 const tamis_select_params *params, tamis_error *err)
 {
-    bool none = class->info.flags & TAMIS_SELECTOR_NO_BUDGET;
-    if (none && params->budget)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "%s decides by itself how many rows to keep: leave the budget out",
-                           class->info.name);
-    if (none) return TAMIS_OK;
-    if (!params->budget)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "%s needs a budget: a number of rows (1000) or a percentage (5%%)",
-                           class->info.name);
-    candidates->budget_text = params->budget;
-    return tamis_budget_parse(params->budget, candidates->rows, &candidates->budget, err);
+    unsigned flags = class->info.flags;
+    bool lists = flags & TAMIS_SELECTOR_LISTS;
+    bool by_value = !(flags &
+                      (TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_NO_VALUE));
+    const char *what = NULL;
+    if (params->n_must_keep && !lists) what = "rows that must be kept";
+    if ((params->n_must_drop || params->filters) && !lists && !by_value)
+        what = "rows that must be dropped, or filters";
+    if (params->cost && !(flags & TAMIS_SELECTOR_COSTS)) what = "costs";
+    if (params->terms && !by_value) what = "added columns";
+    if (params->normalise != TAMIS_NORMALISE_NONE && !by_value && !(flags & TAMIS_SELECTOR_MATRIX))
+        what = "normalising";
+    if (params->query_group && !(flags & TAMIS_SELECTOR_MATRIX)) what = "groups of queries";
+    if (!what) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "%s does not heed %s: leave that out, or take another selector",
+                       class->info.name, what);
 }
 
 /* Finite doubles beyond the range of float stay finite. */
@@ -159,30 +164,6 @@ static void default_weights(tamis_selection *selection)
         selection->weight[row] = selection->keep[row] ? 1.0f : 0.0f;
 }
 
-/* Every value is one of a row that can be kept, or NaN. */
-static tamis_status check_budget(const tamis__candidates *c, tamis_error *err)
-{
-    const tamis_scores *scores = c->source->scores;
-    uint64_t scored = c->value ? tamis__count_scored(c->value, c->rows) : c->rows;
-    for (uint64_t row = 0; row < c->rows && c->standing; row++)
-        scored -= c->standing[row] == TAMIS__BARRED;
-    uint64_t top = scores ? tamis_scores_info_get(scores)->top : 0;
-    if (scored == 0)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a score",
-                           tamis_scores_path(scores), c->rows);
-    if (c->budget <= scored) return TAMIS_OK;
-    if (top > 0)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
-                           " rows stand in some query's top %" PRIu64
-                           " in '%s': score with a larger --top, or without",
-                           c->budget_text, c->budget, scored, top, tamis_scores_path(scores));
-    return tamis__fail(err, TAMIS_ERR_ARG,
-                       "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
-                       " have a score in '%s': ask for at most that many",
-                       c->budget_text, c->budget, scored, tamis_scores_path(scores));
-}
-
 /* Rows without a score were not judged by the selector: they are told why. */
 static tamis_status explain_missing(const tamis__candidates *c, tamis_selection *selection,
                                     tamis_error *err)
@@ -203,8 +184,9 @@ static tamis_status explain_missing(const tamis__candidates *c, tamis_selection 
 }
 
 static tamis_status run(const tamis__selector_class *class, void *state,
-                        const tamis__candidates *candidates, const tamis_examples *examples,
-                        tamis_selection **ret_selection, tamis_error *err)
+                        const tamis__candidates *candidates, const tamis__rules *rules,
+                        const tamis_examples *examples, tamis_selection **ret_selection,
+                        tamis_error *err)
 {
     tamis_selection *selection = NULL;
     tamis_status status = tamis_selection_create(&selection, candidates->rows, examples, err);
@@ -214,6 +196,8 @@ static tamis_status run(const tamis__selector_class *class, void *state,
             selection->score[row] = narrow(candidates->value[row]);
     status = class->select(state, candidates, selection, err);
     if (status == TAMIS_OK) status = explain_missing(candidates, selection, err);
+    if (status == TAMIS_OK)
+        status = tamis__rules_explain(rules, candidates->source, selection, err);
     if (status == TAMIS_OK) {
         default_weights(selection);
         status = complete(selection, candidates->source, err);
@@ -225,103 +209,22 @@ static tamis_status run(const tamis__selector_class *class, void *state,
     return status;
 }
 
-/* Also for a selector that looks at no value, when there are rows that it must not keep. */
-static tamis_status gather(const tamis__selector_class *class, tamis_context *context,
-                           const tamis_select_params *params, double **ret_values, tamis_error *err)
-{
-    const tamis_scores_info *info = params->scores ? tamis_scores_info_get(params->scores) : NULL;
-    if (class->info.flags & (TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_MATRIX)) return TAMIS_OK;
-    if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) {
-        if (!info || (info->skipped == 0 && info->top == 0)) return TAMIS_OK;
-        return tamis__aggregate(context, params->scores, TAMIS_AGGREGATE_MAX, ret_values, err);
-    }
-    if (info) return tamis__aggregate(context, params->scores, params->by, ret_values, err);
-    return tamis__column(params->store, params->column, ret_values, err);
-}
-
-/* Groups of candidates: as given, else the file's groups, else its labels. */
-static tamis_status gather_groups(const tamis_select_params *params, tamis__candidates *candidates,
-                                  tamis__groups *group, tamis_error *err)
-{
-    const tamis_store *store = params->train ? params->train : params->store;
-    const tamis_examples *e = params->scores ? &tamis_scores_info_get(params->scores)->examples
-                                             : tamis_store_examples(store);
-    *group = (tamis__groups){.n = candidates->rows};
-    if (params->group) {
-        group->of = params->group;
-        group->name = params->group_name;
-        group->groups = params->groups;
-    } else if (e->group && e->groups > 0) {
-        group->of = e->group;
-        group->name = e->group_name;
-        group->groups = e->groups;
-    } else if (e->label) {
-        group->of = e->label;
-        for (uint64_t row = 0; row < group->n; row++)
-            if (e->label[row] >= 0 && (uint32_t)e->label[row] >= group->groups)
-                group->groups = (uint32_t)e->label[row] + 1;
-        group->name = e->classes >= group->groups ? e->class_name : NULL;
-    } else {
-        return TAMIS_OK;
-    }
-    for (uint64_t row = 0; row < group->n; row++)
-        if (group->of[row] >= 0 && (uint32_t)group->of[row] >= group->groups)
-            return tamis__fail(err, TAMIS_ERR_ARG,
-                               "row %" PRIu64 " is in group %" PRId32 ", and there are %" PRIu32
-                               ": number groups from 0",
-                               row, group->of[row], group->groups);
-    candidates->group = group;
-    return TAMIS_OK;
-}
-
-/* Every query's scores, normalised; rows without a score are barred. */
-static tamis_status gather_queries(const tamis__selector_class *class, tamis__candidates *c,
-                                   tamis__query_scores *queries, tamis_error *err)
-{
-    tamis_normalise normalise = c->source->normalise;
-    if (!(class->info.flags & TAMIS_SELECTOR_MATRIX)) return TAMIS_OK;
-    if (normalise == TAMIS_NORMALISE_NONE && !c->source->normalise_given &&
-        class->info.flags & TAMIS_SELECTOR_ZSCORE)
-        normalise = TAMIS_NORMALISE_ZSCORE;
-    TAMIS_TRY(tamis__query_scores_open(queries, c->context, c->source, normalise, c->group,
-                                       c->standing, err));
-    c->matrix = queries->matrix;
-    c->query_group = &queries->group;
-    c->standing = queries->standing;
-    return TAMIS_OK;
-}
-
 static tamis_status gather_and_run(const tamis__selector_class *class, void *state,
                                    tamis_context *context, const tamis_select_params *params,
                                    tamis_selection **ret_selection, tamis_error *err)
 {
-    char name[64];
-    double *value = NULL;
     const tamis_scores_info *scores = params->scores ? tamis_scores_info_get(params->scores) : NULL;
-    tamis__candidates candidates = {.context = context, .seed = params->seed, .source = params};
     tamis_store *store = params->train ? params->train : params->store;
-    candidates.rows = scores ? scores->rows : tamis_store_info_get(store)->rows;
-    TAMIS_TRY(budget_of(class, params, &candidates, err));
-    if (scores && scores->queries > 1)
-        snprintf(name, sizeof name, "%s score", tamis__aggregate_name(params->by));
-    else
-        snprintf(name, sizeof name, "%s",
-                 scores           ? "score"
-                 : params->column ? params->column
-                                  : "chance");
-    candidates.value_name = name;
-    tamis__groups group;
-    tamis__query_scores queries = {0};
-    TAMIS_TRY(gather_groups(params, &candidates, &group, err));
-    TAMIS_TRY(gather(class, context, params, &value, err));
-    candidates.value = value;
-    tamis_status status = gather_queries(class, &candidates, &queries, err);
-    if (status == TAMIS_OK) status = check_budget(&candidates, err);
+    tamis__gathered g = {
+        .candidates = {.context = context,
+                       .seed = params->seed,
+                       .source = params,
+                       .rows = scores ? scores->rows : tamis_store_info_get(store)->rows}};
+    tamis_status status = tamis__gather(&g, class, err);
     if (status == TAMIS_OK)
-        status = run(class, state, &candidates,
+        status = run(class, state, &g.candidates, &g.rules,
                      scores ? &scores->examples : tamis_store_examples(store), ret_selection, err);
-    free(value);
-    tamis__query_scores_close(&queries);
+    tamis__gathered_fini(&g);
     return status;
 }
 
@@ -353,6 +256,7 @@ tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *contex
     tamis_param_value value[TAMIS__SELECTOR_PARAMS];
     TAMIS_TRY(parse(params->selector, &class, value, err));
     TAMIS_TRY(check_source(class, params, err));
+    TAMIS_TRY(check_heeded(class, params, err));
     void *state = tamis__calloc(1, class->state_size);
     if (!state) return tamis__fail_memory(err, class->info.name, class->state_size);
     tamis_selection *selection = NULL;

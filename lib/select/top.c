@@ -14,6 +14,7 @@ const tamis__selector_class tamis__selector_top = {
     .abi = TAMIS__SELECTOR_ABI,
     .info = {.name = "top",
              .summary = "keep the rows with the highest values",
-             .citation = "ranking; ties go to the lower row"},
+             .citation = "ranking; ties go to the lower row",
+             .flags = TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS},
     .select = choose,
 };

@@ -11,7 +11,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "select/registry.h"
+#include "select/greedy.h"
 
 /* Scores read at a time, in floats: 1 MiB. */
 #define BLOCK_FLOATS ((uint64_t)1 << 18)
@@ -265,17 +265,47 @@ tamis_status tamis__take(tamis_selection *selection, const uint64_t *order, uint
     return TAMIS_OK;
 }
 
+/* With lists or costs; the lowest value is the best when it is the bottom that is wanted. */
+static tamis_status pick_end(const tamis__candidates *c, bool highest, const char *kept,
+                             const char *dropped, tamis_selection *selection, tamis_error *err)
+{
+    tamis__picks picks = {0};
+    uint64_t *order = NULL;
+    double *good = tamis__malloc((size_t)c->rows, sizeof *good);
+    tamis_status status = good ? tamis__picks_init(&picks, c, err)
+                               : tamis__fail_memory(err, "one value a row", c->rows * 8);
+    for (uint64_t i = 0; status == TAMIS_OK && i < c->rows; i++)
+        good[i] = highest ? c->value[i] : -c->value[i];
+    if (status == TAMIS_OK) status = tamis__order_by_cost(c, c->value, highest, &order, err);
+    if (status == TAMIS_OK) {
+        tamis__picks_walk(&picks, order, c->rows);
+        status = tamis__picks_give(&picks, good, kept, dropped, selection, err);
+    }
+    free(order);
+    free(good);
+    tamis__picks_fini(&picks);
+    return status;
+}
+
 tamis_status tamis__take_end(const tamis__candidates *c, bool highest, tamis_selection *selection,
                              tamis_error *err)
 {
     char kept[256], dropped[256];
     uint64_t *order = NULL;
     const char *end = highest ? "top" : "bottom";
-    TAMIS_TRY(tamis__order(c->value, c->rows, highest, &order, err));
+    if (c->cost) {
+        snprintf(kept, sizeof kept, "%s %s for its %.64s, within %.32s", highest ? "high" : "low",
+                 c->value_name, c->source->cost_name, c->budget_text);
+        snprintf(dropped, sizeof dropped, "%s %s for its %.64s: the %.32s are used up",
+                 highest ? "low" : "high", c->value_name, c->source->cost_name, c->budget_text);
+        return pick_end(c, highest, kept, dropped, selection, err);
+    }
     snprintf(kept, sizeof kept, "in the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s", end,
              c->budget_text, c->budget, c->rows, c->value_name);
     snprintf(dropped, sizeof dropped, "%s the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s",
              highest ? "below" : "above", end, c->budget_text, c->budget, c->rows, c->value_name);
+    if (c->standing) return pick_end(c, highest, kept, dropped, selection, err);
+    TAMIS_TRY(tamis__order(c->value, c->rows, highest, &order, err));
     tamis_status status = tamis__take(selection, order, c->budget, kept, dropped, err);
     free(order);
     return status;

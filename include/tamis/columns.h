@@ -1,0 +1,55 @@
+/* tamis - values, groups and lists of candidates that stand in files of any kind, for selecting.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_COLUMNS_H
+#define TAMIS_COLUMNS_H
+
+#include <tamis/store.h>
+
+TAMIS_BEGIN
+
+/** One value for each of `rows` rows, from "FILE#COLUMN":
+ *  - a gradient store: loss, margin, norm, self (see tamis_select_params.column), or length;
+ *  - a scores file: total, mean or max over its queries; without "#COLUMN" total; a row without a score is
+ *    NaN;
+ *  - CSV, TSV or JSON Lines (by the name's ending, .gz too): the field of that name in each record, a
+ *    number; an empty field, null or a missing one is NaN;
+ *  - a .npy array [rows], without "#COLUMN".
+ *  The file must have as many rows, which are those of the candidates in their order.
+ *  The caller frees *ret_value with free(). Errors: ARG (no column is named, or none of that name), SHAPE
+ *  (another number of rows), FORMAT (a field that is no number: names line), IO, NOMEM, UNSUPPORTED,
+ *  CANCELLED. Complexity: one pass. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_column_load(tamis_context *context, const char *spec,
+                                                         uint64_t rows, double **ret_value,
+                                                         tamis_error *err);
+
+/** Rows by a file of ids, one a line; where `examples` have no ids, of row numbers. Blank lines are
+ *  skipped. *ret_row [*ret_n] is ascending; the caller frees it with free(). `path` is for messages of the
+ *  candidates' file. Errors: FORMAT (an id that no row has, or several, or that stands in the list twice:
+ *  names the line), IO, NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_rows_load(tamis_context *context, const char *file,
+                                                       const tamis_examples *examples,
+                                                       uint64_t rows, uint64_t **ret_row,
+                                                       uint64_t *ret_n, tamis_error *err);
+
+/** Groups of `n` things from a file: a text of one name a line (an empty line = in none), or a .npy array
+ *  of integers (negative = in none). Names are numbered in order: numerically when all are integers, else
+ *  bytewise. */
+typedef struct tamis_group_list {
+    int32_t *group;  /**< [n], from 0; -1 = in none */
+    char **name;     /**< [groups]; NULL = numbers */
+    uint32_t groups; /**< how many */
+} tamis_group_list;
+
+/** Load one. Free with tamis_group_list_fini(). Errors: SHAPE (another number of lines), FORMAT, IO,
+ *  NOMEM. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_group_list_load(tamis_group_list *ret_list,
+                                                             tamis_context *context,
+                                                             const char *file, uint64_t n,
+                                                             tamis_error *err);
+/** Accepts a zeroed struct. */
+TAMIS_API void tamis_group_list_fini(tamis_group_list *list);
+
+TAMIS_END
+
+#endif

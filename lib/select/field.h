@@ -1,0 +1,22 @@
+/* A field of text records, as numbers.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_SELECT_FIELD_H
+#define TAMIS_SELECT_FIELD_H
+
+#include <stdbool.h>
+
+#include "import/records.h"
+#include "import/source.h"
+
+/* By the name's ending, without .gz; false when it is none of CSV, TSV and JSON Lines. */
+bool tamis__field_kind(const char *path, tamis__records_kind *ret_kind);
+
+/* The field of each record: NaN where it is empty, null or missing. ret_value [*ret_rows], free with
+ * free(). Errors: FORMAT (no such field in the header, a value that is no number, broken JSON: names the
+ * line), NOMEM. */
+tamis_status tamis__field_numbers(const tamis__source *source, tamis__records_kind kind,
+                                  const char *field, double **ret_value, uint64_t *ret_rows,
+                                  tamis_error *err);
+
+#endif

@@ -1,0 +1,266 @@
+/* Lists, filters, costs and added columns.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "select/rules.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "select/matrix.h"
+
+enum { MUST_DROP = 1, FILTERED = 2 };
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static tamis_status check_list(const uint64_t *row, uint64_t n, uint64_t rows, const char *what,
+                               tamis_error *err)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        if (row[i] >= rows)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "the rows that must be %s hold row %" PRIu64
+                               ", and there are %" PRIu64 " rows",
+                               what, row[i], rows);
+        if (i > 0 && row[i] <= row[i - 1])
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "the rows that must be %s are not ascending at entry %" PRIu64, what,
+                               i);
+    }
+    return TAMIS_OK;
+}
+
+static void bar(tamis__rules *rules, uint64_t row, uint16_t cause)
+{
+    if (rules->standing[row] != TAMIS__FREE) return;
+    rules->standing[row] = TAMIS__BARRED;
+    rules->cause[row] = cause;
+    rules->barred++;
+}
+
+static tamis_status mark_lists(tamis__rules *rules, const tamis_select_params *p, uint64_t rows,
+                               tamis_error *err)
+{
+    TAMIS_TRY(check_list(p->must_keep, p->n_must_keep, rows, "kept", err));
+    TAMIS_TRY(check_list(p->must_drop, p->n_must_drop, rows, "dropped", err));
+    for (uint64_t i = 0; i < p->n_must_keep; i++)
+        rules->standing[p->must_keep[i]] = TAMIS__MUST_KEEP;
+    rules->required = p->n_must_keep;
+    for (uint64_t i = 0; i < p->n_must_drop; i++) {
+        if (rules->standing[p->must_drop[i]] == TAMIS__MUST_KEEP)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "row %" PRIu64
+                               " must be kept and must be dropped: take it out of one "
+                               "of the two lists",
+                               p->must_drop[i]);
+        bar(rules, p->must_drop[i], MUST_DROP);
+    }
+    return TAMIS_OK;
+}
+
+/* --- filters ---------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The value below which a share of the rows lies: linear between neighbours. */
+static double quantile(const double *sorted, uint64_t n, double share)
+{
+    double at = share * (double)(n - 1);
+    uint64_t low = (uint64_t)at;
+    if (low + 1 >= n) return sorted[n - 1];
+    double part = at - (double)low;
+    return part > 0 ? sorted[low] + part * (sorted[low + 1] - sorted[low]) : sorted[low];
+}
+
+static tamis_status find_bounds(const tamis_select_filter *f, uint64_t rows, double *ret_low,
+                                double *ret_high, tamis_error *err)
+{
+    uint64_t n = 0;
+    *ret_low = f->low;
+    *ret_high = f->high;
+    if (!f->name || !*f->name) return tamis__fail(err, TAMIS_ERR_ARG, "a filter has no name");
+    if (!(f->low <= f->high))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "filter %s: its low bound %g is above its high bound %g", f->name,
+                           f->low, f->high);
+    if (!f->quantiles) return TAMIS_OK;
+    if ((isfinite(f->low) && (f->low < 0 || f->low > 1)) ||
+        (isfinite(f->high) && (f->high < 0 || f->high > 1)))
+        return tamis__fail(err, TAMIS_ERR_ARG, "filter %s: quantiles lie between 0 and 1", f->name);
+    double *sorted = tamis__malloc((size_t)rows, sizeof *sorted);
+    if (!sorted) return tamis__fail_memory(err, "quantiles", rows * sizeof *sorted);
+    for (uint64_t i = 0; i < rows; i++)
+        if (!isnan(f->value[i])) sorted[n++] = f->value[i];
+    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    if (n > 0 && isfinite(f->low)) *ret_low = quantile(sorted, n, f->low);
+    if (n > 0 && isfinite(f->high)) *ret_high = quantile(sorted, n, f->high);
+    free(sorted);
+    return TAMIS_OK;
+}
+
+static tamis_status apply_filter(tamis__rules *rules, const tamis_select_params *p, size_t i,
+                                 uint64_t rows, tamis_error *err)
+{
+    const tamis_select_filter *f = &p->filter[i];
+    double low, high;
+    TAMIS_TRY(find_bounds(f, rows, &low, &high, err));
+    for (uint64_t row = 0; row < rows; row++)
+        if (!(f->value[row] >= low && f->value[row] <= high))
+            bar(rules, row, (uint16_t)(FILTERED + i));
+    return TAMIS_OK;
+}
+
+tamis_status tamis__rules_make(tamis__rules *ret_rules, const tamis_select_params *p, uint64_t rows,
+                               tamis_error *err)
+{
+    tamis__rules rules = {0};
+    if (!p->n_must_keep && !p->n_must_drop && !p->filters) {
+        *ret_rules = rules;
+        return TAMIS_OK;
+    }
+    if (p->filters > 1000) return tamis__fail(err, TAMIS_ERR_ARG, "more than 1,000 filters");
+    rules.standing = tamis__calloc((size_t)rows, 1);
+    rules.cause = tamis__calloc((size_t)rows, sizeof *rules.cause);
+    tamis_status status = rules.standing && rules.cause
+                              ? mark_lists(&rules, p, rows, err)
+                              : tamis__fail_memory(err, "lists of rows", rows * 3);
+    for (size_t i = 0; status == TAMIS_OK && i < p->filters; i++)
+        status = apply_filter(&rules, p, i, rows, err);
+    if (status == TAMIS_OK)
+        *ret_rules = rules;
+    else
+        tamis__rules_fini(&rules);
+    return status;
+}
+
+void tamis__rules_fini(tamis__rules *rules)
+{
+    free(rules->standing);
+    free(rules->cause);
+    *rules = (tamis__rules){0};
+}
+
+void tamis__rules_bar(const tamis__rules *rules, double *value, uint64_t rows)
+{
+    for (uint64_t row = 0; rules->standing && row < rows; row++)
+        if (rules->standing[row] == TAMIS__BARRED) value[row] = (double)NAN;
+}
+
+/* "fails the filter length: not from 10 to 500" */
+static void cause_text(const tamis_select_params *p, uint16_t cause, char *text, size_t size)
+{
+    char low[TAMIS__NUMBER_SIZE], high[TAMIS__NUMBER_SIZE];
+    if (cause == MUST_DROP) {
+        snprintf(text, size, "must be dropped");
+        return;
+    }
+    const tamis_select_filter *f = &p->filter[cause - FILTERED];
+    tamis__format_double(low, f->low);
+    tamis__format_double(high, f->high);
+    if (isinf(f->low) || isinf(f->high))
+        snprintf(text, size, "fails the filter %.100s: %s%s %s", f->name,
+                 f->quantiles ? "quantile " : "", isinf(f->low) ? "above" : "below",
+                 isinf(f->low) ? high : low);
+    else
+        snprintf(text, size, "fails the filter %.100s: not from %s%s to %s", f->name,
+                 f->quantiles ? "quantile " : "", low, high);
+}
+
+tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_params *p,
+                                  tamis_selection *selection, tamis_error *err)
+{
+    char text[256];
+    for (size_t cause = 1; rules->standing && cause < FILTERED + p->filters; cause++) {
+        uint16_t reason = 0;
+        bool known = false;
+        for (uint64_t row = 0; row < selection->rows; row++) {
+            if (rules->cause[row] != cause) continue;
+            cause_text(p, (uint16_t)cause, text, sizeof text);
+            if (!known) TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
+            known = true;
+            selection->reason[row] = reason;
+        }
+    }
+    return TAMIS_OK;
+}
+
+/* --- columns that are added ------------------------------------------------------------------- */
+
+static tamis_status add_term(const tamis_select_term *t, const tamis__groups *group,
+                             const uint8_t *standing, double *scratch, double *value, uint64_t rows,
+                             tamis_error *err)
+{
+    if (!t->name || !*t->name)
+        return tamis__fail(err, TAMIS_ERR_ARG, "an added column has no name");
+    if (!isfinite(t->weight))
+        return tamis__fail(err, TAMIS_ERR_ARG, "the weight of %s is not finite", t->name);
+    memcpy(scratch, t->value, (size_t)rows * sizeof *scratch);
+    TAMIS_TRY(tamis__normalise(scratch, rows, t->normalise, group, standing, err));
+    for (uint64_t row = 0; row < rows; row++) value[row] += t->weight * scratch[row];
+    return TAMIS_OK;
+}
+
+tamis_status tamis__rules_add_terms(const tamis_select_params *p, const tamis__groups *group,
+                                    const uint8_t *standing, double *value, uint64_t rows,
+                                    tamis_error *err)
+{
+    if (p->terms == 0) return TAMIS_OK;
+    double *scratch = tamis__malloc((size_t)rows, sizeof *scratch);
+    if (!scratch) return tamis__fail_memory(err, "an added column", rows * sizeof *scratch);
+    tamis_status status = TAMIS_OK;
+    for (size_t i = 0; status == TAMIS_OK && i < p->terms; i++)
+        status = add_term(&p->term[i], group, standing, scratch, value, rows, err);
+    free(scratch);
+    return status;
+}
+
+/* --- costs ------------------------------------------------------------------------------------ */
+
+static tamis_status parse_allowance(const tamis_select_params *p, double all, double *ret_allowance,
+                                    tamis_error *err)
+{
+    double number;
+    size_t size = strlen(p->budget);
+    bool percent = size > 0 && p->budget[size - 1] == '%';
+    if (!tamis__parse_double(p->budget, size - percent, &number) || !(number > 0) || isinf(number))
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "budget '%s' is neither an amount of %s (2000000) nor a percentage of all "
+            "of it (5%%)",
+            p->budget, p->cost_name);
+    *ret_allowance = percent ? number * all / 100 : number;
+    if (percent ? number <= 100 : number <= all) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG, "budget '%s' is more than all rows cost: %g of %s",
+                       p->budget, all, p->cost_name);
+}
+
+tamis_status tamis__rules_costs(const tamis_select_params *p, tamis__candidates *c,
+                                tamis_error *err)
+{
+    double all = 0;
+    if (!p->cost_name || !*p->cost_name)
+        return tamis__fail(err, TAMIS_ERR_ARG, "costs have no name: say what they are");
+    for (uint64_t row = 0; row < c->rows; row++) {
+        if (!(p->cost[row] >= 0) || isinf(p->cost[row]))
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "row %" PRIu64 " costs %g of %s: costs are finite, and at least 0",
+                               row, p->cost[row], p->cost_name);
+        all += p->cost[row];
+    }
+    TAMIS_TRY(parse_allowance(p, all, &c->allowance, err));
+    c->cost = p->cost;
+    c->budget_text = p->budget;
+    c->budget = c->rows;
+    for (uint64_t row = 0; row < c->rows; row++)
+        c->budget -= c->standing && c->standing[row] == TAMIS__BARRED;
+    return TAMIS_OK;
+}

@@ -1,0 +1,43 @@
+/* What is settled of rows before a selector sees them: lists, filters, costs and added columns.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_SELECT_RULES_H
+#define TAMIS_SELECT_RULES_H
+
+#include "select/registry.h"
+
+typedef struct tamis__rules {
+    uint8_t *standing; /* [rows]; NULL = all are free */
+    uint16_t
+        *cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i */
+    uint64_t required, barred; /* rows */
+} tamis__rules;
+
+/* From lists and filters of the parameters. Errors: ARG (a list that is not ascending or names a row that
+ * there is not, a row that must be kept and dropped, a filter without a name or with bounds that leave
+ * nothing), NOMEM. */
+tamis_status tamis__rules_make(tamis__rules *ret_rules, const tamis_select_params *params,
+                               uint64_t rows, tamis_error *err);
+/* Accepts a zeroed struct. */
+void tamis__rules_fini(tamis__rules *rules);
+
+/* Barred rows get no value. */
+void tamis__rules_bar(const tamis__rules *rules, double *value, uint64_t rows);
+
+/* Barred rows are told why. Errors: NOMEM. */
+tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_params *params,
+                                  tamis_selection *selection, tamis_error *err);
+
+/* Add weight * normalised column of every term to value. Errors: ARG (no name, a weight that is not
+ * finite), NUMERIC (an infinite value), NOMEM. */
+tamis_status tamis__rules_add_terms(const tamis_select_params *params, const tamis__groups *group,
+                                    const uint8_t *standing, double *value, uint64_t rows,
+                                    tamis_error *err);
+
+/* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most. Errors: ARG
+ * (a cost that is negative or not finite: names the row; a budget that is no amount, or above all costs
+ * together). */
+tamis_status tamis__rules_costs(const tamis_select_params *params, tamis__candidates *candidates,
+                                tamis_error *err);
+
+#endif
