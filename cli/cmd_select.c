@@ -6,19 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
 #include "names.h"
-#include "report.h"
+#include "select.h"
 #include "tallies.h"
-
-typedef struct select_args {
-    common_args common;
-    const char *selector, *scores, *train, *column, *query, *curvature, *budget;
-    int by;
-} select_args;
 
 #define AT(field) offsetof(select_args, field)
 
+static const char *const normalise_names[] = {"none",    "zscore",       "minmax", "rank",
+                                              "softmax", "class-zscore", NULL};
 static const char *const by_names[] = {"total", "mean", "max", NULL};
 
 static const char *column_at(size_t i, const char **ret_summary)
@@ -66,7 +61,7 @@ static const opt options[] = {
      .type = OPT_STRING,
      .at = AT(query),
      .flags = OPT_FILE,
-     .more = "For tarot-fixed and tarot-otm. Rows are summed over checkpoints."},
+     .more = "For selectors that look at the rows themselves. Rows are summed over checkpoints."},
     {.name = "curvature",
      .value = "WHITEN.h5",
      .help = "with --query: whiten rows by this",
@@ -80,7 +75,80 @@ static const opt options[] = {
      .value = "N|P%",
      .help = "how many to keep: a count, or a percentage of the rows",
      .type = OPT_STRING,
-     .at = AT(budget)},
+     .at = AT(budget),
+     .more = "With --cost it is in the unit of costs: an amount, or a percentage of all costs "
+             "together."},
+    {.name = "normalise",
+     .value = "HOW",
+     .help = "what is done to each query's scores, or the column, first",
+     .type = OPT_CHOICE,
+     .at = AT(normalise),
+     .choices = normalise_names,
+     .fallback = "none; zscore for bids"},
+    {.name = "add",
+     .value = "FILE#COLUMN[:weight=W,normalise=HOW]",
+     .help = "add this column to the value; may be repeated",
+     .type = OPT_LIST,
+     .at = AT(add),
+     .section = "Other columns",
+     .more =
+         "A value of each example in its order: loss, margin, norm or self of a gradient store, "
+         "total, mean or max of a scores file, a field of a CSV, TSV or JSON Lines file, or a .npy "
+         "array "
+         "(no #COLUMN). It is normalised by itself, multiplied, and added."},
+    {.name = "filter",
+     .value = "FILE#COLUMN:min=A,max=B",
+     .help = "keep only examples within these bounds; may be repeated",
+     .type = OPT_LIST,
+     .at = AT(filter),
+     .more =
+         "low=P and high=P instead are quantiles: low=0.85 lets the highest 15% pass. An example "
+         "without a value does not pass."},
+    {.name = "cost",
+     .value = "FILE#COLUMN",
+     .help = "what each example costs, such as its tokens",
+     .type = OPT_STRING,
+     .at = AT(cost),
+     .more = "Examples are then taken by value over cost while the budget lasts."},
+    {.name = "keep",
+     .value = "FILE",
+     .help = "ids of examples that must be kept, one a line",
+     .type = OPT_STRING,
+     .at = AT(keep),
+     .flags = OPT_FILE,
+     .section = "Lists and groups",
+     .more = "They count towards the budget. Where examples have no ids, row numbers."},
+    {.name = "drop",
+     .value = "FILE",
+     .help = "ids of examples that must not be kept, one a line",
+     .type = OPT_STRING,
+     .at = AT(drop),
+     .flags = OPT_FILE},
+    {.name = "groups",
+     .value = "FILE",
+     .help = "groups of the examples: a name a line, or .npy integers",
+     .type = OPT_STRING,
+     .at = AT(groups),
+     .flags = OPT_FILE,
+     .fallback = "the file's groups, else its labels"},
+    {.name = "group-by",
+     .value = "WHAT",
+     .help = "take the file's groups, or its labels: group or label",
+     .type = OPT_STRING,
+     .at = AT(group_by)},
+    {.name = "query-groups",
+     .value = "FILE",
+     .help = "groups of the queries, such as tasks: a name a line, or .npy integers",
+     .type = OPT_STRING,
+     .at = AT(query_groups),
+     .flags = OPT_FILE,
+     .fallback = "those of the scores file"},
+    {.name = "explain",
+     .value = "ID",
+     .help = "say why this example is in or out; may be repeated",
+     .type = OPT_LIST,
+     .at = AT(explain),
+     .flags = OPT_NEUTRAL},
 };
 
 static const operand operands[] = {
@@ -136,7 +204,8 @@ static bool has_scores(const tamis_selection *sel)
     return true;
 }
 
-static tamis_status report_selection(const session *s, const tamis_selection *sel, tamis_error *err)
+static tamis_status report_selection(const session *s, const select_args *args,
+                                     const tamis_selection *sel, tamis_error *err)
 {
     char kept[32], rows[32];
     report r;
@@ -155,6 +224,7 @@ static tamis_status report_selection(const session *s, const tamis_selection *se
         report_range(&r, "score_all", score_range(sel, false));
     }
     tamis_status status = tallies_report(&r, sel, err);
+    if (status == TAMIS_OK) status = select_explain(&r, sel, &args->explain, err);
     report_end(&r);
     return status;
 }
@@ -179,11 +249,14 @@ static tamis_status check(const select_args *args, const tamis_selector_info *in
 {
     if (info->flags & TAMIS_SELECTOR_STORES) return check_stores(args, info->name, err);
     if (args->query || args->curvature)
-        return fail(err, TAMIS_ERR_ARG, "--%s goes with tarot-fixed and tarot-otm, not with %s",
+        return fail(err, TAMIS_ERR_ARG, "--%s goes with selectors that look at rows, not with %s",
                     args->query ? "query" : "curvature", info->name);
     if (args->scores && args->train)
         return fail(err, TAMIS_ERR_ARG,
                     "--scores and --train do not go together: one of them is wanted");
+    if (args->train && !args->column && args->add.n == 0 &&
+        !(info->flags & TAMIS_SELECTOR_NO_VALUE))
+        return TAMIS_OK; /* the library says what is missing */
     if (!args->scores && !args->train)
         return fail(err, TAMIS_ERR_ARG,
                     "--scores SCORES.h5, or --train STORE.h5 --column NAME, is missing");
@@ -196,8 +269,19 @@ typedef struct chosen {
     tamis_scores *scores;
     tamis_store *store, *query;
     tamis_curvature *curvature;
+    select_sources sources;
     tamis_selection *selection;
 } chosen;
+
+static tamis_status load_sources(chosen *c, session *s, const select_args *args,
+                                 tamis_select_params *params, tamis_error *err)
+{
+    const tamis_scores_info *scores = c->scores ? tamis_scores_info_get(c->scores) : NULL;
+    uint64_t rows = scores ? scores->rows : tamis_store_info_get(c->store)->rows;
+    const tamis_examples *examples = scores ? &scores->examples : tamis_store_examples(c->store);
+    return select_sources_load(&c->sources, s, args, rows, examples, scores ? scores->queries : 0,
+                               params, err);
+}
 
 static tamis_status choose(session *s, const select_args *args, chosen *c, tamis_error *err)
 {
@@ -208,6 +292,7 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));
     TRY(session_add_input(s, "curvature", args->curvature, err));
+    TRY(select_sources_announce(&c->sources, s, args, err));
     TRY(session_add_output(s, args->common.output, 0, err));
     if (args->scores) TRY(tamis_scores_open(&c->scores, s->context, args->scores, err));
     if (args->train) TRY(tamis_store_open(&c->store, s->context, args->train, err));
@@ -225,7 +310,11 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
         .by = (tamis_aggregate)args->by,
         .budget = args->budget,
         .seed = args->common.seed,
+        .normalise = (tamis_normalise)args->normalise,
+        .normalise_given = invocation_has(s->invocation, "normalise"),
+        .group_by = args->group_by,
     };
+    TRY(load_sources(c, s, args, &params, err));
     TRY(names_note_params(s, info->name, args->selector, info->params, info->n_params, err));
     TRY(session_provenance(s, &params.provenance, err));
     TRY(tamis_select(&c->selection, s->context, &params, err));
@@ -238,8 +327,9 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     chosen c = {0};
     tamis_status status = choose(s, cookie, &c, err);
     progress_end(&s->progress);
-    if (status == TAMIS_OK) status = report_selection(s, c.selection, err);
+    if (status == TAMIS_OK) status = report_selection(s, cookie, c.selection, err);
     tamis_selection_free(&c.selection);
+    select_sources_free(&c.sources);
     tamis_store_close(&c.store);
     tamis_store_close(&c.query);
     tamis_curvature_close(&c.curvature);
@@ -259,15 +349,23 @@ const command cmd_select = {
         "each candidate: whether it is kept, its rank, and why. Ties go to the lower row. Examples "
         "without a score are "
         "never kept, whatever the selector; a percentage is one of all examples.\n\n"
-        "tarot-fixed and tarot-otm choose by the rows themselves: candidates whose whitened rows "
-        "are "
-        "near to those of targets. tarot-otm needs no budget.\n\n"
+        "bids, round-robin, task-max and others look at the scores of every query. tarot-fixed, "
+        "tarot-otm, "
+        "knn-uniform and knn-kde choose by the rows themselves, those near to targets; tarot-otm "
+        "needs no "
+        "budget.\n\n"
         "'tamis list selectors NAME' tells more about a selector.",
     .examples =
         "# the half that helps most, over all queries together\n"
         "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"
         "# leave out the tenth that influences itself most\n"
         "tamis select bottom --train train.h5 --column self --budget 90% -o keep.h5\n"
+        "# every task in turn has its say, within two million tokens\n"
+        "tamis select bids --scores scores.h5 --cost tokens.csv#tokens --budget 2000000 -o "
+        "keep.h5\n"
+        "# influence and effort together, none of the longest tenth\n"
+        "tamis select top --scores scores.h5 --normalise minmax --add 'effort.h5#norm:weight=0.3,"
+        "normalise=minmax' --filter 'tokens.csv#tokens:high=0.9' --budget 10% -o keep.h5\n"
         "# those that look most like the targets\n"
         "tamis select tarot-fixed --train train.h5 --query targets.h5 --budget 5% -o keep.h5",
     .output = "SEL.h5",

@@ -37,6 +37,9 @@ static int dispatch(int argc, char **argv)
         return EXIT_USAGE;
     }
     const char *word = argv[1], *next = argc > 2 ? argv[2] : NULL;
+    /* As part of selecting, under the names that these have of their own. */
+    if (!strcmp(word, "select") && next && (!strcmp(next, "diff") || !strcmp(next, "explain")))
+        return run_command(argc - 2, argv + 2);
     if (word[0] != '-') return run_command(argc - 1, argv + 1);
     if (!strcmp(word, "--man")) return print_man(next);
     if (!strcmp(word, "--completion")) return print_completion(next);

@@ -9,7 +9,7 @@
 TAMIS_BEGIN
 
 /** One value for each of `rows` rows, from "FILE#COLUMN":
- *  - a gradient store: loss, margin, norm, self (see tamis_select_params.column), or length;
+ *  - a gradient store: loss, margin, norm or self, see tamis_select_params.column;
  *  - a scores file: total, mean or max over its queries; without "#COLUMN" total; a row without a score is
  *    NaN;
  *  - CSV, TSV or JSON Lines (by the name's ending, .gz too): the field of that name in each record, a
@@ -24,13 +24,18 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_column_load(tamis_context *context,
                                                          tamis_error *err);
 
 /** Rows by a file of ids, one a line; where `examples` have no ids, of row numbers. Blank lines are
- *  skipped. *ret_row [*ret_n] is ascending; the caller frees it with free(). `path` is for messages of the
- *  candidates' file. Errors: FORMAT (an id that no row has, or several, or that stands in the list twice:
+ *  skipped. *ret_row [*ret_n] is ascending; the caller frees it with free(). Errors: FORMAT (an id that no row has, or several, or that stands in the list twice:
  *  names the line), IO, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_rows_load(tamis_context *context, const char *file,
                                                        const tamis_examples *examples,
                                                        uint64_t rows, uint64_t **ret_row,
                                                        uint64_t *ret_n, tamis_error *err);
+
+/** The row of an id, written as a text; where `examples` have no ids, of a row number. Thread-safe.
+ *  Errors: ARG (no row has it, or several do). Complexity: O(rows). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_row_find(const tamis_examples *examples, uint64_t rows,
+                                                      const char *id, uint64_t *ret_row,
+                                                      tamis_error *err);
 
 /** Groups of `n` things from a file: a text of one name a line (an empty line = in none), or a .npy array
  *  of integers (negative = in none). Names are numbered in order: numerically when all are integers, else

@@ -53,6 +53,49 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_save(const tamis_selectio
                                                             const char *path, bool force,
                                                             tamis_error *err);
 
+/** No row, in an explanation. */
+#define TAMIS_NO_ROW UINT64_MAX
+
+/** Why a row is in or out. */
+typedef struct tamis_explanation {
+    bool keep;           /**< is it in the subset? */
+    uint64_t rank;       /**< 0 = chosen first */
+    float score, weight; /**< as in the selection */
+    const char *reason;  /**< the selection's; "" = none */
+    float border;  /**< score of the kept row of the highest rank: what the row was up against; NaN
+                               when nothing is kept */
+    int32_t group; /**< its group, else its label; -1 = in none, or there are none */
+    uint64_t group_rows, group_kept; /**< of that group: candidates, and kept ones; 0 = no group */
+    uint64_t twin; /**< the first other row whose record has the same digest, a kept one if there is
+                               any; TAMIS_NO_ROW = none, or digests are not known */
+    bool twin_kept; /**< is the twin in the subset? */
+} tamis_explanation;
+
+/** Explain a row. Texts belong to the selection. Errors: ARG (there is no such row). Complexity:
+ *  O(rows). Thread-safe. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_explain(const tamis_selection *selection,
+                                                               uint64_t row,
+                                                               tamis_explanation *ret_explanation,
+                                                               tamis_error *err);
+
+/** How two selections of the same candidates differ. */
+typedef struct tamis_selection_diff {
+    uint64_t rows, kept_a, kept_b; /**< candidates, and how many each keeps */
+    uint64_t both;                 /**< rows that both keep */
+    double jaccard;                /**< both / (kept by either); 1 when neither keeps any */
+    double spearman;               /**< of the ranks of all rows; NaN for a single row */
+    uint64_t *only_a, *only_b;     /**< [kept_a - both], [kept_b - both] rows, by their rank */
+} tamis_selection_diff;
+
+/** Compare. Free with tamis_selection_diff_fini(). Errors: SHAPE (another number of candidates), FORMAT
+ *  (other ids or digests: names the first row), NOMEM. Complexity: O(rows log rows). */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_compare(const tamis_selection *a,
+                                                               const tamis_selection *b,
+                                                               tamis_selection_diff *ret_diff,
+                                                               tamis_error *err);
+/** Accepts a zeroed struct. */
+TAMIS_API void tamis_selection_diff_fini(tamis_selection_diff *diff);
+
 TAMIS_END
 
 #endif

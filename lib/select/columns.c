@@ -62,19 +62,6 @@ static tamis_status check_rows(const column_spec *s, uint64_t found, uint64_t ro
 
 /* --- files of our own --------------------------------------------------------------------------- */
 
-static tamis_status lengths(tamis_store *store, uint64_t rows, double **ret_value, tamis_error *err)
-{
-    const uint32_t *length = tamis_store_examples(store)->length;
-    if (!length)
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has no length recorded",
-                           tamis_store_path(store));
-    double *value = tamis__malloc((size_t)rows, sizeof *value);
-    if (!value) return tamis__fail_memory(err, "one value a row", rows * sizeof *value);
-    for (uint64_t i = 0; i < rows; i++) value[i] = (double)length[i];
-    *ret_value = value;
-    return TAMIS_OK;
-}
-
 static tamis_status from_store(tamis_context *context, const column_spec *s, uint64_t rows,
                                double **ret_value, tamis_error *err)
 {
@@ -82,9 +69,7 @@ static tamis_status from_store(tamis_context *context, const column_spec *s, uin
     TAMIS_TRY(need_column(s, "loss", err));
     TAMIS_TRY(tamis_store_open(&store, context, s->file, err));
     tamis_status status = check_rows(s, tamis_store_info_get(store)->rows, rows, err);
-    if (status == TAMIS_OK)
-        status = strcmp(s->column, "length") ? tamis__column(store, s->column, ret_value, err)
-                                             : lengths(store, rows, ret_value, err);
+    if (status == TAMIS_OK) status = tamis__column(store, s->column, ret_value, err);
     tamis_store_close(&store);
     return status;
 }
@@ -174,7 +159,7 @@ static bool ends_in(const char *path, const char *ending)
 tamis_status tamis_column_load(tamis_context *context, const char *spec, uint64_t rows,
                                double **ret_value, tamis_error *err)
 {
-    column_spec s;
+    column_spec s = {0};
     tamis__records_kind kind;
     TAMIS_TRY(split(spec, &s, err));
     double *value = NULL;

@@ -77,7 +77,7 @@ static tamis_status finding_init(finding *f, tamis_error *err)
 
 static bool is_the_one(const finding *f, uint64_t row, const char *id, size_t size)
 {
-    char **text = f->examples->id_text;
+    const char *const *text = f->examples->id_text;
     return !text || (strlen(text[row]) == size && !memcmp(text[row], id, size));
 }
 
@@ -161,6 +161,26 @@ tamis_status tamis_rows_load(tamis_context *context, const char *file,
     free(f.line);
     tamis__input_close(&input);
     return status;
+}
+
+tamis_status tamis_row_find(const tamis_examples *examples, uint64_t rows, const char *id,
+                            uint64_t *ret_row, tamis_error *err)
+{
+    uint64_t found = 0, number = 0, first = 0;
+    bool is_number = tamis__parse_uint64(id, strlen(id), &number);
+    const char *const *text = examples ? examples->id_text : NULL;
+    const uint64_t *numbers = examples ? examples->id_number : NULL;
+    for (uint64_t row = 0; row < rows; row++) {
+        bool same = text ? !strcmp(text[row], id)
+                         : is_number && (numbers ? numbers[row] : row) == number;
+        if (same && found++ == 0) first = row;
+    }
+    if (found == 1) {
+        *ret_row = first;
+        return TAMIS_OK;
+    }
+    return tamis__fail(err, TAMIS_ERR_ARG, "%s the id '%.100s'",
+                       found ? "several candidates have" : "no candidate has", id);
 }
 
 /* --- groups ----------------------------------------------------------------------------------- */
