@@ -31,10 +31,13 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
     tamis_selection *sel = NULL;
     report r;
     TRY(tamis_selection_load(&sel, s->context, args->selection, err));
-    report_begin(&r, s);
-    report_text(&r, "selector", sel->selector);
-    tamis_status status = select_explain(&r, sel, &args->id, err);
-    if (status == TAMIS_OK) report_end(&r);
+    tamis_status status = select_check_ids(&sel->examples, sel->rows, &args->id, err);
+    if (status == TAMIS_OK) {
+        report_begin(&r, s);
+        report_text(&r, "selector", sel->selector);
+        status = select_explain(&r, sel, &args->id, err);
+        report_end(&r);
+    }
     tamis_selection_free(&sel);
     return status;
 }

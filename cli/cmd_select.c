@@ -279,6 +279,7 @@ static tamis_status load_sources(chosen *c, session *s, const select_args *args,
     const tamis_scores_info *scores = c->scores ? tamis_scores_info_get(c->scores) : NULL;
     uint64_t rows = scores ? scores->rows : tamis_store_info_get(c->store)->rows;
     const tamis_examples *examples = scores ? &scores->examples : tamis_store_examples(c->store);
+    TRY(select_check_ids(examples, rows, &args->explain, err));
     return select_sources_load(&c->sources, s, args, rows, examples, scores ? scores->queries : 0,
                                params, err);
 }

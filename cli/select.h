@@ -38,6 +38,10 @@ tamis_status select_sources_load(select_sources *sources, session *s, const sele
                                  tamis_select_params *params, tamis_error *err);
 void select_sources_free(select_sources *sources);
 
+/* Before anything is said or done: is there a row for every id? */
+tamis_status select_check_ids(const tamis_examples *examples, uint64_t rows, const opt_list *ids,
+                              tamis_error *err);
+
 /* Why rows are in or out: every id of `ids`, which are row numbers where there are no ids. Nothing when
  * there are none. */
 tamis_status select_explain(report *r, const tamis_selection *sel, const opt_list *ids,

@@ -15,6 +15,15 @@ void select_id(const tamis_selection *sel, uint64_t row, char *buffer, size_t si
         snprintf(buffer, size, "%" PRIu64, e->id_number ? e->id_number[row] : row);
 }
 
+tamis_status select_check_ids(const tamis_examples *examples, uint64_t rows, const opt_list *ids,
+                              tamis_error *err)
+{
+    uint64_t row;
+    for (size_t i = 0; i < ids->n; i++)
+        TRY(tamis_row_find(examples, rows, ids->item[i], &row, err));
+    return TAMIS_OK;
+}
+
 static void for_machines(json *j, const tamis_selection *sel, uint64_t row,
                          const tamis_explanation *e)
 {
@@ -50,8 +59,9 @@ static void for_people(report *r, const tamis_selection *sel, uint64_t row,
     report_line(r, "\n%s is %s: %s", id, e->keep ? "kept" : "dropped", e->reason);
     report_line(r, "  rank %" PRIu64 " of %" PRIu64 ", %" PRIu64 " are kept", e->rank + 1,
                 sel->rows, sel->kept);
-    report_line(r, "  score %.6g, that of the last kept row %.6g", (double)e->score,
-                (double)e->border);
+    if (!isnan(e->score))
+        report_line(r, "  score %.6g, that of the last kept row %.6g", (double)e->score,
+                    (double)e->border);
     if (e->weight != 1.0f && e->keep) report_line(r, "  weight %.6g", (double)e->weight);
     if (e->group >= 0)
         report_line(r, "  of its group %" PRIu64 " of %" PRIu64 " rows are kept", e->group_kept,
