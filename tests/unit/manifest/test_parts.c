@@ -306,6 +306,7 @@ START_TEST(failures_leave_nothing)
     static const tamis_manifest_split split[] = {{"a", 1}, {"b", 1}};
     int32_t group[] = {0, 1, 0, 1};
     tamis_selection *s = make_selection("1111", &(tamis_examples){.label = group});
+    for (int i = 0; i < 4; i++) s->weight[i] = (float)(i + 1);
     put("t.jsonl", "{\"id\":0}\n{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n");
     shell("gzip t.jsonl");
     tamis_manifest_params params = {.selection = s,
