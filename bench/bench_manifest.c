@@ -164,7 +164,8 @@ static void filter(void *cookie)
     tamis_manifest_result result;
     tamis_manifest_params params = {.selection = s->selection,
                                     .format = "jsonl",
-                                    .input = (const char *const[]){s->path}, .inputs = 1,
+                                    .input = (const char *const[]){s->path},
+                                    .inputs = 1,
                                     .output = "bench-manifest-out.jsonl",
                                     .force = true};
     check(tamis_manifest_write(NULL, &params, &result, &err), &err);

@@ -41,9 +41,10 @@ static const opt options[] = {
      .type = OPT_LIST,
      .at = AT(input),
      .flags = OPT_FILE,
-     .more = "Of several files the rows go on from one to the next, in the order given. .gz and .zst "
-             "are expanded. Lists of rows need none; with one, its records are compared with the "
-             "selection before the list is written."},
+     .more =
+         "Of several files the rows go on from one to the next, in the order given. .gz and .zst "
+         "are expanded. Lists of rows need none; with one, its records are compared with the "
+         "selection before the list is written."},
     {.name = "format",
      .value = "FORMAT",
      .help = "what to write; copied records are in the format of the input",
@@ -76,7 +77,8 @@ static const opt options[] = {
      .help = "several outputs of kept records, such as train=0.9,valid=0.1",
      .type = OPT_STRING,
      .at = AT(split),
-     .more = "The name takes the place of {} in the output's name. Shares are divided by their sum."},
+     .more =
+         "The name takes the place of {} in the output's name. Shares are divided by their sum."},
     {.name = "split-by",
      .value = "WHAT",
      .help = "what is drawn: rows, or whole groups (labels where there are none)",
@@ -93,8 +95,9 @@ static const opt options[] = {
      .help = "write N records in all, each kept one as often as its weight says",
      .type = OPT_STRING,
      .at = AT(repeats),
-     .more = "Rounded by largest remainder, ties to the lower row. A record whose share rounds to 0 is "
-             "not written. N% is a percentage of the rows."},
+     .more =
+         "Rounded by largest remainder, ties to the lower row. A record whose share rounds to 0 is "
+         "not written. N% is a percentage of the rows."},
     {.name = "id-field",
      .value = "NAME",
      .help = "compare this field of the records with the ids in the selection",
@@ -191,8 +194,7 @@ static tamis_status report_manifest(const session *s, const manifest_args *args,
     if (m->ids_checked) report_labelled(&r, "ids", "checked: they are those of the selection");
     list_files(&r, args, m);
     report_seconds(&r, seconds() - s->started);
-    tamis_status status =
-        args->dry_run ? tallies_report(&r, w->selection, err) : TAMIS_OK;
+    tamis_status status = args->dry_run ? tallies_report(&r, w->selection, err) : TAMIS_OK;
     report_end(&r);
     return status;
 }
@@ -223,7 +225,8 @@ static tamis_status read_splits(const char *text, written *w, tamis_error *err)
         char *value = strchr(word, '=');
         tamis_param_value number;
         if (!value || value == word)
-            return fail(err, TAMIS_ERR_ARG, "--split '%s': write NAME=SHARE, such as train=0.9", word);
+            return fail(err, TAMIS_ERR_ARG, "--split '%s': write NAME=SHARE, such as train=0.9",
+                        word);
         if (w->splits == MAX_SPLITS)
             return fail(err, TAMIS_ERR_ARG, "--split: more than %d outputs", MAX_SPLITS);
         *value++ = '\0';

@@ -51,8 +51,9 @@ typedef struct tamis_manifest_params {
                                    numbers go on from one to the next. For index, mask and weights none,
                                    or the files to compare with the selection */
     size_t inputs;
-    const char *output;  /**< kept records; required. With splits its name holds "{}" once */
-    const char *dropped; /**< the other records, and beside them "<dropped>.reasons.csv" with row, id,
+    const char *output; /**< kept records; required. With splits its name holds "{}" once */
+    const char
+        *dropped; /**< the other records, and beside them "<dropped>.reasons.csv" with row, id,
                               score, rank and reason of each; NULL = not written */
     tamis_manifest_order order;
     uint64_t shuffle_seed;
@@ -60,14 +61,15 @@ typedef struct tamis_manifest_params {
     size_t splits;
     bool split_by_group; /**< rows of a group stay together in one split; needs groups or labels */
     uint64_t split_seed;
-    uint64_t repeats;     /**< records to write in all, each kept one as often as its weight says, by
+    uint64_t repeats; /**< records to write in all, each kept one as often as its weight says, by
                                largest remainder; 0 = each once */
-    const char *id_field; /**< of JSON Lines and CSV: field that holds the id, compared with that of the
+    const char
+        *id_field;   /**< of JSON Lines and CSV: field that holds the id, compared with that of the
                                selection; NULL = not compared */
-    bool force;           /**< replace existing outputs */
-    bool no_digests;      /**< do not compare record digests (said in the result) */
-    bool dry_run;         /**< read and check everything, write nothing, and say what would be written */
-    bool dvc;             /**< beside each output "<output>.dvc" with its MD5 and size */
+    bool force;      /**< replace existing outputs */
+    bool no_digests; /**< do not compare record digests (said in the result) */
+    bool dry_run;    /**< read and check everything, write nothing, and say what would be written */
+    bool dvc;        /**< beside each output "<output>.dvc" with its MD5 and size */
 } tamis_manifest_params;
 
 /** One output. */
@@ -77,7 +79,7 @@ typedef struct tamis_manifest_file {
                            split's */
     uint64_t records; /**< written to it; 0 for what holds none */
     uint64_t bytes;
-    char md5[33];     /**< with dvc, of a file: 32 hexadecimal digits; else "" */
+    char md5[33]; /**< with dvc, of a file: 32 hexadecimal digits; else "" */
 } tamis_manifest_file;
 
 /** What was written, or with dry_run would be. Sizes are in bytes. Free with

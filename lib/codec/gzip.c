@@ -185,8 +185,7 @@ static tamis_status pack(packer *p, tamis__output *output, const unsigned char *
         code = deflate(&p->z, flush);
         bytes += in - p->z.avail_in;
         size -= in - p->z.avail_in;
-        TAMIS_TRY(
-            tamis__output_put(output, p->piece, TAMIS__CODEC_PIECE - p->z.avail_out, err));
+        TAMIS_TRY(tamis__output_put(output, p->piece, TAMIS__CODEC_PIECE - p->z.avail_out, err));
     } while (size > 0 || p->z.avail_out == 0 || (flush == Z_FINISH && code != Z_STREAM_END));
     return TAMIS_OK;
 }

@@ -26,8 +26,7 @@ static tamis_status expand_all(ZSTD_DStream *stream, unsigned char *piece,
                                path, in.pos, ZSTD_getErrorName(left));
         TAMIS_TRY(tamis__pieces_write(fd, piece, out.pos, path, err));
         *ret_size += out.pos;
-        TAMIS_TRY(
-            tamis__progress(context, "expanding", in.pos, in.size, "bytes", NULL, err));
+        TAMIS_TRY(tamis__progress(context, "expanding", in.pos, in.size, "bytes", NULL, err));
         if (left > 0 && in.pos == before && out.pos == 0)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "'%s' is truncated: the Zstandard data ends at byte %zu", path,
@@ -43,10 +42,10 @@ tamis_status tamis__zstd_to_file(const tamis_context *context, const unsigned ch
     uint64_t found = 0;
     unsigned char *piece = tamis__malloc(TAMIS__CODEC_PIECE, 1);
     ZSTD_DStream *stream = piece ? ZSTD_createDStream() : NULL;
-    tamis_status status =
-        stream ? expand_all(stream, piece, context, (ZSTD_inBuffer){.src = bytes, .size = size},
-                            path, fd, &found, err)
-               : tamis__fail_memory(err, "a decompressor", TAMIS__CODEC_PIECE);
+    tamis_status status = stream ? expand_all(stream, piece, context,
+                                              (ZSTD_inBuffer){.src = bytes, .size = size}, path, fd,
+                                              &found, err)
+                                 : tamis__fail_memory(err, "a decompressor", TAMIS__CODEC_PIECE);
     ZSTD_freeDStream(stream);
     free(piece);
     if (status == TAMIS_OK) *ret_size = found;

@@ -90,7 +90,8 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
 {
     const axolotl *a = state;
     tamis__output *output;
-    TAMIS_TRY(tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, NULL, result, err));
+    TAMIS_TRY(
+        tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, NULL, result, err));
     if (!*a->text[STANZA] || job->params->dry_run) return TAMIS_OK;
     TAMIS_TRY(tamis__outputs_file(job->outputs, job->context, a->text[STANZA], "stanza",
                                   job->params->force, &output, err));

@@ -7,8 +7,7 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
                                   tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_CSV, NULL, result,
-                                 err);
+    return tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_CSV, NULL, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_csv = {

@@ -123,8 +123,7 @@ static tamis_status take_source(filter *f, uint64_t *ret_records, tamis_error *e
     for (;;) {
         TAMIS_TRY(tamis__manifest_source_next(f->source, &record, err));
         if (!record.data) break;
-        if (record.span > record.size)
-            f->line_end = record.span - record.size == 2 ? "\r\n" : "\n";
+        if (record.span > record.size) f->line_end = record.span - record.size == 2 ? "\r\n" : "\n";
         TAMIS_TRY(take_record(f, &record, err));
         if (record.number >= 0) *ret_records = (uint64_t)record.number + 1;
         TAMIS_TRY(report(f, (size_t)(record.data - f->source->data) + record.span, err));

@@ -64,10 +64,11 @@ tamis_status tamis__filter_header(filter *f, const tamis__record *record, tamis_
     if (f->header) {
         if (f->header_size == record->size && !memcmp(f->header, record->data, record->size))
             return TAMIS_OK;
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line 1: its header is not that of '%s': files that go to one output "
-                           "must have the same",
-                           f->source->path, f->of[0].path);
+        return tamis__fail(
+            err, TAMIS_ERR_FORMAT,
+            "'%s' line 1: its header is not that of '%s': files that go to one output "
+            "must have the same",
+            f->source->path, f->of[0].path);
     }
     TAMIS_TRY(keep_header(f, record, err));
     TAMIS_TRY(put_all(f, record->data, record->span, err));
@@ -142,8 +143,7 @@ static tamis_status write_part(filter *f, uint16_t which, tamis_error *err)
 tamis_status tamis__filter_write_ordered(filter *f, tamis_error *err)
 {
     const tamis__plan *plan = f->job->plan;
-    for (size_t i = 0; f->spans && i < plan->parts; i++)
-        TAMIS_TRY(write_part(f, (uint16_t)i, err));
+    for (size_t i = 0; f->spans && i < plan->parts; i++) TAMIS_TRY(write_part(f, (uint16_t)i, err));
     for (size_t i = 0; f->layout == TAMIS__LAYOUT_ARRAY && i < plan->parts; i++)
         TAMIS_TRY(plan->of[i].records ? put(f, (uint16_t)i, "\n]\n", 3, err)
                                       : put(f, (uint16_t)i, "[]\n", 3, err));

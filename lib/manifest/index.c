@@ -5,7 +5,7 @@
 #include "manifest/lists.h"
 
 static tamis_status write_index(void *state, const tamis__manifest_job *job,
-                                   tamis_manifest_result *result, tamis_error *err)
+                                tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
     return tamis__list_rows(job, NULL, tamis__list_number, result, err);
@@ -21,7 +21,7 @@ const tamis__manifest_class tamis__manifest_index = {
 };
 
 static tamis_status write_index_npy(void *state, const tamis__manifest_job *job,
-                                   tamis_manifest_result *result, tamis_error *err)
+                                    tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
     return tamis__list_rows(job, "<i8", tamis__list_int64, result, err);

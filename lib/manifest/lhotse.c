@@ -36,7 +36,8 @@ static tamis_status write_cuts(void *state, const tamis__manifest_job *job,
     tamis__manifest_job copy = *job;
     (void)state;
     tamis__record_hooks hooks = {.arg = &copy, .check = check_id};
-    TAMIS_TRY(tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks, result, err));
+    TAMIS_TRY(
+        tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks, result, err));
     result->ids_checked = job->selection->examples.id_text != NULL;
     return TAMIS_OK;
 }
@@ -138,14 +139,14 @@ static tamis_status end_arrays(const id_list *list, tamis_error *err)
 
 static tamis_status write_lists(id_list *list, tamis_manifest_result *result, tamis_error *err)
 {
-    tamis__record_hooks hooks = {
-        .arg = list, .no_bom = true, .check = take_id, .rewrite = put_id};
+    tamis__record_hooks hooks = {.arg = list, .no_bom = true, .check = take_id, .rewrite = put_id};
     const tamis__plan *plan = list->job->plan;
     list->seen = tamis__malloc(plan->rows, sizeof *list->seen);
     list->begun = tamis__calloc(plan->parts, sizeof *list->begun);
     if (!list->seen || !list->begun)
         return tamis__fail_memory(err, "ids", plan->rows * sizeof *list->seen);
-    TAMIS_TRY(tamis__filter_records(list->job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks, result, err));
+    TAMIS_TRY(tamis__filter_records(list->job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks,
+                                    result, err));
     TAMIS_TRY(check_unique(list, err));
     return end_arrays(list, err);
 }

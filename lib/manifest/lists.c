@@ -58,8 +58,7 @@ static tamis_status list_part(const tamis__manifest_job *job, size_t which, cons
     for (uint64_t row = 0; !part->row && row < plan->rows; row++) {
         if (plan->part[row] != which) continue;
         tamis__list_item one = item(row);
-        for (uint32_t k = tamis__plan_times(plan, row); k > 0; k--)
-            TAMIS_TRY(put(part, &one, err));
+        for (uint32_t k = tamis__plan_times(plan, row); k > 0; k--) TAMIS_TRY(put(part, &one, err));
     }
     return TAMIS_OK;
 }
@@ -80,9 +79,10 @@ tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy,
 {
     const tamis__plan *plan = job->plan;
     if (!plan->in_order)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "a value for every row is in the order of the rows: leave out the order, "
-                           "or write an index");
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "a value for every row is in the order of the rows: leave out the order, "
+            "or write an index");
     for (size_t i = 0; i < plan->parts; i++) {
         TAMIS_TRY(put_header(&plan->of[i], npy, plan->rows, err));
         for (uint64_t row = 0; row < plan->rows; row++) {

@@ -103,7 +103,8 @@ static tamis_status find_class(const tamis_manifest_params *params,
     if (!params->format) return find_class_by_name(params, ret_class, err);
     size_t size = strcspn(params->format, ":");
     for (size_t i = 0; i < TABLE_SIZE; i++)
-        if (strlen(table[i]->info.name) == size && !memcmp(params->format, table[i]->info.name, size))
+        if (strlen(table[i]->info.name) == size &&
+            !memcmp(params->format, table[i]->info.name, size))
             class = table[i];
     if (!class) return fail_format(params->format, size, err);
     *ret_class = class;
@@ -150,7 +151,8 @@ static tamis_status check_names(const tamis_manifest_params *params, tamis_error
     for (size_t i = 0; i < 2; i++)
         if (path[i] && has_ending(path[i], ".bz2 .xz"))
             return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                               "'%s': outputs are compressed as .gz or .zst, or are plain", path[i]);
+                               "'%s': outputs are compressed as .gz or .zst, or are plain",
+                               path[i]);
     if (params->dvc && !strcmp(params->output, "-"))
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "standard output has no name to write a .dvc file beside");
@@ -190,6 +192,7 @@ typedef struct run {
     const tamis_manifest_params *params;
     const tamis__manifest_class *class;
     void *state;
+    tamis_param_value param[TAMIS__MANIFEST_PARAMS];
     char *reasons;
     tamis__plan plan;
     tamis__outputs outputs;
@@ -273,8 +276,7 @@ static void count_parts(run *r)
 {
     tamis_manifest_result *result = &r->result;
     const tamis_selection *selection = r->params->selection;
-    for (uint64_t row = 0; row < selection->rows; row++)
-        result->kept += selection->keep[row] != 0;
+    for (uint64_t row = 0; row < selection->rows; row++) result->kept += selection->keep[row] != 0;
     result->dropped = result->records - result->kept;
     for (size_t i = 0; i < r->plan.parts; i++) {
         const tamis__part *part = &r->plan.of[i];
@@ -319,8 +321,8 @@ static tamis_status list_files(run *r, tamis_error *err)
     r->result.file = tamis__calloc(n ? n : 1, sizeof *r->result.file);
     if (!r->result.file) return tamis__fail_memory(err, "a list of files", n);
     for (size_t i = 0; dry && i < n; i++)
-        TAMIS_TRY(list_file(r, r->plan.of[i].path, r->plan.of[i].name, r->plan.of[i].bytes, NULL,
-                            err));
+        TAMIS_TRY(
+            list_file(r, r->plan.of[i].path, r->plan.of[i].name, r->plan.of[i].bytes, NULL, err));
     for (size_t i = n; !dry && i > 0; i--) {
         const tamis__made *made = r->outputs.made[i - 1];
         TAMIS_TRY(list_file(r, made->path, made->what, made->bytes, made->md5, err));
@@ -346,12 +348,11 @@ static tamis_status work(run *r, tamis_error *err)
 /* The parameters of "name:param=value,...". */
 static tamis_status init_class(run *r, tamis_error *err)
 {
-    tamis_param_value value[TAMIS__MANIFEST_PARAMS];
     const tamis_manifest_info *info = &r->class->info;
     const char *colon = r->params->format ? strchr(r->params->format, ':') : NULL;
-    TAMIS_TRY(tamis_params_parse(info->params, info->n_params, info->name,
-                                 colon ? colon + 1 : NULL, value, err));
-    return r->class->init ? r->class->init(r->state, value, err) : TAMIS_OK;
+    TAMIS_TRY(tamis_params_parse(info->params, info->n_params, info->name, colon ? colon + 1 : NULL,
+                                 r->param, err));
+    return r->class->init ? r->class->init(r->state, r->param, err) : TAMIS_OK;
 }
 
 tamis_status tamis_manifest_write(tamis_context *context, const tamis_manifest_params *params,

@@ -15,7 +15,7 @@ static tamis__list_item flag_line(const tamis__manifest_job *job, size_t part, u
 }
 
 static tamis_status write_mask(void *state, const tamis__manifest_job *job,
-                                   tamis_manifest_result *result, tamis_error *err)
+                               tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
     return tamis__list_all(job, NULL, flag_line, result, err);

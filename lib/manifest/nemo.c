@@ -87,7 +87,8 @@ static tamis_status write_marked(nemo *n, const tamis__record_hooks *hooks,
     if (!plan.part) return tamis__fail_memory(err, "the plan", plan.rows * sizeof *plan.part);
     plan.of[0].n = plan.rows;
     job.plan = &plan;
-    tamis_status status = tamis__filter_records(&job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, hooks, result, err);
+    tamis_status status = tamis__filter_records(&job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL,
+                                                hooks, result, err);
     free(plan.part);
     return status;
 }
@@ -102,7 +103,8 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
         hooks.rewrite = set_mark;
         TAMIS_TRY(write_marked(n, &hooks, result, err));
     } else {
-        TAMIS_TRY(tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks, result, err));
+        TAMIS_TRY(tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks,
+                                        result, err));
     }
     warn(n);
     return TAMIS_OK;

@@ -60,8 +60,7 @@ tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *
 {
     tamis__made *made = NULL;
     TAMIS_TRY(prepare(outputs, path, what, &made, err));
-    tamis_status status =
-        tamis__output_open(&made->output, context, path, force, err);
+    tamis_status status = tamis__output_open(&made->output, context, path, force, err);
     if (status != TAMIS_OK) {
         free_made(made);
         return status;
@@ -86,8 +85,7 @@ tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *c
     tamis__made *made = NULL;
     TAMIS_TRY(prepare(outputs, path, what, &made, err));
     made->is_tree = true;
-    tamis_status status =
-        tamis__tree_open(&made->tree, context, path, force, err);
+    tamis_status status = tamis__tree_open(&made->tree, context, path, force, err);
     if (status != TAMIS_OK) {
         free_made(made);
         return status;
@@ -114,13 +112,14 @@ static tamis_status write_dvc(tamis__outputs *outputs, const tamis_context *cont
     tamis__output *output = NULL;
     char *path = NULL;
     if (!(path = dvc_path(made->path))) return tamis__fail_memory(err, "a file name", 8);
-    tamis_status status =
-        tamis__md5_file(context, made->output.part, made->md5, err);
-    if (status == TAMIS_OK) status = tamis__outputs_plain(outputs, context, path, "dvc", force, &output, err);
+    tamis_status status = tamis__md5_file(context, made->output.part, made->md5, err);
+    if (status == TAMIS_OK)
+        status = tamis__outputs_plain(outputs, context, path, "dvc", force, &output, err);
     free(path);
     if (status != TAMIS_OK) return status;
     const char *slash = strrchr(made->path, '/');
-    TAMIS_TRY(tamis__output_printf(output, err, "outs:\n- md5: %s\n  size: %" PRIu64 "\n  hash: md5\n",
+    TAMIS_TRY(tamis__output_printf(output, err,
+                                   "outs:\n- md5: %s\n  size: %" PRIu64 "\n  hash: md5\n",
                                    made->md5, made->bytes));
     TAMIS_TRY(tamis__output_printf(output, err, "  path: '"));
     for (const char *p = slash ? slash + 1 : made->path; *p; p++)
@@ -174,8 +173,7 @@ tamis_status tamis__outputs_commit(tamis__outputs *outputs, tamis_error *err)
 {
     tamis_status status = TAMIS_OK;
     size_t done = 0;
-    while (status == TAMIS_OK && done < outputs->n)
-        status = commit_one(outputs->made[done++], err);
+    while (status == TAMIS_OK && done < outputs->n) status = commit_one(outputs->made[done++], err);
     if (status != TAMIS_OK) remove_new(outputs, done - 1);
     return status;
 }

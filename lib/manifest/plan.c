@@ -20,9 +20,10 @@
 
 static tamis_status fail_weights(tamis_error *err)
 {
-    return tamis__fail(err, TAMIS_ERR_ARG,
-                       "the weights of the kept rows are all zero: there is nothing to repeat; leave "
-                       "out the number of repeats, or weigh the rows");
+    return tamis__fail(
+        err, TAMIS_ERR_ARG,
+        "the weights of the kept rows are all zero: there is nothing to repeat; leave "
+        "out the number of repeats, or weigh the rows");
 }
 
 static tamis_status share_out(const tamis_selection *s, const uint64_t *kept, uint64_t n,
@@ -84,8 +85,9 @@ tamis_status tamis_repeats_parse(const char *text, uint64_t rows, uint64_t *ret_
                            text);
     double count = percent ? floor(number * (double)rows / 100 + 0.5) : number;
     if (count != floor(count) || count < 1 || count > (double)UINT32_MAX)
-        return tamis__fail(err, TAMIS_ERR_ARG, "repeats '%s' is not a number of records from 1 to %" PRIu32,
-                           text, UINT32_MAX);
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "repeats '%s' is not a number of records from 1 to %" PRIu32, text,
+                           UINT32_MAX);
     *ret_count = (uint64_t)count;
     return TAMIS_OK;
 }
@@ -113,9 +115,9 @@ static tamis_status name_parts(tamis__plan *plan, const tamis_manifest_params *p
         tamis__part *part = &plan->of[i];
         part->dropped = i == kept;
         part->name = part->dropped ? "dropped" : params->splits ? params->split[i].name : "kept";
-        part->path = part->dropped     ? tamis__strdup(params->dropped)
+        part->path = part->dropped    ? tamis__strdup(params->dropped)
                      : params->splits ? path_of_split(params->output, part->name)
-                                       : tamis__strdup(params->output);
+                                      : tamis__strdup(params->output);
         if (!part->path) return tamis__fail_memory(err, "a file name", 1);
     }
     return TAMIS_OK;

@@ -12,7 +12,7 @@
 #include "manifest/outputs.h"
 #include "manifest/plan.h"
 
-#define TAMIS__MANIFEST_ABI 2
+#define TAMIS__MANIFEST_ABI    2
 #define TAMIS__MANIFEST_PARAMS 16
 
 typedef struct tamis__manifest_job {
@@ -28,6 +28,7 @@ typedef struct tamis__manifest_class {
     uint32_t abi; /* TAMIS__MANIFEST_ABI */
     tamis_manifest_info info;
     size_t state_size; /* zeroed memory for the calls below; may be 0 */
+    /* `param` [info.n_params] lives as long as the state. NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
     /* Read the inputs and write the parts. With params->dry_run everything is read, checked and counted
      * and nothing written. Sets `records`, and what it read in `bytes_in` and `input_records`. */

@@ -27,9 +27,9 @@ static int nameless(const char *beside)
     char *directory = slash ? tamis__strdup(beside) : NULL;
     if (slash && !directory) return -1;
     if (directory) directory[slash == beside ? 1 : slash - beside] = '\0';
-    int fd = tamis__fault_io() ? -1
-                               : open(directory ? directory : ".",
-                                      O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = tamis__fault_io()
+                 ? -1
+                 : open(directory ? directory : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     free(directory);
     if (fd >= 0 || errno == EIO || errno == ENOMEM) return fd;
     /* A file system without such files. */
@@ -48,8 +48,8 @@ static tamis_status map(int fd, uint64_t size, tamis__input *ret_input, const ch
 {
     *ret_input = (tamis__input){.data = (const unsigned char *)"", .mapped = true};
     if (size == 0) return TAMIS_OK;
-    void *data =
-        tamis__fault_io() ? MAP_FAILED : mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *data = tamis__fault_io() ? MAP_FAILED
+                                   : mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
         *ret_input = (tamis__input){0};
         return tamis__fail_errno(err, "cannot map what '%s' expands to", path);

@@ -46,7 +46,7 @@ tamis_status tamis__manifest_source_start(tamis__manifest_source *source, tamis_
                                           tamis__records_kind kind, tamis_error *err);
 
 /* The next record; data NULL at the end. Of an array `span` is `size`. Errors: FORMAT. */
-tamis_status tamis__manifest_source_next(tamis__manifest_source *source,
-                                         tamis__record *ret_record, tamis_error *err);
+tamis_status tamis__manifest_source_next(tamis__manifest_source *source, tamis__record *ret_record,
+                                         tamis_error *err);
 
 #endif

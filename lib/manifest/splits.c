@@ -33,10 +33,11 @@ tamis_status tamis__splits_check(const tamis_manifest_params *params, tamis_erro
 {
     const char *mark = strstr(params->output, "{}");
     if (!mark || strstr(mark + 2, "{}"))
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "with splits the output's name must hold {} once, where the split's name "
-                           "goes, such as 'data-{}.jsonl': it is '%s'",
-                           params->output);
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "with splits the output's name must hold {} once, where the split's name "
+            "goes, such as 'data-{}.jsonl': it is '%s'",
+            params->output);
     if (params->splits >= TAMIS__NOWHERE)
         return tamis__fail(err, TAMIS_ERR_ARG, "%zu splits are too many", params->splits);
     for (size_t i = 0; i < params->splits; i++) TAMIS_TRY(check_name(params, i, err));
@@ -52,8 +53,7 @@ static tamis_status by_row(const tamis_manifest_params *params, const uint64_t *
     tamis_status status = share && count ? TAMIS_OK : tamis__fail_memory(err, "splits", n);
     for (size_t s = 0; status == TAMIS_OK && s < params->splits; s++)
         share[s] = params->split[s].share;
-    if (status == TAMIS_OK)
-        status = tamis__largest_remainder(share, params->splits, n, count, err);
+    if (status == TAMIS_OK) status = tamis__largest_remainder(share, params->splits, n, count, err);
     for (size_t s = 0; status == TAMIS_OK && s < params->splits; s++)
         for (uint64_t k = 0; k < count[s]; k++) part[kept[order[at++]]] = (uint16_t)s;
     free(share);
@@ -140,8 +140,8 @@ tamis_status tamis__split_rows(const tamis_manifest_params *params, uint16_t *pa
     uint64_t *kept = tamis__malloc((size_t)s->rows, sizeof *kept);
     uint64_t *order = tamis__malloc((size_t)s->rows, sizeof *order);
     gsl_rng *rng = tamis__rng_create();
-    tamis_status status =
-        kept && order && rng ? TAMIS_OK : tamis__fail_memory(err, "splits", s->rows * 16);
+    tamis_status status = kept && order && rng ? TAMIS_OK
+                                               : tamis__fail_memory(err, "splits", s->rows * 16);
     for (uint64_t row = 0; status == TAMIS_OK && row < s->rows; row++)
         if (s->keep[row]) kept[n++] = row;
     if (status == TAMIS_OK) {

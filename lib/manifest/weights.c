@@ -25,7 +25,7 @@ static tamis__list_item count(const tamis__manifest_job *job, size_t part, uint6
 }
 
 static tamis_status write_counts(void *state, const tamis__manifest_job *job,
-                                   tamis_manifest_result *result, tamis_error *err)
+                                 tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
     return tamis__list_all(job, NULL, count, result, err);
@@ -41,7 +41,7 @@ const tamis__manifest_class tamis__manifest_counts = {
 };
 
 static tamis_status write_weights_npy(void *state, const tamis__manifest_job *job,
-                                   tamis_manifest_result *result, tamis_error *err)
+                                      tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
     return tamis__list_all(job, "<f4", weight, result, err);

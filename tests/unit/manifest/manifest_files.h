@@ -116,7 +116,8 @@ static inline tamis_status write_manifest(const tamis_selection *selection, cons
     return tamis_manifest_write(NULL,
                                 &(tamis_manifest_params){.selection = selection,
                                                          .format = format,
-                                                         .input = (const char *const[]){input}, .inputs = (input) != NULL,
+                                                         .input = (const char *const[]){input},
+                                                         .inputs = (input) != NULL,
                                                          .output = "out",
                                                          .dropped = dropped},
                                 NULL, &err);

@@ -90,7 +90,8 @@ START_TEST(lists_compare_their_input)
         tamis_selection *selection = make_selection("101", &(tamis_examples){.digest = digest});
         tamis_manifest_params params = {.selection = selection,
                                         .format = "index",
-                                        .input = (const char *const[]){in[i].name}, .inputs = 1,
+                                        .input = (const char *const[]){in[i].name},
+                                        .inputs = 1,
                                         .output = "out",
                                         .dropped = "rest",
                                         .force = true};
@@ -132,8 +133,8 @@ START_TEST(lists_refuse_another_input)
         ck_fails(write_manifest(selection, format[i], "absent", "rest"), TAMIS_ERR_IO, "absent");
         ck_fails(write_manifest(selection, format[i], "binary.npy", "rest"), TAMIS_ERR_UNSUPPORTED,
                  "is no text");
-        ck_fails(write_manifest(selection, format[i], "packed", "rest"), TAMIS_ERR_UNSUPPORTED,
-                 "decompress it first");
+        ck_fails(write_manifest(selection, format[i], "packed", "rest"), TAMIS_ERR_FORMAT,
+                 "is truncated");
         check_nothing_left();
         ck_ok(write_manifest(selection, format[i], "good.jsonl", NULL));
         ck_assert_int_eq(unlink("out"), 0);
@@ -141,7 +142,8 @@ START_TEST(lists_refuse_another_input)
     tamis_manifest_result result;
     tamis_manifest_params params = {.selection = selection,
                                     .format = "index",
-                                    .input = (const char *const[]){"other"}, .inputs = 1,
+                                    .input = (const char *const[]){"other"},
+                                    .inputs = 1,
                                     .output = "out",
                                     .no_digests = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
@@ -163,8 +165,11 @@ START_TEST(keeping_nothing_is_said)
     ck_ok(tamis_context_create(
         &context, &(tamis_context_params){.threads = 1, .log = keep_line, .cookie = last}, &err));
     tamis_selection *selection = make_selection("000", NULL);
-    tamis_manifest_params params = {
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = "out",
+                                    .force = true};
     put("t.jsonl", "a\nb\nc\n");
     ck_ok(tamis_manifest_write(context, &params, NULL, &err));
     check_text("out", "");

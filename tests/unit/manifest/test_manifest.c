@@ -24,7 +24,8 @@ static tamis_manifest_result filter(const char *format, tamis__records_kind kind
     ck_ok(tamis_manifest_write(NULL,
                                &(tamis_manifest_params){.selection = selection,
                                                         .format = format,
-                                                        .input = (const char *const[]){in}, .inputs = (in) != NULL,
+                                                        .input = (const char *const[]){in},
+                                                        .inputs = (in) != NULL,
                                                         .output = "out",
                                                         .dropped = both ? "rest" : NULL,
                                                         .force = true},
@@ -255,7 +256,7 @@ START_TEST(formats_are_listed_in_order)
         ck_assert(*info->name && *info->summary && info->extensions);
         if (n) ck_assert_int_lt(strcmp(tamis_manifest_at(n - 1)->name, info->name), 0);
     }
-    ck_assert_uint_eq(n, 7);
+    ck_assert_uint_eq(n, 16);
     ck_assert_ptr_null(tamis_manifest_at(n + 1000));
 }
 END_TEST
@@ -277,10 +278,12 @@ START_TEST(format_is_found_by_name)
     ck_ok(write_manifest(selection, "jsonl", "t.txt", NULL));
     unlink("out");
     put("lines", "a\nb\n"); /* the input's name says nothing: the output's does */
-    ck_ok(tamis_manifest_write(
-        NULL,
-        &(tamis_manifest_params){.selection = selection, .input = (const char *const[]){"lines"}, .inputs = 1, .output = "o.jsonl"},
-        NULL, &err));
+    ck_ok(tamis_manifest_write(NULL,
+                               &(tamis_manifest_params){.selection = selection,
+                                                        .input = (const char *const[]){"lines"},
+                                                        .inputs = 1,
+                                                        .output = "o.jsonl"},
+                               NULL, &err));
     check_text("o.jsonl", "a\n");
     ck_fails(write_manifest(selection, NULL, "lines", NULL), TAMIS_ERR_ARG,
              "'lines' does not tell the format of its records: say --format csv|tsv|jsonl");
@@ -288,15 +291,18 @@ START_TEST(format_is_found_by_name)
     put("t.npy", "a\nb\n"); /* never a list: neither by the input nor by the output */
     ck_fails(tamis_manifest_write(NULL,
                                   &(tamis_manifest_params){.selection = selection,
-                                                           .input = (const char *const[]){"t.npy"}, .inputs = 1,
+                                                           .input = (const char *const[]){"t.npy"},
+                                                           .inputs = 1,
                                                            .output = "rest.mask"},
                                   NULL, &err),
              TAMIS_ERR_ARG, "csv|tsv|jsonl");
     ck_assert(!exists("rest.mask"));
-    ck_ok(tamis_manifest_write(
-        NULL,
-        &(tamis_manifest_params){.selection = selection, .input = (const char *const[]){"t.txt"}, .inputs = 1, .output = "o2.jsonl"},
-        NULL, &err));
+    ck_ok(tamis_manifest_write(NULL,
+                               &(tamis_manifest_params){.selection = selection,
+                                                        .input = (const char *const[]){"t.txt"},
+                                                        .inputs = 1,
+                                                        .output = "o2.jsonl"},
+                               NULL, &err));
     check_text("o2.jsonl", "a\n");
     ck_fails(write_manifest(selection, NULL, NULL, NULL), TAMIS_ERR_ARG, "say which");
     ck_fails(write_manifest(selection, "josnl", "lines", NULL), TAMIS_ERR_ARG,
@@ -363,8 +369,11 @@ START_TEST(unknown_digests_are_not_compared)
     tamis_manifest_result result;
     tamis_selection *selection = make_selection(
         "10", &(tamis_examples){.digest = (uint64_t[]){0, tamis__digest("b", 1)}});
-    tamis_manifest_params params = {
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = "out",
+                                    .force = true};
     put("t.jsonl", "anything\nb\n");
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
     ck_assert(result.digests_checked);
@@ -376,8 +385,11 @@ START_TEST(unknown_digests_are_not_compared)
     check_text("out", "anything\n");
     tamis_selection_free(&selection);
     selection = make_selection("10", &(tamis_examples){.digest = (uint64_t[]){0, 0}});
-    params = (tamis_manifest_params){
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .force = true};
+    params = (tamis_manifest_params){.selection = selection,
+                                     .input = (const char *const[]){"t.jsonl"},
+                                     .inputs = 1,
+                                     .output = "out",
+                                     .force = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
     ck_assert(!result.digests_checked);
     tamis_selection_free(&selection);
@@ -399,7 +411,10 @@ START_TEST(arguments_are_checked)
     ck_fails(write_manifest(selection, NULL, "t.jsonl", "no/such/place"), TAMIS_ERR_IO,
              "no/such/place");
     ck_fails(write_manifest(selection, NULL, "t.jsonl", ""), TAMIS_ERR_ARG, "name a file");
-    tamis_manifest_params params = {.selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = ""};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = ""};
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG, "no name");
     check_nothing_left();
     tamis_selection_free(&selection);
@@ -412,8 +427,11 @@ START_TEST(files_must_be_distinct)
     put("t.jsonl", "a\nb\n");
     put("out.part", "a\nb\n");
     ck_assert_int_eq(link("t.jsonl", "same.jsonl"), 0);
-    tamis_manifest_params params = {
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "same.jsonl", .force = true};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = "same.jsonl",
+                                    .force = true};
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG,
              "both the input and the output");
     ck_fails(write_manifest(selection, "jsonl", "t.jsonl", "out"), TAMIS_ERR_ARG, "both");
@@ -422,7 +440,8 @@ START_TEST(files_must_be_distinct)
     ck_fails(write_manifest(selection, "jsonl", "t.jsonl", "out.part"), TAMIS_ERR_ARG,
              "until it is whole");
     params = (tamis_manifest_params){.selection = selection,
-                                     .input = (const char *const[]){"t.jsonl"}, .inputs = 1,
+                                     .input = (const char *const[]){"t.jsonl"},
+                                     .inputs = 1,
                                      .output = "x.reasons.csv",
                                      .format = "jsonl",
                                      .dropped = "x"};
@@ -435,19 +454,16 @@ START_TEST(files_must_be_distinct)
 }
 END_TEST
 
-START_TEST(compressed_files_are_refused)
+START_TEST(broken_compression_is_refused)
 {
     tamis_selection *selection = make_selection("10", NULL);
-    put("t.jsonl.gz", "a\nb\n");
-    ck_fails(write_manifest(selection, NULL, "t.jsonl.gz", NULL), TAMIS_ERR_UNSUPPORTED,
-             "compressed");
     put_bytes("z.jsonl", "\x1f\x8b\x08\x00\x00", 5);
-    ck_fails(write_manifest(selection, NULL, "z.jsonl", NULL), TAMIS_ERR_UNSUPPORTED, "gzip -dk");
+    ck_fails(write_manifest(selection, NULL, "z.jsonl", NULL), TAMIS_ERR_FORMAT, "is truncated");
     put_bytes("z.jsonl", "\x28\xb5\x2f\xfd\x00", 5);
-    ck_fails(write_manifest(selection, NULL, "z.jsonl", "rest"), TAMIS_ERR_UNSUPPORTED, "zstd -dk");
+    ck_fails(write_manifest(selection, NULL, "z.jsonl", "rest"), TAMIS_ERR_FORMAT, "is truncated");
     put("t.jsonl", "a\nb\n");
-    ck_fails(write_manifest(selection, NULL, "t.jsonl", "rest.gz"), TAMIS_ERR_UNSUPPORTED,
-             "rest.gz");
+    ck_fails(write_manifest(selection, NULL, "t.jsonl", "rest.xz"), TAMIS_ERR_UNSUPPORTED,
+             "rest.xz");
     check_nothing_left();
     tamis_selection_free(&selection);
 }
@@ -484,8 +500,11 @@ END_TEST
 START_TEST(full_disk_is_an_error)
 {
     tamis_selection *selection = make_selection("11", NULL);
-    tamis_manifest_params params = {
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "/dev/full", .dropped = "rest"};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = "/dev/full",
+                                    .dropped = "rest"};
     put("t.jsonl", "a\nb\n");
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_IO,
              "'/dev/full': No space left");
@@ -502,7 +521,8 @@ static void inject(void (*fault)(long), const char *format, const char *input)
     tamis_selection *selection = make_selection("0110", NULL);
     tamis_manifest_params params = {.selection = selection,
                                     .format = format,
-                                    .input = (const char *const[]){input}, .inputs = (input) != NULL,
+                                    .input = (const char *const[]){input},
+                                    .inputs = (input) != NULL,
                                     .output = "out",
                                     .dropped = "rest"};
     tamis_status status = TAMIS_ERR_IO;
@@ -544,7 +564,8 @@ START_TEST(failures_never_tear_old_files)
     tamis_selection *selection = make_selection("0110", NULL);
     tamis_manifest_params params = {.selection = selection,
                                     .format = "jsonl",
-                                    .input = (const char *const[]){"in"}, .inputs = 1,
+                                    .input = (const char *const[]){"in"},
+                                    .inputs = 1,
                                     .output = "out",
                                     .dropped = "rest",
                                     .force = true};
@@ -583,8 +604,11 @@ START_TEST(cancelling_leaves_nothing)
     put("t.jsonl", "a\nb\n");
     ck_ok(tamis_context_create(
         &context, &(tamis_context_params){.threads = 1, .progress = stop, .cookie = &calls}, &err));
-    tamis_manifest_params params = {
-        .selection = selection, .input = (const char *const[]){"t.jsonl"}, .inputs = 1, .output = "out", .dropped = "rest"};
+    tamis_manifest_params params = {.selection = selection,
+                                    .input = (const char *const[]){"t.jsonl"},
+                                    .inputs = 1,
+                                    .output = "out",
+                                    .dropped = "rest"};
     ck_assert_int_eq(tamis_manifest_write(context, &params, NULL, &err), TAMIS_ERR_CANCELLED);
     ck_assert_int_eq(calls, 1);
     check_nothing_left();
@@ -613,7 +637,7 @@ int main(void)
     tcase_add_test(all, unknown_digests_are_not_compared);
     tcase_add_test(all, arguments_are_checked);
     tcase_add_test(all, files_must_be_distinct);
-    tcase_add_test(all, compressed_files_are_refused);
+    tcase_add_test(all, broken_compression_is_refused);
     tcase_add_test(all, hostile_quotes_are_refused);
     tcase_add_test(all, nothing_is_overwritten_unasked);
     tcase_add_test(all, full_disk_is_an_error);
