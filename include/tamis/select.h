@@ -19,7 +19,8 @@ enum {
     TAMIS_SELECTOR_MATRIX = 1u << 3, /**< looks at the score of every query, not at one value a row;
                                           needs a scores file with a matrix */
     TAMIS_SELECTOR_LISTS = 1u << 4,  /**< heeds lists of rows that must be kept or dropped */
-    TAMIS_SELECTOR_COSTS = 1u << 5   /**< heeds what rows cost */
+    TAMIS_SELECTOR_COSTS = 1u << 5,  /**< heeds what rows cost */
+    TAMIS_SELECTOR_ZSCORE = 1u << 6  /**< scores are normalised by zscore unless told otherwise */
 };
 
 /** What a selector says of itself; const and static. */
@@ -98,6 +99,8 @@ typedef struct tamis_select_params {
     uint64_t seed;      /**< of selectors that draw at random (random; the folds of tarot-otm);
                              default 0 */
     tamis_normalise normalise; /**< of each query's scores, or of the column; default none */
+    bool normalise_given; /**< none is meant, too; false = none is the selector's default, which is
+                               zscore with TAMIS_SELECTOR_ZSCORE */
     const int32_t
         *query_group; /**< [queries] group of each query, from 0, of any sizes; NULL = those
                                      in the scores file */

@@ -17,6 +17,7 @@
     X(grand)                                                                                       \
     X(inverse_gram)                                                                                \
     X(kfac)                                                                                        \
+    X(lava)                                                                                        \
     X(less)                                                                                        \
     X(random)                                                                                      \
     X(self)                                                                                        \

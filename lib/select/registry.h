@@ -50,7 +50,7 @@ typedef struct tamis__candidates {
     const double *cost; /* [rows] >= 0; NULL = every row costs 1 */
     double allowance;   /* most that kept rows may cost together; the budget when costs are NULL */
     /* For TAMIS_SELECTOR_MATRIX: the scores of all queries, normalised. See matrix.h. */
-    const struct tamis__matrix *matrix;
+    const struct tamis__query_matrix *matrix;
     const tamis__groups *group; /* of candidates; NULL = there are none */
     const tamis__groups
         *query_group; /* of queries, for TAMIS_SELECTOR_MATRIX; never NULL there: where
@@ -65,9 +65,10 @@ typedef struct tamis__selector_class {
     size_t state_size; /* zeroed memory for the three calls below; may be 0 */
     /* Read `param` [info.n_params] into the state; NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
-    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE and
-     * TAMIS_SELECTOR_STORES (otherwise it holds the value already), `weight` where it is not 1 for
-     * kept and 0 for dropped, and `provenance`, a JSON object, for what was found on the way. */
+    /* Set keep, rank and reason of every row; `score` too with TAMIS_SELECTOR_NO_VALUE,
+     * TAMIS_SELECTOR_MATRIX and TAMIS_SELECTOR_STORES (otherwise it holds the value already),
+     * `weight` where it is not 1 for kept and 0 for dropped, and `provenance`, a JSON object, for
+     * what was found on the way. */
     tamis_status (*select)(void *state, const tamis__candidates *candidates,
                            tamis_selection *selection, tamis_error *err);
     void (*fini)(void *state); /* accepts a half-initialised state; NULL = nothing to free */
@@ -75,10 +76,20 @@ typedef struct tamis__selector_class {
 
 /* clang-format off */
 #define TAMIS__SELECTORS(X) \
+    X(bids) \
     X(bottom) \
+    X(doubly_greedy) \
+    X(gumbel_top_k) \
+    X(instance_max) \
+    X(knn_kde) \
+    X(knn_uniform) \
     X(random) \
+    X(round_robin) \
+    X(stratified) \
+    X(sum) \
     X(tarot_fixed) \
     X(tarot_otm) \
+    X(task_max) \
     X(threshold) \
     X(top)
 /* clang-format on */

@@ -13,6 +13,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "select/queries.h"
 #include "select/registry.h"
 #include "select/values.h"
 
@@ -31,7 +32,7 @@ static tamis_status find(const char *selector, const tamis__selector_class **ret
                          const char **ret_params, tamis_error *err)
 {
     const char *names[TABLE_SIZE];
-    char name[64], list[256] = "";
+    char name[64], list[1024] = "";
     size_t size = strcspn(selector, ":");
     snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1),
              selector);
@@ -77,6 +78,10 @@ static tamis_status check_source(const tamis__selector_class *class,
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s needs either a scores file or a gradient store%s", class->info.name,
                            params->scores ? ", not both" : "");
+    if (class->info.flags & TAMIS_SELECTOR_MATRIX && !params->scores)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s looks at the score of every query: give a scores file, not a store",
+                           class->info.name);
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) return TAMIS_OK;
     if (params->scores && params->column)
         return tamis__fail(
@@ -159,6 +164,8 @@ static tamis_status check_budget(const tamis__candidates *c, tamis_error *err)
 {
     const tamis_scores *scores = c->source->scores;
     uint64_t scored = c->value ? tamis__count_scored(c->value, c->rows) : c->rows;
+    for (uint64_t row = 0; row < c->rows && c->standing; row++)
+        scored -= c->standing[row] == TAMIS__BARRED;
     uint64_t top = scores ? tamis_scores_info_get(scores)->top : 0;
     if (scored == 0)
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a score",
@@ -183,11 +190,15 @@ static tamis_status explain_missing(const tamis__candidates *c, tamis_selection 
     char text[128] = "no score: left out when the scores were made";
     uint64_t top = c->source->scores ? tamis_scores_info_get(c->source->scores)->top : 0;
     uint16_t reason = 0;
-    if (!c->value || tamis__count_scored(c->value, c->rows) == c->rows) return TAMIS_OK;
+    const uint8_t *lacking = c->matrix ? tamis__query_matrix_lacking(c->matrix) : NULL;
+    uint64_t missing = c->value ? c->rows - tamis__count_scored(c->value, c->rows) : 0;
+    for (uint64_t row = 0; row < c->rows && lacking; row++) missing += lacking[row];
+    if (missing == 0) return TAMIS_OK;
     if (top > 0) snprintf(text, sizeof text, "in no query's top %" PRIu64, top);
     TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
     for (uint64_t row = 0; row < c->rows; row++)
-        if (isnan(c->value[row])) selection->reason[row] = reason;
+        if (lacking ? lacking[row] != 0 : isnan(c->value[row]) != 0)
+            selection->reason[row] = reason;
     return TAMIS_OK;
 }
 
@@ -219,13 +230,65 @@ static tamis_status gather(const tamis__selector_class *class, tamis_context *co
                            const tamis_select_params *params, double **ret_values, tamis_error *err)
 {
     const tamis_scores_info *info = params->scores ? tamis_scores_info_get(params->scores) : NULL;
-    if (class->info.flags & TAMIS_SELECTOR_STORES) return TAMIS_OK;
+    if (class->info.flags & (TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_MATRIX)) return TAMIS_OK;
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) {
         if (!info || (info->skipped == 0 && info->top == 0)) return TAMIS_OK;
         return tamis__aggregate(context, params->scores, TAMIS_AGGREGATE_MAX, ret_values, err);
     }
     if (info) return tamis__aggregate(context, params->scores, params->by, ret_values, err);
     return tamis__column(params->store, params->column, ret_values, err);
+}
+
+/* Groups of candidates: as given, else the file's groups, else its labels. */
+static tamis_status gather_groups(const tamis_select_params *params, tamis__candidates *candidates,
+                                  tamis__groups *group, tamis_error *err)
+{
+    const tamis_store *store = params->train ? params->train : params->store;
+    const tamis_examples *e = params->scores ? &tamis_scores_info_get(params->scores)->examples
+                                             : tamis_store_examples(store);
+    *group = (tamis__groups){.n = candidates->rows};
+    if (params->group) {
+        group->of = params->group;
+        group->name = params->group_name;
+        group->groups = params->groups;
+    } else if (e->group && e->groups > 0) {
+        group->of = e->group;
+        group->name = e->group_name;
+        group->groups = e->groups;
+    } else if (e->label) {
+        group->of = e->label;
+        for (uint64_t row = 0; row < group->n; row++)
+            if (e->label[row] >= 0 && (uint32_t)e->label[row] >= group->groups)
+                group->groups = (uint32_t)e->label[row] + 1;
+        group->name = e->classes >= group->groups ? e->class_name : NULL;
+    } else {
+        return TAMIS_OK;
+    }
+    for (uint64_t row = 0; row < group->n; row++)
+        if (group->of[row] >= 0 && (uint32_t)group->of[row] >= group->groups)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "row %" PRIu64 " is in group %" PRId32 ", and there are %" PRIu32
+                               ": number groups from 0",
+                               row, group->of[row], group->groups);
+    candidates->group = group;
+    return TAMIS_OK;
+}
+
+/* Every query's scores, normalised; rows without a score are barred. */
+static tamis_status gather_queries(const tamis__selector_class *class, tamis__candidates *c,
+                                   tamis__query_scores *queries, tamis_error *err)
+{
+    tamis_normalise normalise = c->source->normalise;
+    if (!(class->info.flags & TAMIS_SELECTOR_MATRIX)) return TAMIS_OK;
+    if (normalise == TAMIS_NORMALISE_NONE && !c->source->normalise_given &&
+        class->info.flags & TAMIS_SELECTOR_ZSCORE)
+        normalise = TAMIS_NORMALISE_ZSCORE;
+    TAMIS_TRY(tamis__query_scores_open(queries, c->context, c->source, normalise, c->group,
+                                       c->standing, err));
+    c->matrix = queries->matrix;
+    c->query_group = &queries->group;
+    c->standing = queries->standing;
+    return TAMIS_OK;
 }
 
 static tamis_status gather_and_run(const tamis__selector_class *class, void *state,
@@ -247,13 +310,18 @@ static tamis_status gather_and_run(const tamis__selector_class *class, void *sta
                  : params->column ? params->column
                                   : "chance");
     candidates.value_name = name;
+    tamis__groups group;
+    tamis__query_scores queries = {0};
+    TAMIS_TRY(gather_groups(params, &candidates, &group, err));
     TAMIS_TRY(gather(class, context, params, &value, err));
     candidates.value = value;
-    tamis_status status = check_budget(&candidates, err);
+    tamis_status status = gather_queries(class, &candidates, &queries, err);
+    if (status == TAMIS_OK) status = check_budget(&candidates, err);
     if (status == TAMIS_OK)
         status = run(class, state, &candidates,
                      scores ? &scores->examples : tamis_store_examples(store), ret_selection, err);
     free(value);
+    tamis__query_scores_close(&queries);
     return status;
 }
 

@@ -119,6 +119,11 @@ tamis_status tamis__tarot_take(const tamis__tarot *tarot, const uint64_t *row, u
 /* Lists of length k <= n, in place of those there are: ties go to the lower row. */
 tamis_status tamis__tarot_lists(tamis__tarot *tarot, uint64_t k, tamis_error *err);
 
+/* Unit rows of all candidates times `queries`, which are such rows too: cosines, for the sink. `reserved`:
+ * bytes that the caller holds beside t->bytes. */
+tamis_status tamis__tarot_multiply(tamis__tarot *tarot, const tamis__queries *queries,
+                                   uint64_t reserved, tamis__sink sink, tamis_error *err);
+
 /* --- distances (tarot_sides.c) ---------------------------------------------------------------- */
 
 typedef enum tamis__tarot_solver {

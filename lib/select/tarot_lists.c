@@ -44,18 +44,19 @@ static tamis_status put_best(void *arg, uint64_t first_row, uint64_t rows, uint6
     return TAMIS_OK;
 }
 
-static tamis_status multiply(tamis__tarot *t, tamis__sink sink, tamis_error *err)
+tamis_status tamis__tarot_multiply(tamis__tarot *t, const tamis__queries *queries,
+                                   uint64_t reserved, tamis__sink sink, tamis_error *err)
 {
     static const double one = 1.0;
     const tamis__row_maker maker = {.arg = t, .make = make};
     tamis__product product = {.context = t->context,
                               .train = t->train,
-                              .queries = &t->target.queries,
+                              .queries = queries,
                               .weight = &one,
                               .bound = 1.0,
                               .maker = &maker,
                               .panel = TAMIS__PANEL_EXACT,
-                              .reserved = t->bytes,
+                              .reserved = t->bytes + reserved,
                               .sink = sink};
     tamis__blas_begin();
     tamis_status status = tamis__product_run(&product, NULL, err);
@@ -95,7 +96,7 @@ tamis_status tamis__tarot_lists(tamis__tarot *t, uint64_t k, tamis_error *err)
         for (uint64_t i = 0; i < t->n; i++) t->best[i] = -HUGE_VALF;
         tamis__tee_add(&tee, (tamis__sink){.arg = t, .put = put_best});
     }
-    tamis_status status = multiply(t, tamis__tee_of(&tee), err);
+    tamis_status status = tamis__tarot_multiply(t, &t->target.queries, 0, tamis__tee_of(&tee), err);
     if (status == TAMIS_OK) {
         t->has_best = true;
         status = take_lists(t, &top, err);

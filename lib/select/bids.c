@@ -1,0 +1,145 @@
+/* bids: the query that the rows picked so far serve worst picks next.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "select/heads.h"
+
+/* Picks between two reports of progress. */
+#define REPORT 256
+
+/* A row's utility is the largest of A(row, q) - mean of A(picked, q) over queries q. Of one query the
+ * best row is always that at the head of its list: so the largest of all is that of some head. */
+typedef struct balance {
+    tamis__picks *picks;
+    tamis__heads heads;
+    const tamis__query_matrix *matrix;
+    uint64_t queries;
+    double *sum;   /* [queries] over picked rows; a pair without a score adds 0 */
+    double *gain;  /* [queries] of its head */
+    double *score; /* [queries] of the row picked last */
+} balance;
+
+static tamis_status count_in(balance *b, uint64_t row, tamis_error *err)
+{
+    TAMIS_TRY(tamis__query_matrix_read(b->matrix, row, 1, b->score, err));
+    for (uint64_t q = 0; q < b->queries; q++)
+        if (!isnan(b->score[q])) b->sum[q] += b->score[q];
+    return TAMIS_OK;
+}
+
+/* The lowest row among the heads that gain most; UINT64_MAX when no head is left. */
+static uint64_t most_wanted(const balance *b)
+{
+    const double *value = b->heads.value;
+    double best = -HUGE_VAL, n = b->picks->n ? (double)b->picks->n : 1.0;
+    uint64_t row = UINT64_MAX;
+    for (uint64_t q = 0; q < b->queries; q++) {
+        b->gain[q] = value[q] - b->sum[q] / n; /* NaN where no row is left */
+        best = b->gain[q] > best ? b->gain[q] : best;
+    }
+    for (uint64_t q = 0; q < b->queries; q++) {
+        if (!(b->gain[q] >= best)) continue;
+        uint64_t head = tamis__heads_row(&b->heads, q);
+        row = head < row ? head : row;
+    }
+    return row;
+}
+
+static tamis_status pick_all(balance *b, tamis_error *err)
+{
+    tamis__picks *p = b->picks;
+    while (!tamis__picks_done(p)) {
+        uint64_t row = most_wanted(b);
+        if (row == UINT64_MAX) break;
+        tamis__picks_add(p, row);
+        TAMIS_TRY(count_in(b, row, err));
+        TAMIS_TRY(tamis__heads_advance(&b->heads, err));
+        if (p->n % REPORT == 0)
+            TAMIS_TRY(tamis__progress(p->from->context, "balancing", p->n, p->from->budget, "rows",
+                                      NULL, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status prepare(balance *b, tamis_error *err)
+{
+    b->sum = tamis__calloc((size_t)b->queries, sizeof *b->sum);
+    b->gain = tamis__calloc((size_t)b->queries, sizeof *b->gain);
+    b->score = tamis__calloc((size_t)b->queries, sizeof *b->score);
+    if (!b->sum || !b->gain || !b->score)
+        return tamis__fail_memory(err, "balancing", b->queries * 3 * sizeof *b->sum);
+    for (uint64_t i = 0; i < b->picks->n; i++) TAMIS_TRY(count_in(b, b->picks->row[i], err));
+    return tamis__heads_init(&b->heads, b->picks, NULL, TAMIS__GROUP_MAX, err);
+}
+
+/* Means over infinite scores are none. */
+static double largest(const void *arg, const double *score, uint64_t queries)
+{
+    (void)arg;
+    double max = -HUGE_VAL;
+    for (uint64_t q = 0; q < queries; q++) {
+        if (isinf(score[q])) return HUGE_VAL;
+        if (score[q] > max) max = score[q];
+    }
+    return max;
+}
+
+static tamis_status check_finite(const double *value, uint64_t rows, tamis_error *err)
+{
+    for (uint64_t row = 0; row < rows; row++)
+        if (isinf(value[row]))
+            return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                               "row %" PRIu64 ": a score is infinite, and bids takes means of "
+                               "scores: normalise by rank, or leave the row out",
+                               row);
+    return TAMIS_OK;
+}
+
+static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
+                           tamis_error *err)
+{
+    (void)state;
+    char kept[256], dropped[256];
+    double *value = NULL;
+    tamis__picks picks = {0};
+    balance b = {
+        .picks = &picks, .matrix = c->matrix, .queries = tamis__query_matrix_queries(c->matrix)};
+    TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, largest, NULL, &value, err));
+    tamis_status status = check_finite(value, c->rows, err);
+    if (status == TAMIS_OK) status = tamis__picks_init(&picks, c, err);
+    if (status == TAMIS_OK) status = prepare(&b, err);
+    if (status == TAMIS_OK) status = pick_all(&b, err);
+    if (status == TAMIS_OK) {
+        for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
+        snprintf(kept, sizeof kept, "picked by a query served worst (%" PRIu64 " of %" PRIu64 ")",
+                 picks.n, c->rows);
+        snprintf(dropped, sizeof dropped, "no query served worst picked it within %.32s",
+                 c->budget_text);
+        status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
+    }
+    tamis__heads_fini(&b.heads);
+    tamis__picks_fini(&picks);
+    free(b.sum);
+    free(b.gain);
+    free(b.score);
+    free(value);
+    return status;
+}
+
+const tamis__selector_class tamis__selector_bids = {
+    .abi = TAMIS__SELECTOR_ABI,
+    .info = {.name = "bids",
+             .summary = "balance queries: the one served worst so far picks the next row",
+             .citation = "Dai et al. 2025, BIDS, arXiv 2501.12147: normalised by query, then "
+                         "argmax over rows of max_q(A(row, q) - mean of A(picked, q))",
+             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_ZSCORE | TAMIS_SELECTOR_LISTS |
+                      TAMIS_SELECTOR_COSTS},
+    .select = choose,
+};

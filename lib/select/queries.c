@@ -1,0 +1,79 @@
+/* What the driver gathers for selectors that look at every query's scores.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "select/queries.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+static tamis_status take_groups(tamis__query_scores *s, const tamis_select_params *params,
+                                tamis_error *err)
+{
+    const tamis_scores_info *info = tamis_scores_info_get(params->scores);
+    s->group = (tamis__groups){.n = info->queries};
+    if (params->query_group) {
+        s->group.groups = params->query_groups;
+        s->group.of = params->query_group;
+        s->group.name = params->query_group_name;
+    } else if (info->query.group && info->query.groups > 0) {
+        s->group.groups = info->query.groups;
+        s->group.of = info->query.group;
+        s->group.name = info->query.group_name;
+    } else {
+        s->of = tamis__calloc((size_t)info->queries, sizeof *s->of);
+        if (!s->of) return tamis__fail_memory(err, "groups of queries", info->queries * 4);
+        s->group.groups = 1;
+        s->group.of = s->of;
+    }
+    for (uint64_t q = 0; q < info->queries; q++)
+        if (s->group.of[q] >= 0 && (uint32_t)s->group.of[q] >= s->group.groups)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "query %" PRIu64 " is in group %" PRId32 ", and there are %" PRIu32
+                               ": number groups from 0",
+                               q, s->group.of[q], s->group.groups);
+    return TAMIS_OK;
+}
+
+static tamis_status open_all(tamis__query_scores *s, tamis_context *context,
+                             const tamis_select_params *params, tamis_normalise normalise,
+                             const tamis__groups *group, const uint8_t *standing, tamis_error *err)
+{
+    uint64_t rows = tamis_scores_info_get(params->scores)->rows;
+    TAMIS_TRY(take_groups(s, params, err));
+    s->standing = tamis__calloc((size_t)rows, 1);
+    if (!s->standing) return tamis__fail_memory(err, "candidates", rows);
+    if (standing) memcpy(s->standing, standing, (size_t)rows);
+    TAMIS_TRY(tamis__query_matrix_open(&s->matrix, context, params->scores, normalise, group,
+                                       s->standing, err));
+    /* After the pass over the scores, for which they make no difference. */
+    const uint8_t *lacking = tamis__query_matrix_lacking(s->matrix);
+    for (uint64_t row = 0; row < rows; row++)
+        if (lacking[row]) s->standing[row] = TAMIS__BARRED;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_context *context,
+                                      const tamis_select_params *params, tamis_normalise normalise,
+                                      const tamis__groups *group, const uint8_t *standing,
+                                      tamis_error *err)
+{
+    tamis__query_scores s = {0};
+    tamis_status status = open_all(&s, context, params, normalise, group, standing, err);
+    if (status == TAMIS_OK)
+        *ret_scores = s;
+    else
+        tamis__query_scores_close(&s);
+    return status;
+}
+
+void tamis__query_scores_close(tamis__query_scores *scores)
+{
+    tamis__query_matrix_close(&scores->matrix);
+    free(scores->of);
+    free(scores->standing);
+    *scores = (tamis__query_scores){0};
+}

@@ -1,0 +1,107 @@
+/* round-robin: queries, or groups of them, take their best row in turn.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/context.h"
+#include "base/error.h"
+#include "select/heads.h"
+#include "select/row_values.h"
+
+typedef struct round_robin {
+    bool group;
+    tamis__group_score best;
+} round_robin;
+
+static const char *const by_names[] = {"query", "group", NULL};
+static const char *const best_names[] = {"mean", "max", NULL};
+static const tamis_param_desc params[] = {
+    {.name = "by",
+     .help = "who takes a turn: every query, or every group of queries",
+     .type = TAMIS_PARAM_CHOICE,
+     .choices = by_names},
+    {.name = "best",
+     .help = "with by=group: the row of the highest mean over its queries, or of the highest "
+             "score of any of them",
+     .type = TAMIS_PARAM_CHOICE,
+     .choices = best_names,
+     .fallback = TAMIS__GROUP_MAX},
+};
+
+static tamis_status init(void *state, const tamis_param_value *param, tamis_error *err)
+{
+    round_robin *r = state;
+    *r = (round_robin){param[0].number > 0, (tamis__group_score)(int)param[1].number};
+    if (param[1].given && !r->group)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "round-robin: best=%s is of groups: say by=group as well",
+                           best_names[(int)param[1].number]);
+    return TAMIS_OK;
+}
+
+static tamis_status take_turns(tamis__picks *picks, tamis__heads *heads, tamis_error *err)
+{
+    uint64_t without = 0; /* turns that nobody took since the last pick */
+    for (uint64_t turn = 0; !tamis__picks_done(picks) && without < heads->columns;
+         turn = (turn + 1) % heads->columns) {
+        without++;
+        if (isnan(heads->value[turn])) continue;
+        tamis__picks_add(picks, tamis__heads_row(heads, turn));
+        TAMIS_TRY(tamis__heads_advance(heads, err));
+        without = 0;
+        if (turn == 0)
+            TAMIS_TRY(tamis__progress(picks->from->context, "choosing", picks->n,
+                                      picks->from->budget, "rows", NULL, err));
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status give(const round_robin *r, const tamis__picks *picks,
+                         tamis_selection *selection, tamis_error *err)
+{
+    char kept[256], dropped[256];
+    const tamis__candidates *c = picks->from;
+    double *value = NULL;
+    TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, tamis__row_max, NULL, &value, err));
+    for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
+    snprintf(kept, sizeof kept, "a %s's best row in its turn (%" PRIu64 " of %" PRIu64 ")",
+             by_names[r->group], picks->n, c->rows);
+    snprintf(dropped, sizeof dropped, "in no %s's turn its best row within %.32s",
+             by_names[r->group], c->budget_text);
+    tamis_status status = tamis__picks_give(picks, value, kept, dropped, selection, err);
+    free(value);
+    return status;
+}
+
+static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
+                           tamis_error *err)
+{
+    const round_robin *r = state;
+    tamis__picks picks = {0};
+    tamis__heads heads = {0};
+    TAMIS_TRY(tamis__picks_init(&picks, c, err));
+    tamis_status status = tamis__heads_init(&heads, &picks, r->group ? c->query_group : NULL,
+                                            r->best, err);
+    if (status == TAMIS_OK) status = take_turns(&picks, &heads, err);
+    if (status == TAMIS_OK) status = give(r, &picks, selection, err);
+    tamis__heads_fini(&heads);
+    tamis__picks_fini(&picks);
+    return status;
+}
+
+const tamis__selector_class tamis__selector_round_robin = {
+    .abi = TAMIS__SELECTOR_ABI,
+    .info = {.name = "round-robin",
+             .summary = "let every query, or group of queries, take its best row in turn",
+             .citation = "RDS+ (Ivison et al. 2025, arXiv 2503.01807) and Targeted Instruction "
+                         "Selection 2026 (arXiv 2602.14696): in turn the best row not yet taken",
+             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS,
+             .params = params,
+             .n_params = sizeof params / sizeof *params},
+    .state_size = sizeof(round_robin),
+    .init = init,
+    .select = choose,
+};
