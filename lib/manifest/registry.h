@@ -52,6 +52,8 @@ typedef struct tamis__manifest_class {
     X(llama_factory) \
     X(mask) \
     X(mask_npy) \
+    X(megatron) \
+    X(megatron_blend) \
     X(nemo) \
     X(tsv) \
     X(weights_npy)
