@@ -52,6 +52,7 @@ typedef struct tamis__manifest_class {
     X(llama_factory) \
     X(mask) \
     X(mask_npy) \
+    X(mds) \
     X(nemo) \
     X(tsv) \
     X(weights_npy)
