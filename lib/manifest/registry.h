@@ -55,6 +55,7 @@ typedef struct tamis__manifest_class {
     X(mds) \
     X(nemo) \
     X(tsv) \
+    X(webdataset) \
     X(weights_npy)
 /* clang-format on */
 
