@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "manifest/blocks.h"
 #include "manifest/filter_state.h"
 
 /* Input bytes between two progress reports. */
@@ -19,13 +20,13 @@
 
 /* --- is it the record that was scored? -------------------------------------------------------- */
 
-static tamis_status is_the_one(filter *f, const tamis__record *record, uint64_t row, bool *ret_same,
-                               tamis_error *err)
+static tamis_status is_the_one(filter *f, const tamis__record *record, uint64_t digest,
+                               uint64_t row, bool *ret_same, tamis_error *err)
 {
     const tamis__manifest_job *job = f->job;
     *ret_same = true;
     uint64_t wanted = job->check_digests ? job->selection->examples.digest[row] : 0;
-    if (wanted != 0) *ret_same = tamis__record_digest(record) == wanted;
+    if (wanted != 0) *ret_same = (digest ? digest : tamis__record_digest(record)) == wanted;
     if (*ret_same && job->params->id_field)
         TAMIS_TRY(tamis__filter_same_id(f, record, row, ret_same, err));
     if (*ret_same && f->hooks && f->hooks->check)
@@ -91,43 +92,68 @@ static tamis_status take_row(filter *f, const tamis__record *record, uint64_t ro
 }
 
 /* After a mismatch nothing more is written, but records are still counted: a differing count tells
- * the user more than a differing record. */
-static tamis_status take_record(filter *f, const tamis__record *record, tamis_error *err)
+ * the user more than a differing record. `digest` 0 = not known yet. */
+static tamis_status take_record(void *arg, const tamis__record *record, uint64_t digest,
+                                tamis_error *err)
 {
+    filter *f = arg;
     uint64_t row = f->first_row + (uint64_t)record->number;
     bool same;
+    if (record->span > record->size) f->line_end = record->span - record->size == 2 ? "\r\n" : "\n";
+    if (record->number >= 0) f->records = (uint64_t)record->number + 1;
     if (record->number < 0) return tamis__filter_header(f, record, err);
     if (row >= f->job->selection->rows || f->mismatch.found) return TAMIS_OK;
-    TAMIS_TRY(is_the_one(f, record, row, &same, err));
+    TAMIS_TRY(is_the_one(f, record, digest, row, &same, err));
     if (same) return take_row(f, record, row, err);
     f->mismatch = (mismatch){true, row, record->line, f->source->path};
     return TAMIS_OK;
 }
 
-static tamis_status report(filter *f, size_t done, tamis_error *err)
+static tamis_status report(void *arg, size_t done, tamis_error *err)
 {
+    filter *f = arg;
     if (done - f->reported < PROGRESS_BYTES && done < f->source->size) return TAMIS_OK;
     f->reported = done;
     return tamis__progress(f->job->context, f->compare ? "comparing records" : "filtering", done,
                            f->source->size, "bytes", NULL, err);
 }
 
-static tamis_status take_source(filter *f, uint64_t *ret_records, tamis_error *err)
+/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file. Quotes and
+ * brackets have to be followed from the start. */
+static tamis_status take_lines(filter *f, tamis_error *err)
+{
+    const tamis__manifest_source *s = f->source;
+    tamis__blocks blocks = {.data = s->data,
+                            .size = s->size,
+                            .first = s->bom,
+                            .digests = f->job->check_digests,
+                            .arg = f,
+                            .record = take_record,
+                            .done = report};
+    return tamis__blocks_run(f->job->context, &blocks, err);
+}
+
+static tamis_status take_others(filter *f, tamis_error *err)
 {
     tamis__record record;
-    *ret_records = 0;
+    for (;;) {
+        TAMIS_TRY(tamis__manifest_source_next(f->source, &record, err));
+        if (!record.data) return TAMIS_OK;
+        TAMIS_TRY(take_record(f, &record, 0, err));
+        TAMIS_TRY(report(f, (size_t)(record.data - f->source->data) + record.span, err));
+    }
+}
+
+static tamis_status take_source(filter *f, tamis_error *err)
+{
+    const tamis__manifest_source *s = f->source;
+    f->records = 0;
     f->line_end = "\n";
     f->reported = 0;
     if (f->source_number == 0 && f->layout == TAMIS__LAYOUT_LINES)
         TAMIS_TRY(tamis__filter_bom(f, err));
-    for (;;) {
-        TAMIS_TRY(tamis__manifest_source_next(f->source, &record, err));
-        if (!record.data) break;
-        if (record.span > record.size) f->line_end = record.span - record.size == 2 ? "\r\n" : "\n";
-        TAMIS_TRY(take_record(f, &record, err));
-        if (record.number >= 0) *ret_records = (uint64_t)record.number + 1;
-        TAMIS_TRY(report(f, (size_t)(record.data - f->source->data) + record.span, err));
-    }
+    bool lines = s->layout == TAMIS__LAYOUT_LINES && s->kind == TAMIS__RECORDS_JSONL;
+    TAMIS_TRY(lines ? take_lines(f, err) : take_others(f, err));
     return tamis__filter_end_run(f, err);
 }
 
@@ -168,14 +194,13 @@ static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kin
     TAMIS_TRY(open_sources(f, err));
     TAMIS_TRY(want_spans(f, err));
     for (size_t i = 0; i < f->sources; i++) {
-        uint64_t records = 0;
         f->source = &f->of[i];
         f->source_number = i;
         TAMIS_TRY(begin_source(f, layout, kind, guess, err));
-        TAMIS_TRY(take_source(f, &records, err));
-        if (result->input_records && i < result->inputs) result->input_records[i] = records;
+        TAMIS_TRY(take_source(f, err));
+        if (result->input_records && i < result->inputs) result->input_records[i] = f->records;
         result->bytes_in += f->source->input.size;
-        f->first_row += records;
+        f->first_row += f->records;
     }
     TAMIS_TRY(check_count(f, f->first_row, err));
     TAMIS_TRY(check_records(f, err));

@@ -31,6 +31,7 @@ typedef struct filter {
     size_t source_number;
     tamis__layout layout;
     uint64_t first_row; /* of the source */
+    uint64_t records;   /* of the source so far */
     /* Neighbouring records for the same output, not written yet: one call writes them all. */
     const unsigned char *run;
     size_t run_size;

@@ -52,10 +52,12 @@ typedef struct tamis__manifest_class {
     X(llama_factory) \
     X(mask) \
     X(mask_npy) \
+    X(mds) \
     X(megatron) \
     X(megatron_blend) \
     X(nemo) \
     X(tsv) \
+    X(webdataset) \
     X(weights_npy)
 /* clang-format on */
 

@@ -48,7 +48,7 @@ static void put(const char *path, const void *data, size_t size)
     ck_assert_int_eq(fclose(file), 0);
 }
 
-static void shell(const char *format, ...)
+TAMIS_PRINTF(1, 2) static void shell(const char *format, ...)
 {
     char command[512];
     va_list args;

@@ -1,0 +1,146 @@
+/* Samples of binary data sets.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "manifest/samples.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+static tamis_status enlarge(void **array, uint64_t n, uint64_t *room, size_t size, tamis_error *err)
+{
+    if (n < *room) return TAMIS_OK;
+    uint64_t larger = *room ? 2 * *room : 64;
+    void *grown = tamis__realloc(*array, (size_t)larger, size);
+    if (!grown) return tamis__fail_memory(err, "samples", larger * size);
+    *array = grown;
+    *room = larger;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__samples_add(tamis__samples *samples, size_t source, tamis_error *err)
+{
+    void *array = samples->of;
+    TAMIS_TRY(enlarge(&array, samples->n, &samples->room, sizeof *samples->of, err));
+    samples->of = array;
+    samples->of[samples->n++] = (tamis__sample){.first = samples->chunks, .source = source};
+    return TAMIS_OK;
+}
+
+tamis_status tamis__samples_extend(tamis__samples *samples, const unsigned char *data, size_t size,
+                                   tamis_error *err)
+{
+    tamis__sample *last = &samples->of[samples->n - 1];
+    tamis__chunk *before = last->chunks ? &samples->chunk[samples->chunks - 1] : NULL;
+    last->bytes += size;
+    if (before && before->data + before->size == data) {
+        before->size += size;
+        return TAMIS_OK;
+    }
+    void *array = samples->chunk;
+    TAMIS_TRY(enlarge(&array, samples->chunks, &samples->chunk_room, sizeof *samples->chunk, err));
+    samples->chunk = array;
+    samples->chunk[samples->chunks++] = (tamis__chunk){data, size};
+    last->chunks++;
+    return TAMIS_OK;
+}
+
+void tamis__samples_fini(tamis__samples *samples)
+{
+    free(samples->of);
+    free(samples->chunk);
+    *samples = (tamis__samples){0};
+}
+
+static tamis_status digest_of(const tamis__samples *samples, uint64_t row, uint64_t *ret_digest,
+                              tamis_error *err)
+{
+    const tamis__sample *s = &samples->of[row];
+    const tamis__chunk *chunk = samples->chunk + s->first;
+    if (s->chunks < 2) {
+        *ret_digest = s->chunks ? tamis__digest(chunk->data, chunk->size) : tamis__digest("", 0);
+        return TAMIS_OK;
+    }
+    unsigned char *whole = tamis__malloc((size_t)s->bytes, 1), *to = whole;
+    if (!whole) return tamis__fail_memory(err, "a sample", s->bytes);
+    for (uint64_t i = 0; i < s->chunks; i++) {
+        memcpy(to, chunk[i].data, chunk[i].size);
+        to += chunk[i].size;
+    }
+    *ret_digest = tamis__digest(whole, (size_t)s->bytes);
+    free(whole);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
+                                    const char *path, tamis_error *err)
+{
+    const tamis_selection *selection = job->selection;
+    const uint64_t *digest = selection->examples.digest;
+    if (samples->n != selection->rows)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' has %" PRIu64 " samples, the selection %" PRIu64
+                           " rows: use the data that the gradients were made from",
+                           path, samples->n, selection->rows);
+    for (uint64_t row = 0; job->check_digests && row < samples->n; row++) {
+        uint64_t found = 0;
+        if (!digest[row]) continue;
+        TAMIS_TRY(digest_of(samples, row, &found, err));
+        if (found != digest[row])
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s' sample %" PRIu64
+                               " is not the one that was scored (its digest differs): use the data "
+                               "that the gradients were made from",
+                               path, row);
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis__sample_fn *put,
+                              void *arg, tamis_error *err)
+{
+    const tamis__plan *plan = job->plan;
+    const tamis__part *p = &plan->of[part];
+    if (p->row) {
+        for (uint64_t i = 0; i < p->n; i++) TAMIS_TRY(put(arg, p->row[i], err));
+        return TAMIS_OK;
+    }
+    for (uint64_t row = 0; row < plan->rows; row++)
+        for (uint32_t k = 0; plan->part[row] == part && k < tamis__plan_times(plan, row); k++)
+            TAMIS_TRY(put(arg, row, err));
+    return TAMIS_OK;
+}
+
+tamis_status tamis__sample_write(const tamis__samples *samples, uint64_t row, tamis__output *output,
+                                 tamis_error *err)
+{
+    const tamis__sample *s = &samples->of[row];
+    for (uint64_t i = 0; i < s->chunks; i++) {
+        const tamis__chunk *chunk = &samples->chunk[s->first + i];
+        TAMIS_TRY(tamis__output_write(output, chunk->data, chunk->size, err));
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__shard_end(tamis__output *output, tamis_status status, tamis_error *err)
+{
+    if (status == TAMIS_OK) return tamis__output_commit(output, err);
+    tamis__output_abort(output);
+    return status;
+}
+
+tamis_status tamis__join_path(const char *directory, const char *name, char **ret_path,
+                              tamis_error *err)
+{
+    size_t size = strlen(directory) + strlen(name) + 2;
+    char *path = tamis__malloc(size, 1);
+    if (!path) return tamis__fail_memory(err, "a file name", size);
+    snprintf(path, size, "%s/%s", directory, name);
+    *ret_path = path;
+    return TAMIS_OK;
+}

@@ -1,0 +1,58 @@
+/* Samples of binary data sets: where their bytes lie, whether they are those that were scored, and in
+ * which order they are written.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TAMIS_MANIFEST_SAMPLES_H
+#define TAMIS_MANIFEST_SAMPLES_H
+
+#include "manifest/registry.h"
+
+typedef struct tamis__chunk {
+    const unsigned char *data;
+    size_t size;
+} tamis__chunk;
+
+/* One row: bytes of an input, in one piece or in several. */
+typedef struct tamis__sample {
+    uint64_t first; /* chunk */
+    uint64_t chunks;
+    uint64_t bytes;
+    size_t source; /* which file it is in */
+} tamis__sample;
+
+typedef struct tamis__samples {
+    uint64_t n, room, chunks, chunk_room;
+    tamis__sample *of;   /* [n] */
+    tamis__chunk *chunk; /* [chunks] */
+} tamis__samples;
+
+/* One more sample, without bytes. Errors: NOMEM. */
+tamis_status tamis__samples_add(tamis__samples *samples, size_t source, tamis_error *err);
+/* More bytes of the last sample. Errors: NOMEM. */
+tamis_status tamis__samples_extend(tamis__samples *samples, const unsigned char *data, size_t size,
+                                   tamis_error *err);
+void tamis__samples_fini(tamis__samples *samples);
+
+/* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes) where
+ * it has some. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM. */
+tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
+                                    const char *path, tamis_error *err);
+
+typedef tamis_status tamis__sample_fn(void *arg, uint64_t row, tamis_error *err);
+
+/* Call `put` for each row of a part in the plan's order, as often as the plan says. */
+tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis__sample_fn *put,
+                              void *arg, tamis_error *err);
+
+/* The bytes of a sample. */
+tamis_status tamis__sample_write(const tamis__samples *samples, uint64_t row, tamis__output *output,
+                                 tamis_error *err);
+
+/* Close and put in place, or remove when `status` says that it went wrong; returns the first failure. */
+tamis_status tamis__shard_end(tamis__output *output, tamis_status status, tamis_error *err);
+
+/* "<directory>/<name>". Allocated. Errors: NOMEM. */
+tamis_status tamis__join_path(const char *directory, const char *name, char **ret_path,
+                              tamis_error *err);
+
+#endif
