@@ -291,9 +291,6 @@ START_TEST(lists_that_make_no_sense_are_refused)
         (tamis_select_params){
             .selector = "top", .budget = "2", .must_keep = many, .n_must_keep = 3},
         "must be kept");
-    check_fails(
-        (tamis_select_params){.selector = "threshold:min=0", .must_keep = many, .n_must_keep = 3},
-        "does not heed rows that must be kept");
     check_fails((tamis_select_params){.selector = "top", .budget = "2", .group_by = "task"},
                 "not by 'task'");
 }
