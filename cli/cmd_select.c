@@ -86,7 +86,7 @@ static const opt options[] = {
      .choices = normalise_names,
      .fallback = "none; zscore for bids"},
     {.name = "add",
-     .value = "FILE#COLUMN[:weight=W,normalise=HOW]",
+     .value = "FILE#COLUMN[:weight=W,normalise=HOW,id=FIELD]",
      .help = "add this column to the value; may be repeated",
      .type = OPT_LIST,
      .at = AT(add),
@@ -95,9 +95,12 @@ static const opt options[] = {
          "A value of each example in its order: loss, margin, norm or self of a gradient store, "
          "total, mean or max of a scores file, a field of a CSV, TSV or JSON Lines file, or a .npy "
          "array "
-         "(no #COLUMN). It is normalised by itself, multiplied, and added."},
+         "(no #COLUMN). It is normalised by itself, multiplied, and added. With id= the records of "
+         "a "
+         "CSV, TSV or JSON Lines file stand in any order, and are found by the examples' ids in "
+         "that field; so for --filter and --cost."},
     {.name = "filter",
-     .value = "FILE#COLUMN:min=A,max=B",
+     .value = "FILE#COLUMN:min=A,max=B[,id=FIELD]",
      .help = "keep only examples within these bounds; may be repeated",
      .type = OPT_LIST,
      .at = AT(filter),
@@ -105,7 +108,7 @@ static const opt options[] = {
          "low=P and high=P instead are quantiles: low=0.85 lets the highest 15% pass. An example "
          "without a value does not pass."},
     {.name = "cost",
-     .value = "FILE#COLUMN",
+     .value = "FILE#COLUMN[:id=FIELD]",
      .help = "what each example costs, such as its tokens",
      .type = OPT_STRING,
      .at = AT(cost),

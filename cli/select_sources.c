@@ -23,6 +23,15 @@ static const tamis_param_desc add_params[] = {
      .help = "what is done to the column first",
      .type = TAMIS_PARAM_CHOICE,
      .choices = normalise_names},
+    {.name = "id",
+     .help = "field with the examples' ids, which records are then found by",
+     .type = TAMIS_PARAM_STRING},
+};
+
+static const tamis_param_desc cost_params[] = {
+    {.name = "id",
+     .help = "field with the examples' ids, which records are then found by",
+     .type = TAMIS_PARAM_STRING},
 };
 
 static const tamis_param_desc filter_params[] = {
@@ -48,6 +57,9 @@ static const tamis_param_desc filter_params[] = {
      .type = TAMIS_PARAM_REAL,
      .max = 1,
      .fallback = (double)NAN},
+    {.name = "id",
+     .help = "field with the examples' ids, which records are then found by",
+     .type = TAMIS_PARAM_STRING},
 };
 
 /* The text is cut at the last colon that parameters follow. */
@@ -65,11 +77,23 @@ static tamis_status cut(select_sources *sources, const char *word, char **ret_sp
     return TAMIS_OK;
 }
 
-static tamis_status load(select_sources *sources, session *s, const char *spec, uint64_t rows,
-                         double **ret_value, tamis_error *err)
+/* What columns are loaded for. */
+typedef struct candidates {
+    const tamis_examples *examples;
+    uint64_t rows;
+} candidates;
+
+static tamis_status load(select_sources *sources, session *s, const char *spec,
+                         const tamis_param_value *id, const candidates *c, double **ret_value,
+                         tamis_error *err)
 {
-    TRY(tamis_column_load(s->context, spec, rows, &sources->value[sources->values], err));
-    *ret_value = sources->value[sources->values++];
+    double **value = &sources->value[sources->values];
+    if (id->given)
+        TRY(tamis_column_join(s->context, spec, id->text, c->examples, c->rows, value, err));
+    else
+        TRY(tamis_column_load(s->context, spec, c->rows, value, err));
+    *ret_value = *value;
+    sources->values++;
     return TAMIS_OK;
 }
 
@@ -79,15 +103,15 @@ static const char *name_of(const char *spec)
     return mark ? mark + 1 : slash ? slash + 1 : spec;
 }
 
-static tamis_status load_term(select_sources *sources, session *s, const char *word, uint64_t rows,
-                              tamis_select_term *term, tamis_error *err)
+static tamis_status load_term(select_sources *sources, session *s, const char *word,
+                              const candidates *c, tamis_select_term *term, tamis_error *err)
 {
     char *spec, *params;
     double *value;
     tamis_param_value param[LEN(add_params)];
     TRY(cut(sources, word, &spec, &params, err));
     TRY(tamis_params_parse(add_params, LEN(add_params), "--add", params, param, err));
-    TRY(load(sources, s, spec, rows, &value, err));
+    TRY(load(sources, s, spec, &param[2], c, &value, err));
     *term = (tamis_select_term){.value = value,
                                 .name = name_of(spec),
                                 .weight = param[0].number,
@@ -96,7 +120,7 @@ static tamis_status load_term(select_sources *sources, session *s, const char *w
 }
 
 static tamis_status load_filter(select_sources *sources, session *s, const char *word,
-                                uint64_t rows, tamis_select_filter *filter, tamis_error *err)
+                                const candidates *c, tamis_select_filter *filter, tamis_error *err)
 {
     char *spec, *params;
     double *value;
@@ -108,7 +132,7 @@ static tamis_status load_filter(select_sources *sources, session *s, const char 
         return fail(err, TAMIS_ERR_ARG,
                     "--filter '%s': say min=, max= or both, or quantiles as low=, high= or both",
                     word);
-    TRY(load(sources, s, spec, rows, &value, err));
+    TRY(load(sources, s, spec, &p[4], c, &value, err));
     const tamis_param_value *low = &p[shares ? 2 : 0], *high = &p[shares ? 3 : 1];
     *filter = (tamis_select_filter){.value = value,
                                     .name = name_of(spec),
@@ -118,25 +142,37 @@ static tamis_status load_filter(select_sources *sources, session *s, const char 
     return TAMIS_OK;
 }
 
+static tamis_status load_cost(select_sources *sources, session *s, const char *word,
+                              const candidates *c, tamis_select_params *params, tamis_error *err)
+{
+    char *spec, *rest;
+    double *value;
+    tamis_param_value param[LEN(cost_params)];
+    TRY(cut(sources, word, &spec, &rest, err));
+    TRY(tamis_params_parse(cost_params, LEN(cost_params), "--cost", rest, param, err));
+    TRY(load(sources, s, spec, &param[0], c, &value, err));
+    params->cost = value;
+    params->cost_name = name_of(spec);
+    return TAMIS_OK;
+}
+
 /* --- all of them ---------------------------------------------------------------------------------- */
 
 /* The file of "FILE#COLUMN:param=value,...". */
 static tamis_status announce(select_sources *sources, session *s, const char *role,
                              const char *word, tamis_error *err)
 {
-    size_t size = strcspn(word, "#");
-    const char *colon = word[size] ? NULL : strrchr(word, ':');
-    if (colon && strchr(colon, '=')) size = (size_t)(colon - word);
-    char *path = strndup(word, size);
-    if (!path) return fail_memory(err);
-    sources->text[sources->texts++] = path;
+    char *path, *params;
+    TRY(cut(sources, word, &path, &params, err));
+    char *mark = strrchr(path, '#');
+    if (mark) *mark = '\0';
     return session_add_input(s, role, path, err);
 }
 
 tamis_status select_sources_announce(select_sources *sources, session *s, const select_args *args,
                                      tamis_error *err)
 {
-    sources->text = calloc(2 * (args->add.n + args->filter.n) + 1, sizeof *sources->text);
+    sources->text = calloc(2 * (args->add.n + args->filter.n + 1), sizeof *sources->text);
     if (!sources->text) return fail_memory(err);
     for (size_t i = 0; i < args->add.n; i++)
         TRY(announce(sources, s, "add", args->add.item[i], err));
@@ -150,7 +186,7 @@ tamis_status select_sources_announce(select_sources *sources, session *s, const 
 }
 
 static tamis_status load_columns(select_sources *sources, session *s, const select_args *args,
-                                 uint64_t rows, tamis_select_params *params, tamis_error *err)
+                                 const candidates *c, tamis_select_params *params, tamis_error *err)
 {
     size_t n = args->add.n + args->filter.n + 1;
     sources->value = calloc(n, sizeof *sources->value);
@@ -158,19 +194,14 @@ static tamis_status load_columns(select_sources *sources, session *s, const sele
     sources->filter = calloc(args->filter.n + 1, sizeof *sources->filter);
     if (!sources->value || !sources->term || !sources->filter) return fail_memory(err);
     for (size_t i = 0; i < args->add.n; i++)
-        TRY(load_term(sources, s, args->add.item[i], rows, &sources->term[i], err));
+        TRY(load_term(sources, s, args->add.item[i], c, &sources->term[i], err));
     for (size_t i = 0; i < args->filter.n; i++)
-        TRY(load_filter(sources, s, args->filter.item[i], rows, &sources->filter[i], err));
+        TRY(load_filter(sources, s, args->filter.item[i], c, &sources->filter[i], err));
     params->term = sources->term;
     params->terms = args->add.n;
     params->filter = sources->filter;
     params->filters = args->filter.n;
-    if (!args->cost) return TAMIS_OK;
-    double *cost;
-    TRY(load(sources, s, args->cost, rows, &cost, err));
-    params->cost = cost;
-    params->cost_name = name_of(args->cost);
-    return TAMIS_OK;
+    return args->cost ? load_cost(sources, s, args->cost, c, params, err) : TAMIS_OK;
 }
 
 static tamis_status load_groups(select_sources *sources, session *s, const select_args *args,
@@ -197,7 +228,8 @@ tamis_status select_sources_load(select_sources *sources, session *s, const sele
                                  uint64_t rows, const tamis_examples *examples, uint64_t queries,
                                  tamis_select_params *params, tamis_error *err)
 {
-    TRY(load_columns(sources, s, args, rows, params, err));
+    const candidates c = {examples, rows};
+    TRY(load_columns(sources, s, args, &c, params, err));
     TRY(load_groups(sources, s, args, rows, queries, params, err));
     if (args->keep)
         TRY(tamis_rows_load(s->context, args->keep, examples, rows, &sources->keep,

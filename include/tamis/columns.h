@@ -23,6 +23,18 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_column_load(tamis_context *context,
                                                          uint64_t rows, double **ret_value,
                                                          tamis_error *err);
 
+/** One value for each of `rows` rows from a CSV, TSV or JSON Lines file, "FILE#COLUMN", whose records stand
+ *  in any order: a row's is that of the record that has the row's id in the field `id_field`; where
+ *  `examples` (may be NULL) have no ids, its row number. Records with ids of no row are passed over. The
+ *  caller frees *ret_value with free(). Errors: as tamis_column_load(), and UNSUPPORTED (a file of another
+ *  kind), FORMAT (no such field, a row that no record has, an id that stands there twice or that several
+ *  rows have: names the first). Complexity: one pass, a sort of the ids and a search for each record. */
+TAMIS_API TAMIS_NODISCARD tamis_status tamis_column_join(tamis_context *context, const char *spec,
+                                                         const char *id_field,
+                                                         const tamis_examples *examples,
+                                                         uint64_t rows, double **ret_value,
+                                                         tamis_error *err);
+
 /** Rows by a file of ids, one a line; where `examples` have no ids, of row numbers. Blank lines are
  *  skipped. *ret_row [*ret_n] is ascending; the caller frees it with free(). Errors: FORMAT (an id that no row has, or several, or that stands in the list twice:
  *  names the line), IO, NOMEM. */

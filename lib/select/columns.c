@@ -174,3 +174,45 @@ tamis_status tamis_column_load(tamis_context *context, const char *spec, uint64_
         free(value);
     return status;
 }
+
+/* --- by id ----------------------------------------------------------------------------------------- */
+
+static tamis_status join(tamis_context *context, const column_spec *s, const char *id_field,
+                         const tamis_examples *examples, uint64_t rows, double *value,
+                         tamis_error *err)
+{
+    tamis__source source;
+    tamis__records_kind kind;
+    tamis__id_finder ids;
+    TAMIS_TRY(need_column(s, "FIELD", err));
+    if (!tamis__field_kind(s->file, &kind))
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' has no records with ids, and is taken in the candidates' order: "
+                           "leave the id out, or give a .csv, .tsv or .jsonl file",
+                           s->file);
+    TAMIS_TRY(tamis__id_finder_init(&ids, s->file, examples, rows, err));
+    tamis_status status = tamis__source_open(&source, context, s->file, err);
+    if (status == TAMIS_OK) {
+        status = tamis__field_join(&source, kind, s->column, id_field, &ids, value, err);
+        tamis__source_close(&source);
+    }
+    tamis__id_finder_fini(&ids);
+    return status;
+}
+
+tamis_status tamis_column_join(tamis_context *context, const char *spec, const char *id_field,
+                               const tamis_examples *examples, uint64_t rows, double **ret_value,
+                               tamis_error *err)
+{
+    column_spec s = {0};
+    TAMIS_TRY(split(spec, &s, err));
+    double *value = tamis__malloc((size_t)rows, sizeof *value);
+    tamis_status status = value ? join(context, &s, id_field, examples, rows, value, err)
+                                : tamis__fail_memory(err, "one value a row", rows * sizeof *value);
+    free(s.file);
+    if (status == TAMIS_OK)
+        *ret_value = value;
+    else
+        free(value);
+    return status;
+}

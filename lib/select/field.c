@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -38,8 +39,9 @@ bool tamis__field_kind(const char *path, tamis__records_kind *ret_kind)
 typedef struct reading {
     const tamis__source *source;
     tamis__records_kind kind;
-    const char *field;
-    int64_t at; /* CSV: which field it is */
+    const char *field, *id_field; /* id_field: NULL = records are in the candidates' order */
+    int64_t at, id_at;            /* CSV: which fields they are */
+    tamis__id_finder *ids;
     tamis__fields fields;
     double *value;
     uint64_t rows, room;
@@ -54,37 +56,68 @@ static tamis_status no_number(const reading *r, const tamis__record *record, con
                        record->line, r->field, tamis__show(shown, sizeof shown, text, size));
 }
 
+static void start(reading *r, const tamis__record *record)
+{
+    tamis__fields_start(&r->fields, r->kind == TAMIS__RECORDS_TSV ? '\t' : ',', record->data,
+                        record->size);
+}
+
+static bool is_named(const tamis__field *field, const char *name)
+{
+    return name && field->size == strlen(name) && !memcmp(field->text, name, field->size);
+}
+
 static tamis_status read_header(reading *r, const tamis__record *record, tamis_error *err)
 {
     tamis__field field;
-    r->at = -1;
-    tamis__fields_start(&r->fields, r->kind == TAMIS__RECORDS_TSV ? '\t' : ',', record->data,
-                        record->size);
+    r->at = r->id_at = -1;
+    start(r, record);
     for (int64_t i = 0; r->fields.more; i++) {
         TAMIS_TRY(tamis__fields_next(&r->fields, &field, err));
-        if (field.size == strlen(r->field) && !memcmp(field.text, r->field, field.size)) r->at = i;
+        if (is_named(&field, r->field)) r->at = i;
+        if (is_named(&field, r->id_field)) r->id_at = i;
     }
-    if (r->at >= 0) return TAMIS_OK;
+    const char *missing = r->at < 0 ? r->field : r->id_field && r->id_at < 0 ? r->id_field : NULL;
+    if (!missing) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' has no column '%s' in its header",
-                       r->source->path, r->field);
+                       r->source->path, missing);
 }
 
 static tamis_status read_csv(reading *r, const tamis__record *record, double *ret_value,
-                             tamis_error *err)
+                             uint64_t *ret_row, tamis_error *err)
 {
     tamis__field field = {0};
-    tamis__fields_start(&r->fields, r->kind == TAMIS__RECORDS_TSV ? '\t' : ',', record->data,
-                        record->size);
-    for (int64_t i = 0; i <= r->at; i++) {
-        if (!r->fields.more) return TAMIS_OK;
+    int64_t last = r->at > r->id_at ? r->at : r->id_at;
+    start(r, record);
+    for (int64_t i = 0; i <= last && r->fields.more; i++) {
         TAMIS_TRY(tamis__fields_next(&r->fields, &field, err));
+        if (i == r->id_at)
+            TAMIS_TRY(tamis__id_find(r->ids, record->line, field.text, field.size, ret_row, err));
+        if (i == r->at && field.size > 0 && !tamis__parse_double(field.text, field.size, ret_value))
+            return no_number(r, record, field.text, field.size, err);
     }
-    if (field.size == 0 || tamis__parse_double(field.text, field.size, ret_value)) return TAMIS_OK;
-    return no_number(r, record, field.text, field.size, err);
+    return TAMIS_OK;
+}
+
+static tamis_status read_json_id(const reading *r, const tamis__record *record,
+                                 const json_t *object, uint64_t *ret_row, tamis_error *err)
+{
+    char number[24];
+    const json_t *id = json_object_get(object, r->id_field);
+    if (json_is_string(id))
+        return tamis__id_find(r->ids, record->line, json_string_value(id), json_string_length(id),
+                              ret_row, err);
+    if (!json_is_integer(id))
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' line %" PRIu64 ": '%s' is neither a text nor a whole number: the "
+                           "record has no id",
+                           r->source->path, record->line, r->id_field);
+    int size = snprintf(number, sizeof number, "%" PRId64, (int64_t)json_integer_value(id));
+    return tamis__id_find(r->ids, record->line, number, (size_t)size, ret_row, err);
 }
 
 static tamis_status read_json(const reading *r, const tamis__record *record, double *ret_value,
-                              tamis_error *err)
+                              uint64_t *ret_row, tamis_error *err)
 {
     json_error_t why;
     json_t *object = json_loadb((const char *)record->data, record->size, 0, &why);
@@ -95,11 +128,12 @@ static tamis_status read_json(const reading *r, const tamis__record *record, dou
     }
     const json_t *value = json_object_get(object, r->field);
     tamis_status status = TAMIS_OK;
+    if (r->id_field) status = read_json_id(r, record, object, ret_row, err);
     if (json_is_number(value))
         *ret_value = json_number_value(value);
     else if (json_is_boolean(value))
         *ret_value = json_is_true(value) ? 1 : 0;
-    else if (value && !json_is_null(value))
+    else if (status == TAMIS_OK && value && !json_is_null(value))
         status = no_number(r, record, "no number", 9, err);
     json_decref(object);
     return status;
@@ -125,15 +159,19 @@ static tamis_status read_all(reading *r, tamis_error *err)
     tamis__records_init(&records, r->kind, r->source->bytes, r->source->size);
     for (;;) {
         double value = (double)NAN;
+        uint64_t row = UINT64_MAX;
         TAMIS_TRY(tamis__records_next(&records, r->source->path, &record, err));
         if (!record.data) return TAMIS_OK;
         if (record.number < 0) {
             TAMIS_TRY(read_header(r, &record, err));
             continue;
         }
-        TAMIS_TRY(r->kind == TAMIS__RECORDS_JSONL ? read_json(r, &record, &value, err)
-                                                  : read_csv(r, &record, &value, err));
-        TAMIS_TRY(add(r, value, err));
+        TAMIS_TRY(r->kind == TAMIS__RECORDS_JSONL ? read_json(r, &record, &value, &row, err)
+                                                  : read_csv(r, &record, &value, &row, err));
+        if (!r->id_field)
+            TAMIS_TRY(add(r, value, err));
+        else if (row != UINT64_MAX)
+            r->value[row] = value;
     }
 }
 
@@ -141,7 +179,7 @@ tamis_status tamis__field_numbers(const tamis__source *source, tamis__records_ki
                                   const char *field, double **ret_value, uint64_t *ret_rows,
                                   tamis_error *err)
 {
-    reading r = {.source = source, .kind = kind, .field = field};
+    reading r = {.source = source, .kind = kind, .field = field, .id_at = -1};
     tamis_status status = read_all(&r, err);
     tamis__fields_fini(&r.fields);
     if (status != TAMIS_OK) {
@@ -151,4 +189,27 @@ tamis_status tamis__field_numbers(const tamis__source *source, tamis__records_ki
     *ret_value = r.value;
     *ret_rows = r.rows;
     return TAMIS_OK;
+}
+
+tamis_status tamis__field_join(const tamis__source *source, tamis__records_kind kind,
+                               const char *field, const char *id_field, tamis__id_finder *ids,
+                               double *value, tamis_error *err)
+{
+    char id[TAMIS__SHOWN_SIZE(50)];
+    reading r = {.source = source,
+                 .kind = kind,
+                 .field = field,
+                 .id_field = id_field,
+                 .ids = ids,
+                 .value = value};
+    tamis_status status = read_all(&r, err);
+    tamis__fields_fini(&r.fields);
+    for (uint64_t row = 0; status == TAMIS_OK && row < ids->rows; row++) {
+        if (ids->line[row]) continue;
+        tamis__id_text(ids->examples, row, id, sizeof id);
+        status = tamis__fail(err, TAMIS_ERR_FORMAT,
+                             "'%s' has no record whose '%s' is '%s', the id of candidate %" PRIu64,
+                             source->path, id_field, id, row);
+    }
+    return status;
 }

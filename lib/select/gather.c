@@ -127,7 +127,7 @@ static tamis_status column_values(const tamis__candidates *c, double **ret_value
 
 /* Also for a selector that looks at no value, when there are rows that it must not keep. */
 static tamis_status gather(const tamis__selector_class *class, tamis__candidates *c,
-                           const tamis__rules *rules, double **ret_values, tamis_error *err)
+                           tamis__rules *rules, double **ret_values, tamis_error *err)
 {
     const tamis_select_params *p = c->source;
     const tamis_scores_info *info = p->scores ? tamis_scores_info_get(p->scores) : NULL;
@@ -143,7 +143,7 @@ static tamis_status gather(const tamis__selector_class *class, tamis__candidates
     }
     double *value = *ret_values;
     if (!value) return TAMIS_OK;
-    tamis_status status = tamis__rules_add_terms(p, c->group, c->standing, value, c->rows, err);
+    tamis_status status = tamis__rules_add_terms(rules, p, c->group, value, c->rows, err);
     if (status == TAMIS_OK) {
         tamis__rules_bar(rules, value, c->rows);
         return TAMIS_OK;

@@ -52,7 +52,7 @@ static tamis_status open_all(tamis__query_scores *s, tamis_context *context,
     /* After the pass over the scores, for which they make no difference. */
     const uint8_t *lacking = tamis__query_matrix_lacking(s->matrix);
     for (uint64_t row = 0; row < rows; row++)
-        if (lacking[row]) s->standing[row] = TAMIS__BARRED;
+        if (lacking[row] && s->standing[row] != TAMIS__MUST_KEEP) s->standing[row] = TAMIS__BARRED;
     return TAMIS_OK;
 }
 

@@ -10,7 +10,7 @@ typedef struct tamis__query_scores {
     tamis__query_matrix *matrix;
     tamis__groups group; /* of queries; all in one where none are given */
     int32_t *of;         /* what group.of points at when it is owned */
-    uint8_t *standing;   /* [rows] BARRED for rows without a score */
+    uint8_t *standing;   /* [rows] BARRED also for rows without a score that need not be kept */
 } tamis__query_scores;
 
 /* `standing` is what is settled already (NULL = nothing), and is copied; `group` is of

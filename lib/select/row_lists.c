@@ -9,13 +9,13 @@
 #include <strings.h>
 
 #include "base/context.h"
-#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "import/npy.h"
 #include "import/texts.h"
+#include "select/find_id.h"
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
@@ -40,95 +40,19 @@ static bool next_line(lines *l, const char **ret_text, size_t *ret_size)
 
 /* --- ids -------------------------------------------------------------------------------------- */
 
-/* An id that is a number, or the digest of one that is a text. */
-typedef struct entry {
-    uint64_t key, row;
-} entry;
-
-typedef struct finding {
-    const char *file;
-    const tamis_examples *examples;
-    uint64_t rows;
-    entry *sorted;  /* [rows]; NULL when ids are row numbers */
-    uint64_t *line; /* [rows] where a row stands in the list; 0 = nowhere */
-} finding;
-
-static int by_key(const void *left, const void *right)
+/* A list may hold no id that nobody has: it would be overlooked. */
+static tamis_status find(tamis__id_finder *f, uint64_t line, const char *id, size_t size,
+                         tamis_error *err)
 {
-    const entry *a = left, *b = right;
-    if (a->key != b->key) return a->key < b->key ? -1 : 1;
-    return a->row < b->row ? -1 : a->row > b->row;
-}
-
-static tamis_status finding_init(finding *f, tamis_error *err)
-{
-    const tamis_examples *e = f->examples;
-    f->line = tamis__calloc((size_t)f->rows, sizeof *f->line);
-    if (!f->line) return tamis__fail_memory(err, "a list of rows", f->rows * 8);
-    if (!e || (!e->id_number && !e->id_text)) return TAMIS_OK;
-    f->sorted = tamis__malloc((size_t)f->rows, sizeof *f->sorted);
-    if (!f->sorted) return tamis__fail_memory(err, "looking for ids", f->rows * sizeof *f->sorted);
-    for (uint64_t i = 0; i < f->rows; i++)
-        f->sorted[i] = (entry){
-            e->id_text ? tamis__digest(e->id_text[i], strlen(e->id_text[i])) : e->id_number[i], i};
-    qsort(f->sorted, (size_t)f->rows, sizeof *f->sorted, by_key);
-    return TAMIS_OK;
-}
-
-static bool is_the_one(const finding *f, uint64_t row, const char *id, size_t size)
-{
-    const char *const *text = f->examples->id_text;
-    return !text || (strlen(text[row]) == size && !memcmp(text[row], id, size));
-}
-
-/* The rows with an id: how many (two are enough), and the first. */
-static unsigned rows_of_id(const finding *f, const char *id, size_t size, uint64_t *ret_row)
-{
-    uint64_t key = 0, low = 0, high = f->rows;
-    unsigned n = 0;
-    if (f->sorted && f->examples->id_text)
-        key = tamis__digest(id, size);
-    else if (!tamis__parse_uint64(id, size, &key))
-        return 0;
-    if (!f->sorted) {
-        *ret_row = key;
-        return key < f->rows;
-    }
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (f->sorted[middle].key < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < f->rows && f->sorted[low].key == key && n < 2; low++)
-        if (is_the_one(f, f->sorted[low].row, id, size) && n++ == 0) *ret_row = f->sorted[low].row;
-    return n;
-}
-
-static tamis_status find(finding *f, uint64_t line, const char *id, size_t size, tamis_error *err)
-{
-    uint64_t row = 0;
+    uint64_t row;
     char shown[TAMIS__SHOWN_SIZE(50)];
-    unsigned n = rows_of_id(f, id, size, &row);
-    tamis__show(shown, sizeof shown, id, size);
-    if (n == 0)
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line %" PRIu64 ": no candidate has the id '%s'", f->file, line,
-                           shown);
-    if (n > 1)
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line %" PRIu64 ": several candidates have the id '%s'", f->file,
-                           line, shown);
-    if (f->line[row])
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line %" PRIu64 ": the id '%s' stands on line %" PRIu64 " too",
-                           f->file, line, shown, f->line[row]);
-    f->line[row] = line;
-    return TAMIS_OK;
+    TAMIS_TRY(tamis__id_find(f, line, id, size, &row, err));
+    if (row != UINT64_MAX) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": no candidate has the id '%s'",
+                       f->file, line, tamis__show(shown, sizeof shown, id, size));
 }
 
-static tamis_status give_rows(const finding *f, uint64_t **ret_row, uint64_t *ret_n,
+static tamis_status give_rows(const tamis__id_finder *f, uint64_t **ret_row, uint64_t *ret_n,
                               tamis_error *err)
 {
     uint64_t n = 0;
@@ -150,15 +74,14 @@ tamis_status tamis_rows_load(tamis_context *context, const char *file,
     tamis__input input;
     const char *text;
     size_t size;
-    finding f = {.file = file, .examples = examples, .rows = rows};
+    tamis__id_finder f = {0};
     TAMIS_TRY(tamis__input_open(&input, context, file, err));
     lines l = {(const char *)input.data, (const char *)input.data + input.size, 0};
-    tamis_status status = finding_init(&f, err);
+    tamis_status status = tamis__id_finder_init(&f, file, examples, rows, err);
     while (status == TAMIS_OK && next_line(&l, &text, &size))
         if (size > 0) status = find(&f, l.line, text, size, err);
     if (status == TAMIS_OK) status = give_rows(&f, ret_row, ret_n, err);
-    free(f.sorted);
-    free(f.line);
+    tamis__id_finder_fini(&f);
     tamis__input_close(&input);
     return status;
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "select/matrix.h"
 
+/* 2 + i: filter i; 2 + filters + i: term i. */
 enum { MUST_DROP = 1, FILTERED = 2 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -123,14 +124,12 @@ tamis_status tamis__rules_make(tamis__rules *ret_rules, const tamis_select_param
                                tamis_error *err)
 {
     tamis__rules rules = {0};
-    if (!p->n_must_keep && !p->n_must_drop && !p->filters) {
-        *ret_rules = rules;
-        return TAMIS_OK;
-    }
-    if (p->filters > 1000) return tamis__fail(err, TAMIS_ERR_ARG, "more than 1,000 filters");
-    rules.standing = tamis__calloc((size_t)rows, 1);
-    rules.cause = tamis__calloc((size_t)rows, sizeof *rules.cause);
-    tamis_status status = rules.standing && rules.cause
+    bool lists = p->n_must_keep || p->n_must_drop || p->filters;
+    if (p->filters > 1000 || p->terms > 1000)
+        return tamis__fail(err, TAMIS_ERR_ARG, "more than 1,000 filters or added columns");
+    if (lists) rules.standing = tamis__calloc((size_t)rows, 1);
+    if (lists || p->terms) rules.cause = tamis__calloc((size_t)rows, sizeof *rules.cause);
+    tamis_status status = (rules.standing || !lists) && (rules.cause || !(lists || p->terms))
                               ? mark_lists(&rules, p, rows, err)
                               : tamis__fail_memory(err, "lists of rows", rows * 3);
     for (size_t i = 0; status == TAMIS_OK && i < p->filters; i++)
@@ -155,12 +154,16 @@ void tamis__rules_bar(const tamis__rules *rules, double *value, uint64_t rows)
         if (rules->standing[row] == TAMIS__BARRED) value[row] = (double)NAN;
 }
 
-/* "fails the filter length: not from 10 to 500" */
+/* "fails the filter length: not from 10 to 500", "no value of effort" */
 static void cause_text(const tamis_select_params *p, uint16_t cause, char *text, size_t size)
 {
     char low[TAMIS__NUMBER_SIZE], high[TAMIS__NUMBER_SIZE];
     if (cause == MUST_DROP) {
         snprintf(text, size, "must be dropped");
+        return;
+    }
+    if (cause >= FILTERED + p->filters) {
+        snprintf(text, size, "no value of %.100s", p->term[cause - FILTERED - p->filters].name);
         return;
     }
     const tamis_select_filter *f = &p->filter[cause - FILTERED];
@@ -179,11 +182,12 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
                                   tamis_selection *selection, tamis_error *err)
 {
     char text[256];
-    for (size_t cause = 1; rules->standing && cause < FILTERED + p->filters; cause++) {
+    size_t causes = FILTERED + p->filters + p->terms;
+    for (size_t cause = 1; rules->cause && cause < causes; cause++) {
         uint16_t reason = 0;
         bool known = false;
         for (uint64_t row = 0; row < selection->rows; row++) {
-            if (rules->cause[row] != cause) continue;
+            if (rules->cause[row] != cause || selection->keep[row]) continue;
             cause_text(p, (uint16_t)cause, text, sizeof text);
             if (!known) TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
             known = true;
@@ -195,22 +199,37 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
 
 /* --- columns that are added ------------------------------------------------------------------- */
 
-static tamis_status add_term(const tamis_select_term *t, const tamis__groups *group,
-                             const uint8_t *standing, double *scratch, double *value, uint64_t rows,
-                             tamis_error *err)
+/* A row that the column has no value for gets none, and is told so; two infinities that cancel would look
+ * the same and are an error. */
+static tamis_status add_term(tamis__rules *rules, const tamis_select_params *p, size_t i,
+                             const tamis__groups *group, double *scratch, double *value,
+                             uint64_t rows, tamis_error *err)
 {
+    const tamis_select_term *t = &p->term[i];
     if (!t->name || !*t->name)
         return tamis__fail(err, TAMIS_ERR_ARG, "an added column has no name");
     if (!isfinite(t->weight))
         return tamis__fail(err, TAMIS_ERR_ARG, "the weight of %s is not finite", t->name);
     memcpy(scratch, t->value, (size_t)rows * sizeof *scratch);
-    TAMIS_TRY(tamis__normalise(scratch, rows, t->normalise, group, standing, err));
-    for (uint64_t row = 0; row < rows; row++) value[row] += t->weight * scratch[row];
+    TAMIS_TRY(tamis__normalise(scratch, rows, t->normalise, group, rules->standing, err));
+    for (uint64_t row = 0; row < rows; row++) {
+        double sum = value[row] + t->weight * scratch[row];
+        bool had = !isnan(value[row]);
+        if (had && isnan(scratch[row]) && !rules->cause[row])
+            rules->cause[row] = (uint16_t)(FILTERED + p->filters + i);
+        if (had && isnan(sum) && !isnan(scratch[row]))
+            return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                               "row %" PRIu64
+                               ": its value is %g, and %g times %s is %g: the sum is "
+                               "not a number; normalise by rank, or filter the row out",
+                               row, value[row], t->weight, t->name, t->weight * scratch[row]);
+        value[row] = sum;
+    }
     return TAMIS_OK;
 }
 
-tamis_status tamis__rules_add_terms(const tamis_select_params *p, const tamis__groups *group,
-                                    const uint8_t *standing, double *value, uint64_t rows,
+tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_params *p,
+                                    const tamis__groups *group, double *value, uint64_t rows,
                                     tamis_error *err)
 {
     if (p->terms == 0) return TAMIS_OK;
@@ -218,7 +237,7 @@ tamis_status tamis__rules_add_terms(const tamis_select_params *p, const tamis__g
     if (!scratch) return tamis__fail_memory(err, "an added column", rows * sizeof *scratch);
     tamis_status status = TAMIS_OK;
     for (size_t i = 0; status == TAMIS_OK && i < p->terms; i++)
-        status = add_term(&p->term[i], group, standing, scratch, value, rows, err);
+        status = add_term(rules, p, i, group, scratch, value, rows, err);
     free(scratch);
     return status;
 }

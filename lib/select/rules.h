@@ -8,8 +8,9 @@
 
 typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
-    uint16_t
-        *cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i */
+    uint16_t *
+        cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then
+                    * term i has no value for it; NULL = without lists, filters and terms */
     uint64_t required, barred; /* rows */
 } tamis__rules;
 
@@ -29,9 +30,9 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
                                   tamis_selection *selection, tamis_error *err);
 
 /* Add weight * normalised column of every term to value. Errors: ARG (no name, a weight that is not
- * finite), NUMERIC (an infinite value), NOMEM. */
-tamis_status tamis__rules_add_terms(const tamis_select_params *params, const tamis__groups *group,
-                                    const uint8_t *standing, double *value, uint64_t rows,
+ * finite), NUMERIC (infinities that cancel, or that cannot be normalised), NOMEM. */
+tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_params *params,
+                                    const tamis__groups *group, double *value, uint64_t rows,
                                     tamis_error *err);
 
 /* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most. Errors: ARG

@@ -164,7 +164,8 @@ static void default_weights(tamis_selection *selection)
         selection->weight[row] = selection->keep[row] ? 1.0f : 0.0f;
 }
 
-/* Rows without a score were not judged by the selector: they are told why. */
+/* Rows without a score were not judged by the selector: they are told why. Those that must be kept
+ * are told that, by the selector. */
 static tamis_status explain_missing(const tamis__candidates *c, tamis_selection *selection,
                                     tamis_error *err)
 {
@@ -178,7 +179,7 @@ static tamis_status explain_missing(const tamis__candidates *c, tamis_selection 
     if (top > 0) snprintf(text, sizeof text, "in no query's top %" PRIu64, top);
     TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
     for (uint64_t row = 0; row < c->rows; row++)
-        if (lacking ? lacking[row] != 0 : isnan(c->value[row]) != 0)
+        if (!selection->keep[row] && (lacking ? lacking[row] != 0 : isnan(c->value[row]) != 0))
             selection->reason[row] = reason;
     return TAMIS_OK;
 }

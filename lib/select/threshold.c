@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -64,33 +65,46 @@ static bool inside(const threshold *t, double value)
     return !isnan(value) && !below(t, value) && !above(t, value);
 }
 
-/* Rows inside the bounds first, each part in its order. */
-static uint64_t inside_first(const threshold *t, const double *value, uint64_t rows,
-                             uint64_t *order, uint64_t *scratch)
+static bool required(const tamis__candidates *c, uint64_t row)
 {
-    uint64_t kept = 0, dropped = 0;
-    for (uint64_t i = 0; i < rows; i++) {
-        if (inside(t, value[order[i]]))
-            order[kept++] = order[i];
-        else
-            scratch[dropped++] = order[i];
+    return c->standing && c->standing[row] == TAMIS__MUST_KEEP;
+}
+
+/* Rows that must be kept first, ascending, then those inside the bounds and those outside, each part in
+ * its order. */
+static uint64_t kept_first(const threshold *t, const tamis__candidates *c, uint64_t *order,
+                           uint64_t *scratch)
+{
+    uint64_t kept = 0, n = 0;
+    for (uint64_t row = 0; row < c->rows; row++)
+        if (required(c, row)) scratch[n++] = row;
+    for (int part = 0; part < 2; part++) {
+        for (uint64_t i = 0; i < c->rows; i++)
+            if (!required(c, order[i]) && inside(t, c->value[order[i]]) == (part == 0))
+                scratch[n++] = order[i];
+        if (part == 0) kept = n;
     }
-    for (uint64_t i = 0; i < dropped; i++) order[kept + i] = scratch[i];
+    memcpy(order, scratch, (size_t)c->rows * sizeof *order);
     return kept;
 }
 
-/* Of the two ways to be dropped, each row is told its own. */
+/* Rows that must be kept are told so, and of the two ways to be dropped each row its own. */
 static tamis_status explain(const threshold *t, const tamis__candidates *c,
                             tamis_selection *selection, tamis_error *err)
 {
     char text[256], number[TAMIS__NUMBER_SIZE];
-    uint16_t high;
+    uint16_t high, must;
+    if (c->source->n_must_keep > 0) {
+        TAMIS_TRY(tamis_selection_reason(selection, "must be kept", &must, err));
+        for (uint64_t row = 0; row < c->rows; row++)
+            if (required(c, row)) selection->reason[row] = must;
+    }
     if (!t->has_max || !t->has_min) return TAMIS_OK;
     tamis__format_double(number, t->max);
     snprintf(text, sizeof text, "%s above %s", c->value_name, number);
     TAMIS_TRY(tamis_selection_reason(selection, text, &high, err));
     for (uint64_t row = 0; row < c->rows; row++)
-        if (above(t, c->value[row])) selection->reason[row] = high;
+        if (above(t, c->value[row]) && !required(c, row)) selection->reason[row] = high;
     return TAMIS_OK;
 }
 
@@ -120,7 +134,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     /* Who gives only an upper bound wants low values: the lowest is chosen first. */
     tamis_status status = tamis__order(c->value, c->rows, t->has_min, &order, err);
     if (status == TAMIS_OK) {
-        uint64_t kept = inside_first(t, c->value, c->rows, order, scratch);
+        uint64_t kept = kept_first(t, c, order, scratch);
         describe(t, c->value_name, kept_reason, dropped_reason);
         status = tamis__take(selection, order, kept, kept_reason, dropped_reason, err);
     }
@@ -135,7 +149,7 @@ const tamis__selector_class tamis__selector_threshold = {
     .info = {.name = "threshold",
              .summary = "keep every row whose value is at least min and at most max",
              .citation = "threshold:min=A,max=B; both bounds included, at least one given",
-             .flags = TAMIS_SELECTOR_NO_BUDGET,
+             .flags = TAMIS_SELECTOR_NO_BUDGET | TAMIS_SELECTOR_LISTS,
              .params = params,
              .n_params = sizeof params / sizeof *params},
     .state_size = sizeof(threshold),

@@ -291,9 +291,6 @@ START_TEST(lists_that_make_no_sense_are_refused)
         (tamis_select_params){
             .selector = "top", .budget = "2", .must_keep = many, .n_must_keep = 3},
         "must be kept");
-    check_fails(
-        (tamis_select_params){.selector = "threshold:min=0", .must_keep = many, .n_must_keep = 3},
-        "does not heed rows that must be kept");
     check_fails((tamis_select_params){.selector = "top", .budget = "2", .group_by = "task"},
                 "not by 'task'");
 }
@@ -335,6 +332,63 @@ START_TEST(columns_come_from_files)
              "has 3 rows, and there are 4");
     ck_fails(tamis_column_load(context, "s.h5#sum", ROWS, &column, &err), TAMIS_ERR_ARG,
              "total, mean or max");
+}
+END_TEST
+
+/* Records of any order, and more of them than rows. */
+START_TEST(columns_are_joined_by_id)
+{
+    const tamis_examples *e = &tamis_scores_info_get(scores)->examples;
+    double *column = NULL;
+    char text[4096];
+    static const char *const header[] = {"n,id\n", "", "id\tx\tn\n"};
+    static const char *const file[] = {"t.csv", "t.jsonl", "t.tsv"};
+    static const char *const spec[] = {"t.csv#n", "t.jsonl#n", "t.tsv#n"};
+    for (int kind = 0; kind < 3; kind++) {
+        size_t n = (size_t)snprintf(text, sizeof text, "%s", header[kind]);
+        for (int i = 0; i < ROWS + 2; i++) {
+            int id = 100 + (i * 11) % (ROWS + 2); /* two of them are of no row */
+            n += (size_t)(kind == 0 ? snprintf(text + n, sizeof text - n, "%d,%d\n", id * 2, id)
+                          : kind == 1
+                              ? snprintf(text + n, sizeof text - n,
+                                         i % 2 ? "{\"id\": %d, \"n\": %d}\n"
+                                               : "{\"id\": \"%d\", \"n\": %d}\n",
+                                         id, id * 2)
+                              : snprintf(text + n, sizeof text - n, "%d\t\t%d\n", id, id * 2));
+        }
+        put(file[kind], text);
+        ck_ok(tamis_column_join(context, spec[kind], "id", e, ROWS, &column, &err));
+        for (uint64_t i = 0; i < ROWS; i++) ck_assert(column[i] == (double)(2 * (100 + i)));
+        free(column);
+    }
+    ck_fails(tamis_column_join(context, "t.csv#n", "key", e, ROWS, &column, &err), TAMIS_ERR_FORMAT,
+             "no column 'key'");
+    ck_fails(tamis_column_join(context, "t.jsonl#n", "key", e, ROWS, &column, &err),
+             TAMIS_ERR_FORMAT, "line 1: 'key' is neither a text nor a whole number");
+    ck_fails(tamis_column_join(context, "s.h5#total", "id", e, ROWS, &column, &err),
+             TAMIS_ERR_UNSUPPORTED, "no records with ids");
+    put("t.csv", "id,n\n101,1\n100,2\n101,3\n");
+    ck_fails(tamis_column_join(context, "t.csv#n", "id", e, ROWS, &column, &err), TAMIS_ERR_FORMAT,
+             "line 4: the id '101' stands on line 2 too");
+    put("t.csv", "id,n\n101,1\n100,2\n");
+    ck_fails(tamis_column_join(context, "t.csv#n", "id", e, ROWS, &column, &err), TAMIS_ERR_FORMAT,
+             "no record whose 'id' is '102', the id of candidate 2");
+    /* Without ids rows have their numbers. */
+    ck_ok(tamis_column_join(context, "t.csv#n", "n", NULL, 0, &column, &err));
+    free(column);
+    put("t.csv", "id,n\n1,7\n0,8\n");
+    ck_ok(tamis_column_join(context, "t.csv#n", "id", NULL, 2, &column, &err));
+    ck_assert(column[0] == 8 && column[1] == 7);
+    free(column);
+    bool done = false;
+    for (long n = 0; !done; n++) {
+        tamis__fault_memory_after(n);
+        tamis_status status = tamis_column_join(context, "t.csv#n", "id", NULL, 2, &column, &err);
+        tamis__fault_memory_after(-1);
+        done = status == TAMIS_OK;
+        if (!done) ck_assert_int_eq(status, TAMIS_ERR_NOMEM);
+    }
+    free(column);
 }
 END_TEST
 
@@ -475,6 +529,7 @@ int main(void)
     tcase_add_test(all, scores_are_normalised_by_query);
     tcase_add_test(all, lists_that_make_no_sense_are_refused);
     tcase_add_test(all, columns_come_from_files);
+    tcase_add_test(all, columns_are_joined_by_id);
     tcase_add_test(all, rows_come_by_id);
     tcase_add_test(all, groups_come_by_name);
     tcase_add_test(all, rows_are_explained);
