@@ -54,6 +54,7 @@ typedef struct tamis__manifest_class {
     X(mask_npy) \
     X(nemo) \
     X(tsv) \
+    X(weights) \
     X(weights_npy)
 /* clang-format on */
 

@@ -256,7 +256,7 @@ START_TEST(formats_are_listed_in_order)
         ck_assert(*info->name && *info->summary && info->extensions);
         if (n) ck_assert_int_lt(strcmp(tamis_manifest_at(n - 1)->name, info->name), 0);
     }
-    ck_assert_uint_eq(n, 16);
+    ck_assert_uint_eq(n, 17);
     ck_assert_ptr_null(tamis_manifest_at(n + 1000));
 }
 END_TEST
