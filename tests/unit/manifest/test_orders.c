@@ -258,8 +258,8 @@ START_TEST(order_of_a_shuffle)
     }
     /* 100 expected each, standard deviation 9. */
     for (const char *c = "abde"; *c; c++)
-        ck_assert_msg(first[(unsigned char)*c] > 60 && first[(unsigned char)*c] < 140, "%c: %u",
-                      *c, first[(unsigned char)*c]);
+        ck_assert_msg(first[(unsigned char)*c] > 60 && first[(unsigned char)*c] < 140, "%c: %u", *c,
+                      first[(unsigned char)*c]);
     tamis_selection_free(&s);
 }
 END_TEST
