@@ -1,6 +1,7 @@
 /* tamis manifest: a selection becomes training files.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ typedef struct manifest_args {
     opt_list input;
     int order, split_by;
     uint64_t shuffle, split_seed;
-    bool no_digests, dry_run, dvc;
+    bool shuffled, no_digests, dry_run, dvc;
 } manifest_args;
 
 enum { MAX_SPLITS = 64 };
@@ -27,6 +28,18 @@ static const manifest_args defaults = {.order = TAMIS_MANIFEST_SOURCE};
 
 static const char *const order_names[] = {"source", "score", "shuffle", NULL};
 static const char *const split_by_names[] = {"row", "group", NULL};
+
+/* A seed asks for what it is the seed of. */
+static tamis_status set_shuffle(void *cookie, const char *value, tamis_error *err)
+{
+    manifest_args *args = cookie;
+    char *end;
+    errno = 0;
+    args->shuffle = strtoull(value, &end, 10);
+    args->shuffled = true;
+    if (*value >= '0' && *value <= '9' && !*end && !errno) return TAMIS_OK;
+    return fail(err, TAMIS_ERR_ARG, "--shuffle '%s' is not a whole number of at least 0", value);
+}
 
 static const opt options[] = {
     {.name = "selection",
@@ -66,12 +79,13 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .at = AT(order),
      .choices = order_names,
-     .more = "score: as they were chosen, first comes first; shuffle: at random, by --shuffle."},
+     .more = "score: as they were chosen, first comes first; shuffle: at random."},
     {.name = "shuffle",
      .value = "SEED",
-     .help = "seed of --order shuffle",
-     .type = OPT_UINT,
-     .at = AT(shuffle)},
+     .help = "--order shuffle, drawn from this seed",
+     .type = OPT_CALL,
+     .set = set_shuffle,
+     .fallback = "0"},
     {.name = "split",
      .value = "NAME=SHARE,...",
      .help = "several outputs of kept records, such as train=0.9,valid=0.1",
@@ -247,9 +261,21 @@ static tamis_status open_all(session *s, const manifest_args *args, written *w, 
     return tamis_selection_load(&w->selection, s->context, args->selection, err);
 }
 
+/* What would be left unheard. */
+static tamis_status check_together(const manifest_args *args, tamis_error *err)
+{
+    if (args->shuffled && args->order == TAMIS_MANIFEST_SCORE)
+        return fail(err, TAMIS_ERR_ARG,
+                    "--shuffle and --order score are two orders: leave out one");
+    if (!args->split && (args->split_by || args->split_seed))
+        return fail(err, TAMIS_ERR_ARG, "--split-by and --split-seed come with --split: add it");
+    return TAMIS_OK;
+}
+
 static tamis_status write_manifest(session *s, const manifest_args *args, written *w,
                                    tamis_error *err)
 {
+    TRY(check_together(args, err));
     TRY(read_splits(args->split, w, err));
     TRY(open_all(s, args, w, err));
     tamis_manifest_params params = {
@@ -259,7 +285,7 @@ static tamis_status write_manifest(session *s, const manifest_args *args, writte
         .inputs = args->input.n,
         .output = args->common.output,
         .dropped = args->dropped,
-        .order = (tamis_manifest_order)args->order,
+        .order = args->shuffled ? TAMIS_MANIFEST_SHUFFLE : (tamis_manifest_order)args->order,
         .shuffle_seed = args->shuffle,
         .split = w->split,
         .splits = w->splits,
@@ -315,7 +341,7 @@ const command cmd_manifest = {
         "# what would be written, and what becomes of the groups\n"
         "tamis manifest --selection keep.h5 --in train.jsonl -o kept.jsonl.zst --dry-run\n"
         "# two shuffled parts that share no group\n"
-        "tamis manifest --selection keep.h5 --in train.jsonl -o 'kept-{}.jsonl' --order shuffle "
+        "tamis manifest --selection keep.h5 --in train.jsonl -o 'kept-{}.jsonl' --shuffle 1 "
         "--split train=0.9,valid=0.1 --split-by group\n"
         "# row numbers for a data loader\n"
         "tamis manifest --selection keep.h5 --in train.jsonl --format index-npy -o rows.npy",

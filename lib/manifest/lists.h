@@ -8,7 +8,7 @@
 
 /* What stands in a list for one row. */
 typedef struct tamis__list_item {
-    unsigned char bytes[24];
+    unsigned char bytes[40];
     size_t size;
 } tamis__list_item;
 

@@ -58,6 +58,7 @@ typedef struct tamis__manifest_class {
     X(nemo) \
     X(tsv) \
     X(webdataset) \
+    X(weights) \
     X(weights_npy)
 /* clang-format on */
 

@@ -4,15 +4,29 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
 
+#include "base/text.h"
 #include "manifest/lists.h"
+
+static float weight_of(const tamis__manifest_job *job, size_t part, uint64_t row)
+{
+    if (job->plan->part[row] != part) return 0;
+    return job->plan->of[part].dropped ? 1.0f : job->selection->weight[row];
+}
+
+static tamis__list_item weight_text(const tamis__manifest_job *job, size_t part, uint64_t row)
+{
+    char text[TAMIS__NUMBER_SIZE];
+    tamis__list_item item = {.size = tamis__format_float(text, weight_of(job, part, row))};
+    memcpy(item.bytes, text, item.size);
+    item.bytes[item.size++] = '\n';
+    return item;
+}
 
 static tamis__list_item weight(const tamis__manifest_job *job, size_t part, uint64_t row)
 {
     tamis__list_item item = {.size = sizeof(float)};
-    float value = 0;
+    float value = weight_of(job, part, row);
     uint32_t bits;
-    if (job->plan->part[row] == part)
-        value = job->plan->of[part].dropped ? 1.0f : job->selection->weight[row];
     memcpy(&bits, &value, sizeof bits);
     for (unsigned i = 0; i < 4; i++) item.bytes[i] = (unsigned char)(bits >> (8 * i));
     return item;
@@ -38,6 +52,22 @@ const tamis__manifest_class tamis__manifest_counts = {
              .extensions = ".counts",
              .flags = TAMIS_MANIFEST_SEVERAL},
     .write = write_counts,
+};
+
+static tamis_status write_weights(void *state, const tamis__manifest_job *job,
+                                  tamis_manifest_result *result, tamis_error *err)
+{
+    (void)state;
+    return tamis__list_all(job, NULL, weight_text, result, err);
+}
+
+const tamis__manifest_class tamis__manifest_weights = {
+    .abi = TAMIS__MANIFEST_ABI,
+    .info = {.name = "weights",
+             .summary = "one line for every row: its weight, 0 = dropped",
+             .extensions = ".weights",
+             .flags = TAMIS_MANIFEST_SEVERAL},
+    .write = write_weights,
 };
 
 static tamis_status write_weights_npy(void *state, const tamis__manifest_job *job,

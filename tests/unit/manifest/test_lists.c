@@ -15,6 +15,7 @@ START_TEST(index_and_mask_as_text)
     ck_assert_uint_eq(result.dropped, 11);
     ck_assert_uint_eq(result.bytes_out, 7);
     ck_assert(!result.digests_checked);
+    tamis_manifest_result_fini(&result);
     ck_ok(write_manifest(selection, "mask", NULL, "rest"));
     check_text("out", "0\n1\n1\n0\n0\n0\n0\n0\n0\n0\n0\n0\n1\n0\n");
     check_text("rest", "1\n0\n0\n1\n1\n1\n1\n1\n1\n1\n1\n1\n0\n1\n");
@@ -104,6 +105,7 @@ START_TEST(lists_compare_their_input)
         ck_assert_uint_eq(result.bytes_in, strlen(in[i].text));
         ck_assert_uint_eq(result.bytes_out, 4);
         ck_assert_uint_eq(result.bytes_dropped, 2);
+        tamis_manifest_result_fini(&result);
         params.format = "mask";
         ck_ok(tamis_manifest_write(NULL, &params, NULL, &err));
         check_text("out", "1\n0\n1\n");
@@ -148,6 +150,7 @@ START_TEST(lists_refuse_another_input)
                                     .no_digests = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
     ck_assert(!result.digests_checked);
+    tamis_manifest_result_fini(&result);
     tamis_selection_free(&selection);
 }
 END_TEST

@@ -11,6 +11,18 @@
 #include "import/records.h"
 #include "manifest_files.h"
 
+/* Only the numbers are left of it. */
+static void forget_files(tamis_manifest_result *result)
+{
+    tamis_manifest_result numbers = *result;
+    tamis_manifest_result_fini(result);
+    numbers.file = NULL;
+    numbers.files = 0;
+    numbers.input_records = NULL;
+    numbers.inputs = 0;
+    *result = numbers;
+}
+
 /* Filter `in` with digests from its own records; outputs are "out" and, with `both`, "rest". */
 static tamis_manifest_result filter(const char *format, tamis__records_kind kind, const char *in,
                                     const char *keep, bool both)
@@ -30,6 +42,7 @@ static tamis_manifest_result filter(const char *format, tamis__records_kind kind
                                                         .dropped = both ? "rest" : NULL,
                                                         .force = true},
                                &result, &err));
+    forget_files(&result);
     ck_assert(result.digests_checked);
     ck_assert_uint_eq(result.records, n);
     ck_assert_uint_eq(result.kept + result.dropped, n);
@@ -256,7 +269,7 @@ START_TEST(formats_are_listed_in_order)
         ck_assert(*info->name && *info->summary && info->extensions);
         if (n) ck_assert_int_lt(strcmp(tamis_manifest_at(n - 1)->name, info->name), 0);
     }
-    ck_assert_uint_eq(n, 20);
+    ck_assert_uint_eq(n, 21);
     ck_assert_ptr_null(tamis_manifest_at(n + 1000));
 }
 END_TEST
@@ -376,11 +389,13 @@ START_TEST(unknown_digests_are_not_compared)
                                     .force = true};
     put("t.jsonl", "anything\nb\n");
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
+    forget_files(&result);
     ck_assert(result.digests_checked);
     put("t.jsonl", "anything\nx\n");
     ck_fails(tamis_manifest_write(NULL, &params, &result, &err), TAMIS_ERR_FORMAT, "row 1");
     params.no_digests = true;
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
+    forget_files(&result);
     ck_assert(!result.digests_checked);
     check_text("out", "anything\n");
     tamis_selection_free(&selection);
@@ -391,6 +406,7 @@ START_TEST(unknown_digests_are_not_compared)
                                      .output = "out",
                                      .force = true};
     ck_ok(tamis_manifest_write(NULL, &params, &result, &err));
+    forget_files(&result);
     ck_assert(!result.digests_checked);
     tamis_selection_free(&selection);
 }
