@@ -151,9 +151,9 @@ END_TEST
  * texts hold none of what the two differ in (NaN, invalid UTF-8, \u escapes, doubles too large). */
 START_TEST(mutated_texts_are_judged_as_by_jansson)
 {
-    static const char *const seed[] = {"{\"id\": \"c\\\"1\", \"start\": 0.5, \"x\": [1, -2e3, {\"y\": null}]}",
-                                       "[{\"a\": true}, [], {}, \"\\\\\", 0]",
-                                       "{\"text\": \"hello\", \"_skipme\": 0}"};
+    static const char *const seed[] = {
+        "{\"id\": \"c\\\"1\", \"start\": 0.5, \"x\": [1, -2e3, {\"y\": null}]}",
+        "[{\"a\": true}, [], {}, \"\\\\\", 0]", "{\"text\": \"hello\", \"_skipme\": 0}"};
     static const char alphabet[] = "{}[]\",:\\ 01-.eEtrufalsnx\n\t";
     unsigned state = 7;
     size_t good = 0;
