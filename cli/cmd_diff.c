@@ -9,6 +9,9 @@
 /* Rows that people are shown of each side. */
 #define SHOWN 10
 
+/* Rows of both whose ranks differ most. */
+#define MOVERS 5
+
 typedef struct diff_args {
     common_args common;
     const char *a, *b;
@@ -41,6 +44,28 @@ static void list_rows(report *r, const char *key, const char *title, const tamis
                         sel->rank[row[i]] + 1, other->rank[row[i]] + 1);
     }
     if (n > SHOWN) report_line(r, "  ... and %" PRIu64 " more (--json has all)", n - SHOWN);
+    if (r->machine) json_close(&r->j);
+}
+
+/* Rows whose ranks are farthest apart; none where all ranks are the same. */
+static void list_movers(report *r, const tamis_selection *a, const tamis_selection *b,
+                        const uint64_t *row)
+{
+    char id[4096];
+    if (r->machine) json_put_array(&r->j, "moved");
+    for (uint64_t i = 0; i < a->rows && i < MOVERS; i++) {
+        if (a->rank[row[i]] == b->rank[row[i]]) break;
+        if (i == 0) report_line(r, "\nfarthest moved");
+        select_id(a, row[i], id, sizeof id);
+        report_line(r, "  %-16s rank %" PRIu64 " in A, %" PRIu64 " in B", id, a->rank[row[i]] + 1,
+                    b->rank[row[i]] + 1);
+        if (!r->machine) continue;
+        json_put_object(&r->j, NULL);
+        json_put_text(&r->j, "id", id);
+        json_put_uint(&r->j, "rank_a", a->rank[row[i]]);
+        json_put_uint(&r->j, "rank_b", b->rank[row[i]]);
+        json_close(&r->j);
+    }
     if (r->machine) json_close(&r->j);
 }
 
@@ -106,6 +131,7 @@ static tamis_status report_diff(const session *s, const tamis_selection *a,
     report_real(&r, "spearman", d->spearman, 4);
     list_rows(&r, "only_a", "only in A", a, b, d->only_a, d->kept_a - d->both);
     list_rows(&r, "only_b", "only in B", b, a, d->only_b, d->kept_b - d->both);
+    list_movers(&r, a, b, d->moved);
     TRY(group_shift(&r, a, b, err));
     report_end(&r);
     return TAMIS_OK;
@@ -137,7 +163,7 @@ const command cmd_diff = {
     .summary = "compare two selections of the same candidates",
     .synopsis = "A.h5 B.h5 [OPTIONS]",
     .description = "How many examples both keep, how alike their ranks are (Spearman, over all "
-                   "candidates), which "
+                   "candidates) and which moved farthest, which "
                    "examples only one of them keeps, and what that means for groups. 'tamis select "
                    "diff A.h5 B.h5' is "
                    "the same.",

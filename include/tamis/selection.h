@@ -85,6 +85,8 @@ typedef struct tamis_selection_diff {
     double jaccard;                /**< both / (kept by either); 1 when neither keeps any */
     double spearman;               /**< of the ranks of all rows; NaN for a single row */
     uint64_t *only_a, *only_b;     /**< [kept_a - both], [kept_b - both] rows, by their rank */
+    uint64_t *moved; /**< [rows] by how far apart their two ranks are, farthest first, ties to the
+                           lower row */
 } tamis_selection_diff;
 
 /** Compare. Free with tamis_selection_diff_fini(). Errors: SHAPE (another number of candidates), FORMAT

@@ -132,6 +132,32 @@ static tamis_status only_first(const tamis_selection *a, const tamis_selection *
     return TAMIS_OK;
 }
 
+typedef struct ranks {
+    const uint64_t *a, *b;
+} ranks;
+
+static int by_distance(const void *left, const void *right, void *arg)
+{
+    const ranks *r = arg;
+    uint64_t x = *(const uint64_t *)left, y = *(const uint64_t *)right;
+    uint64_t far_x = r->a[x] > r->b[x] ? r->a[x] - r->b[x] : r->b[x] - r->a[x];
+    uint64_t far_y = r->a[y] > r->b[y] ? r->a[y] - r->b[y] : r->b[y] - r->a[y];
+    if (far_x != far_y) return far_x > far_y ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static tamis_status farthest_first(const tamis_selection *a, const tamis_selection *b,
+                                   uint64_t **ret_rows, tamis_error *err)
+{
+    uint64_t *list = tamis__malloc((size_t)a->rows, sizeof *list);
+    ranks r = {a->rank, b->rank};
+    if (!list) return tamis__fail_memory(err, "a list of rows", a->rows * sizeof *list);
+    for (uint64_t row = 0; row < a->rows; row++) list[row] = row;
+    qsort_r(list, (size_t)a->rows, sizeof *list, by_distance, &r);
+    *ret_rows = list;
+    return TAMIS_OK;
+}
+
 tamis_status tamis_selection_compare(const tamis_selection *a, const tamis_selection *b,
                                      tamis_selection_diff *ret_diff, tamis_error *err)
 {
@@ -147,6 +173,7 @@ tamis_status tamis_selection_compare(const tamis_selection *a, const tamis_selec
     tamis_status status = rank_correlation(a, b, &d.spearman, err);
     if (status == TAMIS_OK) status = only_first(a, b, d.kept_a - d.both, &d.only_a, err);
     if (status == TAMIS_OK) status = only_first(b, a, d.kept_b - d.both, &d.only_b, err);
+    if (status == TAMIS_OK) status = farthest_first(a, b, &d.moved, err);
     if (status == TAMIS_OK)
         *ret_diff = d;
     else
@@ -158,5 +185,6 @@ void tamis_selection_diff_fini(tamis_selection_diff *diff)
 {
     free(diff->only_a);
     free(diff->only_b);
+    free(diff->moved);
     *diff = (tamis_selection_diff){0};
 }

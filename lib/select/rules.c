@@ -112,8 +112,8 @@ static tamis_status apply_filter(tamis__rules *rules, const tamis_select_params 
                                  uint64_t rows, tamis_error *err)
 {
     const tamis_select_filter *f = &p->filter[i];
-    double low, high;
-    TAMIS_TRY(find_bounds(f, rows, &low, &high, err));
+    TAMIS_TRY(find_bounds(f, rows, &rules->bound[2 * i], &rules->bound[2 * i + 1], err));
+    double low = rules->bound[2 * i], high = rules->bound[2 * i + 1];
     for (uint64_t row = 0; row < rows; row++)
         if (!(f->value[row] >= low && f->value[row] <= high))
             bar(rules, row, (uint16_t)(FILTERED + i));
@@ -129,9 +129,11 @@ tamis_status tamis__rules_make(tamis__rules *ret_rules, const tamis_select_param
         return tamis__fail(err, TAMIS_ERR_ARG, "more than 1,000 filters or added columns");
     if (lists) rules.standing = tamis__calloc((size_t)rows, 1);
     if (lists || p->terms) rules.cause = tamis__calloc((size_t)rows, sizeof *rules.cause);
-    tamis_status status = (rules.standing || !lists) && (rules.cause || !(lists || p->terms))
-                              ? mark_lists(&rules, p, rows, err)
-                              : tamis__fail_memory(err, "lists of rows", rows * 3);
+    if (p->filters) rules.bound = tamis__malloc(p->filters, 2 * sizeof *rules.bound);
+    bool ready = (rules.standing || !lists) && (rules.cause || !(lists || p->terms)) &&
+                 (rules.bound || !p->filters);
+    tamis_status status = ready ? mark_lists(&rules, p, rows, err)
+                                : tamis__fail_memory(err, "lists of rows", rows * 3);
     for (size_t i = 0; status == TAMIS_OK && i < p->filters; i++)
         status = apply_filter(&rules, p, i, rows, err);
     if (status == TAMIS_OK)
@@ -145,6 +147,7 @@ void tamis__rules_fini(tamis__rules *rules)
 {
     free(rules->standing);
     free(rules->cause);
+    free(rules->bound);
     *rules = (tamis__rules){0};
 }
 
@@ -154,41 +157,54 @@ void tamis__rules_bar(const tamis__rules *rules, double *value, uint64_t rows)
         if (rules->standing[row] == TAMIS__BARRED) value[row] = (double)NAN;
 }
 
-/* "fails the filter length: not from 10 to 500", "no value of effort" */
-static void cause_text(const tamis_select_params *p, uint16_t cause, char *text, size_t size)
+/* "10", or of a quantile also what it is: "quantile 0.9 (412)". */
+static void bound_text(const tamis_select_filter *f, double given, double found, char *text,
+                       size_t size)
 {
-    char low[TAMIS__NUMBER_SIZE], high[TAMIS__NUMBER_SIZE];
+    char a[TAMIS__NUMBER_SIZE], b[TAMIS__NUMBER_SIZE];
+    tamis__format_double(a, given);
+    tamis__format_double(b, found);
+    if (f->quantiles)
+        snprintf(text, size, "quantile %s (%s)", a, b);
+    else
+        snprintf(text, size, "%s", a);
+}
+
+/* "fails the filter length: not from 10 to 500", "no value of effort" */
+static void cause_text(const tamis__rules *rules, const tamis_select_params *p, size_t cause,
+                       char *text, size_t size)
+{
+    char low[96], high[96];
     if (cause == MUST_DROP) {
         snprintf(text, size, "must be dropped");
         return;
     }
-    if (cause >= FILTERED + p->filters) {
-        snprintf(text, size, "no value of %.100s", p->term[cause - FILTERED - p->filters].name);
+    size_t i = cause - FILTERED;
+    if (i >= p->filters) {
+        snprintf(text, size, "no value of %.100s", p->term[i - p->filters].name);
         return;
     }
-    const tamis_select_filter *f = &p->filter[cause - FILTERED];
-    tamis__format_double(low, f->low);
-    tamis__format_double(high, f->high);
+    const tamis_select_filter *f = &p->filter[i];
+    bound_text(f, f->low, rules->bound[2 * i], low, sizeof low);
+    bound_text(f, f->high, rules->bound[2 * i + 1], high, sizeof high);
     if (isinf(f->low) || isinf(f->high))
-        snprintf(text, size, "fails the filter %.100s: %s%s %s", f->name,
-                 f->quantiles ? "quantile " : "", isinf(f->low) ? "above" : "below",
-                 isinf(f->low) ? high : low);
+        snprintf(text, size, "fails the filter %.100s: %s %s", f->name,
+                 isinf(f->low) ? "above" : "below", isinf(f->low) ? high : low);
     else
-        snprintf(text, size, "fails the filter %.100s: not from %s%s to %s", f->name,
-                 f->quantiles ? "quantile " : "", low, high);
+        snprintf(text, size, "fails the filter %.100s: not from %s to %s", f->name, low, high);
 }
 
 tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_params *p,
                                   tamis_selection *selection, tamis_error *err)
 {
-    char text[256];
+    char text[384];
     size_t causes = FILTERED + p->filters + p->terms;
     for (size_t cause = 1; rules->cause && cause < causes; cause++) {
         uint16_t reason = 0;
         bool known = false;
         for (uint64_t row = 0; row < selection->rows; row++) {
             if (rules->cause[row] != cause || selection->keep[row]) continue;
-            cause_text(p, (uint16_t)cause, text, sizeof text);
+            cause_text(rules, p, cause, text, sizeof text);
             if (!known) TAMIS_TRY(tamis_selection_reason(selection, text, &reason, err));
             known = true;
             selection->reason[row] = reason;

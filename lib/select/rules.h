@@ -11,6 +11,7 @@ typedef struct tamis__rules {
     uint16_t *
         cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then
                     * term i has no value for it; NULL = without lists, filters and terms */
+    double *bound;             /* [filters, 2] of each filter: low and high, quantiles worked out */
     uint64_t required, barred; /* rows */
 } tamis__rules;
 

@@ -29,6 +29,8 @@ picks top --scores s.h5 --budget 2 --filter 't.csv#tokens:max=30' --filter 't.cs
 picks top --scores s.h5 --budget 2 --filter 't.csv#tokens:low=0.5'
 picks top --scores s.h5 --budget 3 --normalise minmax \
     --add 't.csv#tokens:weight=-1,normalise=rank'
+printf '%s\n' id,tokens f,1 a,10 z,9 e,5 d,30 c,5 b,40 >by-id.csv
+picks top --scores s.h5 --budget 45 --cost 'by-id.csv#tokens:id=id'
 printf 'math\ncode\n' >tasks.txt
 picks round-robin:by=group --scores s.h5 --budget 4 --query-groups tasks.txt
 printf 'x\nx\nx\ny\ny\ny\n' >groups.txt

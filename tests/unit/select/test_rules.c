@@ -148,6 +148,9 @@ START_TEST(filters_bar_rows)
     s = choose(
         (tamis_select_params){.selector = "threshold:min=-100", .filter = &filter, .filters = 1});
     for (uint64_t i = 0; i < ROWS; i++) ck_assert_int_eq(s->keep[i], column[i] >= middle);
+    char why[96];
+    snprintf(why, sizeof why, "fails the filter length: below quantile 0.5 (%.0f)", middle);
+    ck_assert_str_eq(reason_of(s, 9), why);
     tamis_selection_free(&s);
     filter.low = 2;
     check_fails(
@@ -463,6 +466,12 @@ START_TEST(selections_are_compared)
     for (uint64_t i = 0; i < 10 - both; i++) {
         ck_assert(a->keep[d.only_a[i]] && !b->keep[d.only_a[i]]);
         if (i) ck_assert_uint_gt(a->rank[d.only_a[i]], a->rank[d.only_a[i - 1]]);
+    }
+    for (uint64_t i = 1; i < ROWS; i++) {
+        int64_t far = llabs((int64_t)a->rank[d.moved[i]] - (int64_t)b->rank[d.moved[i]]);
+        int64_t farther = llabs((int64_t)a->rank[d.moved[i - 1]] -
+                                (int64_t)b->rank[d.moved[i - 1]]);
+        ck_assert(far < farther || (far == farther && d.moved[i] > d.moved[i - 1]));
     }
     tamis_selection_diff_fini(&d);
     ck_ok(tamis_selection_compare(a, a, &d, &err));
