@@ -160,7 +160,7 @@ START_TEST(bad_input_is_refused)
     refuse("truncate -s 1000 in.tar", TAMIS_ERR_FORMAT, "it is truncated");
     refuse("truncate -s 512 in.tar", TAMIS_ERR_FORMAT,
            "'in.tar' byte 512: the file ends without the end of an archive");
-    refuse("printf x | dd of=in.tar conv=notrunc bs=1 seek=3 2>/dev/null", TAMIS_ERR_FORMAT,
+    refuse("printf Z | dd of=in.tar conv=notrunc bs=1 seek=3 2>/dev/null", TAMIS_ERR_FORMAT,
            "'in.tar' byte 0: a header whose checksum is wrong");
     refuse("printf 'no tar file' >in.tar", TAMIS_ERR_FORMAT, "it is truncated");
     refuse("cd src && tar -cf ../in.tar a.txt b.txt a.cls d.txt c.z", TAMIS_ERR_FORMAT,
