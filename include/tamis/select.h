@@ -133,8 +133,8 @@ typedef struct tamis_select_params {
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.
  *  Rows without a score are never kept, unless they must be: they stand behind all others, their
  *  score is NaN, and their reason begins with "no score". From a file of lists the value of a row is
- *  the largest score in the top lists that hold it, which needs `by` max or a single query; rows in no list are dropped as
- *  "in no query's top K". A share is one of all rows.
+ *  the largest score in the top lists that hold it, which needs `by` max or a single query; rows in no
+ *  list are dropped as "in no query's top K". A share is one of all rows.
  *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by these
  *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
  *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
