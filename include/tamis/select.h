@@ -132,9 +132,9 @@ typedef struct tamis_select_params {
 
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.
  *  Rows without a score are never kept, unless they must be: they stand behind all others, their
- *  score is NaN, and their reason begins with "no score". From a file of lists the value of a row is the largest score in
- *  the top lists that hold it, which needs `by` max or a single query; rows in no list are dropped as
- *  "in no query's top K". A share is one of all rows.
+ *  score is NaN, and their reason begins with "no score". From a file of lists the value of a row is
+ *  the largest score in the top lists that hold it, which needs `by` max or a single query; rows in no
+ *  list are dropped as "in no query's top K". A share is one of all rows.
  *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by these
  *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
  *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
@@ -143,7 +143,8 @@ typedef struct tamis_select_params {
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores, or infinities cancel when columns are added: names the
- *  row), FORMAT (the store has no such column, a list is damaged, or rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED;
+ *  row), FORMAT (the store has no such column, a list is damaged, or rows without a score are not
+ *  those the file speaks of), IO, NOMEM, CANCELLED;
  *  of stores also SHAPE (their columns or checkpoints differ) and NUMERIC (a row is not finite, a
  *  covariance is singular, nothing has a positive score). Complexity: one pass over the scores and a
  *  sort of the rows; of stores rows * columns^2 to whiten, rows * targets * columns for the scores. */
