@@ -12,7 +12,7 @@
 tamis__codec tamis__codec_of_bytes(const void *bytes, size_t size)
 {
     if (size > 2 && tamis__gzip_recognise(bytes, size)) return TAMIS__CODEC_GZIP;
-    if (size >= 4 && !memcmp(bytes, "\x28\xb5\x2f\xfd", 4)) return TAMIS__CODEC_ZSTD;
+    if (tamis__zstd_recognise(bytes, size)) return TAMIS__CODEC_ZSTD;
     return TAMIS__CODEC_NONE;
 }
 

@@ -16,8 +16,8 @@ tamis__codec tamis__codec_of_bytes(const void *bytes, size_t size);
 tamis__codec tamis__codec_of_name(const char *path, size_t *ret_size);
 
 /* Expand all members or frames to the descriptor `fd`, from where it stands. `path` is for messages.
- * Errors: FORMAT (truncated, broken, something else behind it), IO, NOMEM, CANCELLED. Memory does not
- * grow with the size. */
+ * Errors: FORMAT (truncated, broken, something else behind it), UNSUPPORTED (a Zstandard window above
+ * 128 MiB), IO, NOMEM, CANCELLED. Memory does not grow with the size. */
 tamis_status tamis__codec_expand(tamis__codec codec, const tamis_context *context,
                                  const void *bytes, size_t size, const char *path, int fd,
                                  uint64_t *ret_size, tamis_error *err);

@@ -4,13 +4,35 @@
 #include "codec/zstd_frames.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "codec/pieces.h"
 
 /* --- reading ---------------------------------------------------------------------------------- */
+
+/* A file may begin with a frame to skip, as those of pzstd do: its first byte is any from 0x50 to
+ * 0x5f. */
+bool tamis__zstd_recognise(const unsigned char *bytes, size_t size)
+{
+    if (size < 4) return false;
+    return !memcmp(bytes, "\x28\xb5\x2f\xfd", 4) ||
+           (bytes[0] >> 4 == 5 && !memcmp(bytes + 1, "\x2a\x4d\x18", 3));
+}
+
+static tamis_status broken(size_t code, const char *path, size_t at, tamis_error *err)
+{
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' was compressed with a window of more than 128 MiB: expand it "
+                           "first (zstd -d --long=31)",
+                           path);
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' byte %zu: broken Zstandard data (%s)", path, at,
+                       ZSTD_getErrorName(code));
+}
 
 static tamis_status expand_all(ZSTD_DStream *stream, unsigned char *piece,
                                const tamis_context *context, ZSTD_inBuffer in, const char *path,
@@ -21,9 +43,7 @@ static tamis_status expand_all(ZSTD_DStream *stream, unsigned char *piece,
         ZSTD_outBuffer out = {.dst = piece, .size = TAMIS__CODEC_PIECE};
         size_t before = in.pos;
         left = ZSTD_decompressStream(stream, &out, &in);
-        if (ZSTD_isError(left))
-            return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' byte %zu: broken Zstandard data (%s)",
-                               path, in.pos, ZSTD_getErrorName(left));
+        if (ZSTD_isError(left)) return broken(left, path, in.pos, err);
         TAMIS_TRY(tamis__pieces_write(fd, piece, out.pos, path, err));
         *ret_size += out.pos;
         TAMIS_TRY(tamis__progress(context, "expanding", in.pos, in.size, "bytes", NULL, err));

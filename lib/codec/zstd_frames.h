@@ -4,7 +4,11 @@
 #ifndef TAMIS_CODEC_ZSTD_FRAMES_H
 #define TAMIS_CODEC_ZSTD_FRAMES_H
 
+#include <stdbool.h>
+
 #include "base/file.h"
+
+bool tamis__zstd_recognise(const unsigned char *bytes, size_t size);
 
 /* As tamis__codec_expand() and tamis__codec_attach(). */
 tamis_status tamis__zstd_to_file(const tamis_context *context, const unsigned char *bytes,

@@ -144,6 +144,37 @@ START_TEST(members_follow_one_another)
 }
 END_TEST
 
+/* pzstd begins its files with a frame to skip; other programs may put one anywhere. */
+START_TEST(frames_to_skip_are_skipped)
+{
+    uint64_t size;
+    const kind *zstd = &kinds[1];
+    bytes b = sample(300000);
+    put("plain", b.data, b.size);
+    put("skip", "\x5f\x2a\x4d\x18\x03\0\0\0abc", 11);
+    shell("zstd -qc plain > one; cat skip one skip one skip > packed; cat plain plain > two");
+    ck_ok(expand(zstd, "packed", "back", &size));
+    ck_assert_uint_eq(size, 2 * b.size);
+    shell("cmp two back");
+    ck_ok(expand(zstd, "skip", "back", &size));
+    ck_assert_uint_eq(size, 0);
+    put("cut", "\x50\x2a\x4d\x18\x03\0\0\0ab", 10);
+    ck_fails(expand(zstd, "cut", "back", &size), TAMIS_ERR_FORMAT, "'cut' is truncated");
+    ck_assert_int_eq(tamis__codec_of_bytes("\x60\x2a\x4d\x18", 4), TAMIS__CODEC_NONE);
+    ck_assert_int_eq(tamis__codec_of_bytes("\x50\x2a\x4d\x18", 3), TAMIS__CODEC_NONE);
+    free(b.data);
+}
+END_TEST
+
+START_TEST(wide_windows_are_refused)
+{
+    uint64_t size;
+    shell("echo text | zstd -qc --long=28 > wide");
+    ck_fails(expand(&kinds[1], "wide", "back", &size), TAMIS_ERR_UNSUPPORTED,
+             "'wide' was compressed with a window of more than 128 MiB: expand it first");
+}
+END_TEST
+
 START_TEST(broken_files_are_refused)
 {
     for (size_t k = 0; k < 2; k++) {
@@ -202,6 +233,38 @@ START_TEST(failures_are_errors)
 }
 END_TEST
 
+/* The same of reading: memory fails as memory, files as files, and the size stays as it was. */
+START_TEST(failures_of_reading_are_errors)
+{
+    bytes b = sample(1000000);
+    put("plain", b.data, b.size);
+    for (size_t k = 0; k < 2; k++) {
+        shell("%s plain > packed", kinds[k].pack);
+        for (int what = 0; what < 2; what++) {
+            tamis_status status = TAMIS_ERR_IO;
+            long n = 0;
+            for (; status != TAMIS_OK; n++) {
+                uint64_t size = 7;
+                ck_assert_int_lt(n, 1000);
+                if (what)
+                    tamis__fault_io_after(n);
+                else
+                    tamis__fault_memory_after(n);
+                status = expand(&kinds[k], "packed", "back", &size);
+                tamis__fault_io_after(-1);
+                tamis__fault_memory_after(-1);
+                if (status == TAMIS_OK) break;
+                ck_assert_int_eq(status, what ? TAMIS_ERR_IO : TAMIS_ERR_NOMEM);
+                ck_assert_uint_eq(size, 7);
+            }
+            ck_assert_int_gt(n, 0);
+            shell("cmp plain back");
+        }
+    }
+    free(b.data);
+}
+END_TEST
+
 START_TEST(names_tell_the_codec)
 {
     size_t size;
@@ -222,8 +285,11 @@ int main(void)
     tcase_add_test(all, their_files_are_read);
     tcase_add_test(all, our_files_are_read_by_them);
     tcase_add_test(all, members_follow_one_another);
+    tcase_add_test(all, frames_to_skip_are_skipped);
+    tcase_add_test(all, wide_windows_are_refused);
     tcase_add_test(all, broken_files_are_refused);
     tcase_add_test(all, failures_are_errors);
+    tcase_add_test(all, failures_of_reading_are_errors);
     tcase_add_test(all, names_tell_the_codec);
     suite_add_tcase(suite, all);
     return run_suite(suite);
