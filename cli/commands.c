@@ -7,14 +7,14 @@
 
 extern const command cmd_demo, cmd_train, cmd_grad, cmd_import, cmd_convert, cmd_fit, cmd_merge,
     cmd_score, cmd_select, cmd_manifest, cmd_export, cmd_explain, cmd_diff, cmd_inspect,
-    cmd_evaluate, cmd_transport, cmd_list, cmd_version, cmd_help;
+    cmd_evaluate, cmd_transport, cmd_cluster, cmd_list, cmd_version, cmd_help;
 
 /* In the order of the overview; commands of a group stand together. */
 static const command *const commands[] = {
-    &cmd_demo,      &cmd_train,   &cmd_grad,    &cmd_import,  &cmd_convert,
-    &cmd_fit,       &cmd_merge,   &cmd_score,   &cmd_select,  &cmd_manifest,
-    &cmd_export,    &cmd_explain, &cmd_diff,    &cmd_inspect, &cmd_evaluate,
-    &cmd_transport, &cmd_list,    &cmd_version, &cmd_help,
+    &cmd_demo,      &cmd_train,   &cmd_grad,  &cmd_import,  &cmd_convert,
+    &cmd_fit,       &cmd_merge,   &cmd_score, &cmd_select,  &cmd_manifest,
+    &cmd_export,    &cmd_explain, &cmd_diff,  &cmd_inspect, &cmd_evaluate,
+    &cmd_transport, &cmd_cluster, &cmd_list,  &cmd_version, &cmd_help,
 };
 
 const command *command_at(size_t i)

@@ -13,6 +13,7 @@
 #define TAMIS_TAMIS_H
 
 #include <tamis/candidates.h>
+#include <tamis/cluster.h>
 #include <tamis/columns.h>
 #include <tamis/common.h>
 #include <tamis/context.h>

@@ -374,6 +374,18 @@ tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const
     return tamis__output_write(output, line, (size_t)n, err);
 }
 
+tamis_status tamis__output_csv(tamis__output *output, const char *text, tamis_error *err)
+{
+    if (!strpbrk(text, ",\"\r\n")) return tamis__output_write(output, text, strlen(text), err);
+    TAMIS_TRY(tamis__output_write(output, "\"", 1, err));
+    for (const char *quote; (quote = strchr(text, '"')); text = quote + 1) {
+        TAMIS_TRY(tamis__output_write(output, text, (size_t)(quote - text), err));
+        TAMIS_TRY(tamis__output_write(output, "\"\"", 2, err));
+    }
+    TAMIS_TRY(tamis__output_write(output, text, strlen(text), err));
+    return tamis__output_write(output, "\"", 1, err);
+}
+
 static void release(tamis__output *output)
 {
     if (output->filter.fini) output->filter.fini(output->filter.state);

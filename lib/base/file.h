@@ -95,6 +95,8 @@ tamis_status tamis__output_write(tamis__output *output, const void *bytes, size_
                                  tamis_error *err);
 tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const char *format, ...)
     TAMIS_PRINTF(3, 4);
+/* A text as a field of CSV, in quotes where it needs them. */
+tamis_status tamis__output_csv(tamis__output *output, const char *text, tamis_error *err);
 /* Bytes past the filter. */
 tamis_status tamis__output_put(tamis__output *output, const void *bytes, size_t size,
                                tamis_error *err);

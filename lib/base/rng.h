@@ -11,12 +11,14 @@
 
 /* Streams: what the numbers are for. Values are part of results; append only. */
 enum {
-    TAMIS__STREAM_INIT = 1,       /* initial weights: item = layer */
-    TAMIS__STREAM_SHUFFLE = 2,    /* order of rows: item = epoch */
-    TAMIS__STREAM_SELECT = 3,     /* random selection: item = row */
-    TAMIS__STREAM_SCORE = 5,      /* random scores: item = row */
-    TAMIS__STREAM_LABEL = 6,      /* labels drawn from a model: item = row */
-    TAMIS__STREAM_SKETCH = 12,    /* random start of singular vectors: item = layer */
+    TAMIS__STREAM_INIT = 1,    /* initial weights: item = layer */
+    TAMIS__STREAM_SHUFFLE = 2, /* order of rows: item = epoch */
+    TAMIS__STREAM_SELECT = 3,  /* random selection: item = row */
+    TAMIS__STREAM_SCORE = 5,   /* random scores: item = row */
+    TAMIS__STREAM_LABEL = 6,   /* labels drawn from a model: item = row */
+    TAMIS__STREAM_SKETCH = 12, /* random start of singular vectors: item = layer */
+    TAMIS__STREAM_CLUSTER =
+        13, /* seeds of clusters: item = stretch of points, and the last for draws */
     TAMIS__STREAM_SUBSET = 20,    /* subsets to retrain on: item = subset */
     TAMIS__STREAM_BOOTSTRAP = 21, /* resamples: item = draw */
     TAMIS__STREAM_REMOVAL = 22,   /* order of random removal: item = run */

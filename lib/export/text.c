@@ -95,18 +95,6 @@ static bool no_group(const tamis__field *field, uint64_t row)
 
 /* --- CSV -------------------------------------------------------------------------------------- */
 
-static tamis_status csv_text(const char *text, tamis__output *output, tamis_error *err)
-{
-    if (!strpbrk(text, ",\"\r\n")) return put(output, text, err);
-    TAMIS_TRY(put(output, "\"", err));
-    for (const char *quote; (quote = strchr(text, '"')); text = quote + 1) {
-        TAMIS_TRY(tamis__output_write(output, text, (size_t)(quote - text), err));
-        TAMIS_TRY(put(output, "\"\"", err));
-    }
-    TAMIS_TRY(put(output, text, err));
-    return put(output, "\"", err);
-}
-
 static tamis_status csv_float(float value, tamis__output *output, tamis_error *err)
 {
     char text[TAMIS__NUMBER_SIZE];
@@ -133,7 +121,7 @@ static tamis_status csv_matrix_header(const tamis__export_source *s, const char 
     for (uint64_t j = 0; j < s->columns; j++) {
         if (j) TAMIS_TRY(put(output, ",", err));
         if (query && query->id_text) {
-            TAMIS_TRY(csv_text(query->id_text[j], output, err));
+            TAMIS_TRY(tamis__output_csv(output, query->id_text[j], err));
             continue;
         }
         uint64_t number = query && query->id_number ? query->id_number[j] : j;
@@ -170,7 +158,7 @@ static tamis_status csv_field(const tamis__export_source *s, const tamis__field 
                               tamis_error *err)
 {
     const char *text = text_of(s, field, row);
-    if (text) return csv_text(text, output, err);
+    if (text) return tamis__output_csv(output, text, err);
     if (no_group(field, row)) return TAMIS_OK;
     switch (field->type) {
     case TAMIS__FIELD_MATRIX: return csv_matrix(matrix, s->columns, output, err);

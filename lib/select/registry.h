@@ -79,6 +79,7 @@ typedef struct tamis__selector_class {
     X(bids) \
     X(bottom) \
     X(doubly_greedy) \
+    X(fid) \
     X(gumbel_top_k) \
     X(instance_max) \
     X(knn_kde) \

@@ -39,7 +39,7 @@ grep -E '^(lib|cli|include)/' "$work/code" |
 # Each third-party header belongs to one room, each room includes those below it only, and cli knows <tamis/...> alone.
 awk -F: '
     BEGIN {
-        rooms = split("base codec kernels linalg project store stream curvature transport import filter model convert score select manifest export plot evaluate", order, " ")
+        rooms = split("base codec kernels linalg project store stream curvature transport cluster import filter model convert score select manifest export plot evaluate", order, " ")
         for (i = 1; i <= rooms; i++) level[order[i]] = i
         owner["hdf5.h"] = "^lib/store/"
         owner["cblas.h"] = owner["lapacke.h"] = owner["openblas_config.h"] = "^lib/linalg/"
