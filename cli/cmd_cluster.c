@@ -124,10 +124,11 @@ static tamis_status find(session *s, const cluster_args *args, const tamis_store
                                                (tamis_cluster_format)format_of(args),
                                                args->common.output, args->common.force, err);
     if (status == TAMIS_OK && args->centroids)
-        status = tamis_clusters_write_centroids(s->context, &clusters, args->centroids,
+        status = tamis_clusters_write_centroids(s->context, &clusters,
+                                                params->curvature ? NULL : store, args->centroids,
                                                 args->common.force, provenance, err);
     progress_end(&s->progress);
-    if (status == TAMIS_OK && session_speaks(s)) report_clusters(s, args, &clusters);
+    if (status == TAMIS_OK && !session_streams(s)) report_clusters(s, args, &clusters);
     tamis_clusters_fini(&clusters);
     return status;
 }

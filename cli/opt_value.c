@@ -178,7 +178,8 @@ bool opt_default_text(const opt *option, const void *defaults, char *buffer, siz
         snprintf(buffer, size, "%s", option->fallback);
         return true;
     }
-    if (option->type == OPT_FLAG || option->type == OPT_LIST || option->type == OPT_CALL)
+    if (option->type == OPT_FLAG || option->type == OPT_LIST || option->type == OPT_CALL ||
+        option->flags & OPT_REQUIRED)
         return false;
     field_value value = {0};
     if (defaults) value = opt_get(option, defaults);

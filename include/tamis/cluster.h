@@ -67,12 +67,14 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write(
     tamis_context *context, const tamis_clusters *clusters, const tamis_examples *examples,
     tamis_cluster_format format, const char *path, bool force, tamis_error *err);
 
-/** Write the centroids as a gradient store of one layer and one checkpoint, whose ids are the numbers of
- *  the clusters. `provenance`: JSON text; NULL = "{}". Errors: IO (also when it exists and `force` is
+/** Write the centroids as a gradient store of one checkpoint, whose ids are the numbers of the clusters. It
+ *  has the layers and the projection of `like`, the store that was clustered, so that centroids can be
+ *  queries beside it; NULL = one layer, for centroids of whitened rows. `provenance`: JSON text; NULL =
+ *  "{}". Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and `force` is
  *  false), NUMERIC (a centroid overflows float), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write_centroids(
-    tamis_context *context, const tamis_clusters *clusters, const char *path, bool force,
-    const char *provenance, tamis_error *err);
+    tamis_context *context, const tamis_clusters *clusters, const tamis_store *like,
+    const char *path, bool force, const char *provenance, tamis_error *err);
 
 TAMIS_END
 

@@ -144,21 +144,31 @@ tamis_status tamis_clusters_write(tamis_context *context, const tamis_clusters *
 }
 
 tamis_status tamis_clusters_write_centroids(tamis_context *context, const tamis_clusters *clusters,
-                                            const char *path, bool force, const char *provenance,
-                                            tamis_error *err)
+                                            const tamis_store *like, const char *path, bool force,
+                                            const char *provenance, tamis_error *err)
 {
-    tamis_layer layer = {.name = "centroid", .out = 1, .in = clusters->columns};
+    const tamis_store_info *info = like ? tamis_store_info_get(like) : NULL;
+    const tamis_layer one = {.name = "centroid", .out = 1, .in = clusters->columns};
     const tamis_checkpoint checkpoint = {.learning_rate = 1};
     const tamis_examples none = {0};
     const tamis_store_spec spec = {.path = path,
                                    .rows = clusters->clusters,
-                                   .layer = &layer,
-                                   .layers = 1,
+                                   .layer = info ? info->layer : &one,
+                                   .layers = info ? info->layers : 1,
                                    .checkpoint = &checkpoint,
                                    .checkpoints = 1,
+                                   .projection = info ? info->projected_by : NULL,
+                                   .whitening = info ? info->whitened_by : NULL,
+                                   .function = info ? info->function : NULL,
+                                   .direction = info ? info->direction : NULL,
                                    .force = force,
                                    .provenance = provenance};
     tamis_store_writer *writer = NULL;
+    if (info && info->columns != clusters->columns)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s' has %" PRIu64 " columns and the centroids %" PRIu64
+                           ": give the store that was clustered",
+                           tamis_store_path(like), info->columns, clusters->columns);
     TAMIS_TRY(tamis_store_writer_open(&writer, context, &spec, err));
     const float *rows = clusters->centroid;
     tamis_status status = tamis_store_writer_append(writer, clusters->clusters, &rows, &none, NULL,

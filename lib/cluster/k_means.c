@@ -14,7 +14,7 @@
 #include "linalg/blas.h"
 
 /* Points that are multiplied at once, and columns that are added up by one thread. */
-enum { BLOCK = 256, TILE = 128 };
+enum { BLOCK = 512, TILE = 128 };
 
 typedef struct lloyd {
     tamis__cluster_rows *rows;
@@ -127,9 +127,8 @@ static tamis_status add_tile(void *arg, uint64_t item, unsigned slot, unsigned w
     uint64_t p = l->means->columns, column = item * TILE, left = p - column;
     uint64_t columns = left < TILE ? left : TILE;
     for (uint64_t i = 0; i < l->n; i++) {
-        double *sum = l->sum + l->means->cluster[l->first + i] * p + column;
-        const float *x = l->some + i * p + column;
-        for (uint64_t c = 0; c < columns; c++) sum[c] += (double)x[c];
+        l->rows->dots.add(l->sum + l->means->cluster[l->first + i] * p + column,
+                          l->some + i * p + column, columns);
     }
     return TAMIS_OK;
 }

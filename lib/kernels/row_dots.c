@@ -51,6 +51,15 @@ INLINE void rows_doubles(double *out, double factor, const double *a, size_t a_s
     }
 }
 
+INLINE void add_floats(double *out, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        *(lanes *)(void *)(out + i) += __builtin_convertvector(
+            *(const halves *)(const void *)(x + i), lanes);
+    for (; i < n; i++) out[i] += (double)x[i];
+}
+
 #define VERSION(isa, attribute)                                                                    \
     attribute static void floats_##isa(double *out, double factor, const double *a,                \
                                        size_t a_stride, const float *b, size_t b_stride,           \
@@ -63,6 +72,10 @@ INLINE void rows_doubles(double *out, double factor, const double *a, size_t a_s
                                         size_t rows, size_t n)                                     \
     {                                                                                              \
         rows_doubles(out, factor, a, a_stride, b, b_stride, rows, n);                              \
+    }                                                                                              \
+    attribute static void add_##isa(double *out, const float *x, size_t n)                         \
+    {                                                                                              \
+        add_floats(out, x, n);                                                                     \
     }
 
 #define NONE
@@ -74,10 +87,11 @@ VERSION(avx512, __attribute__((target("avx512f,avx512vl,avx512dq"))))
 
 void tamis__row_dots_init(tamis__row_dots *ret_dots, unsigned cpu)
 {
-    *ret_dots = (tamis__row_dots){floats_plain, doubles_plain};
+    *ret_dots = (tamis__row_dots){floats_plain, doubles_plain, add_plain};
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (cpu & TAMIS_CPU_AVX2) *ret_dots = (tamis__row_dots){floats_avx2, doubles_avx2};
-    if (cpu & TAMIS_CPU_AVX512) *ret_dots = (tamis__row_dots){floats_avx512, doubles_avx512};
+    if (cpu & TAMIS_CPU_AVX2) *ret_dots = (tamis__row_dots){floats_avx2, doubles_avx2, add_avx2};
+    if (cpu & TAMIS_CPU_AVX512)
+        *ret_dots = (tamis__row_dots){floats_avx512, doubles_avx512, add_avx512};
 #else
     (void)cpu;
 #endif

@@ -1,5 +1,5 @@
 /* Inner products of rows with rows: what is made of a product's sums where both sides differ from row
- * to row.
+ * to row; and sums of rows.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_KERNELS_ROW_DOTS_H
@@ -14,6 +14,8 @@ typedef struct tamis__row_dots {
                    size_t b_stride, size_t rows, size_t n);
     void (*doubles)(double *out, double factor, const double *a, size_t a_stride, const double *b,
                     size_t b_stride, size_t rows, size_t n);
+    /* out[i] += x[i] for i < n. */
+    void (*add)(double *out, const float *x, size_t n);
 } tamis__row_dots;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */

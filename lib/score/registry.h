@@ -17,6 +17,7 @@
     X(grand)                                                                                       \
     X(inverse_gram)                                                                                \
     X(kfac)                                                                                        \
+    X(knn_entropy)                                                                                 \
     X(lava)                                                                                        \
     X(less)                                                                                        \
     X(random)                                                                                      \

@@ -65,6 +65,7 @@ typedef struct run {
     uint64_t used;           /* clusters that rows are picked from */
     tamis__fid_picks *picks; /* [used] */
     uint64_t *pick;          /* [n] where they are */
+    tamis__picks chosen;
 } run;
 
 static uint64_t row_of(const run *r, uint64_t point)
@@ -233,8 +234,7 @@ static tamis_status explain_far(const run *r, tamis_selection *selection, tamis_
     return TAMIS_OK;
 }
 
-static tamis_status give_picks(const run *r, tamis__picks *picks, double *value,
-                               tamis_selection *selection, tamis_error *err)
+static tamis_status give_picks(run *r, double *value, tamis_selection *selection, tamis_error *err)
 {
     const tamis__fid *f = &r->fid;
     for (uint64_t i = 0; i < r->c->rows; i++) value[i] = (double)NAN;
@@ -243,10 +243,10 @@ static tamis_status give_picks(const run *r, tamis__picks *picks, double *value,
     for (uint64_t i = 0; i < r->c->rows; i++) selection->score[i] = (float)value[i];
     for (uint64_t i = 0; i < r->used; i++)
         for (uint64_t k = r->picks[i].given; k < r->picks[i].wanted; k++)
-            tamis__picks_add(picks, row_of(r, r->picks[i].pick[k]));
-    TAMIS_TRY(tamis__picks_give(picks, value, "picked by k-center in a cluster near the targets",
-                                "near rows that are kept, in a cluster near the targets", selection,
-                                err));
+            tamis__picks_add(&r->chosen, row_of(r, r->picks[i].pick[k]));
+    TAMIS_TRY(tamis__picks_give(
+        &r->chosen, value, "picked by k-center in a cluster near the targets",
+        "near rows that are kept, in a cluster near the targets", selection, err));
     return explain_far(r, selection, err);
 }
 
@@ -282,14 +282,11 @@ static tamis_status give_facts(const run *r, tamis_selection *selection, tamis_e
     return TAMIS_OK;
 }
 
-static tamis_status give(const run *r, tamis_selection *selection, tamis_error *err)
+static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
-    tamis__picks picks = {0};
     double *value = tamis__malloc(r->c->rows, sizeof *value);
     if (!value) return tamis__fail_memory(err, "values", r->c->rows * sizeof *value);
-    tamis_status status = tamis__picks_init(&picks, r->c, err);
-    if (status == TAMIS_OK) status = give_picks(r, &picks, value, selection, err);
-    tamis__picks_fini(&picks);
+    tamis_status status = give_picks(r, value, selection, err);
     free(value);
     return status == TAMIS_OK ? give_facts(r, selection, err) : status;
 }
@@ -298,10 +295,12 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
                            tamis_error *err)
 {
     run r = {.options = state, .c = c};
-    tamis_status status = open_points(&r, err);
+    tamis_status status = tamis__picks_init(&r.chosen, c, err);
+    if (status == TAMIS_OK) status = open_points(&r, err);
     if (status == TAMIS_OK) status = find_clusters(&r, err);
     if (status == TAMIS_OK) status = find_picks(&r, err);
     if (status == TAMIS_OK) status = give(&r, selection, err);
+    tamis__picks_fini(&r.chosen);
     tamis__fid_fini(&r.fid);
     tamis__whitening_fini(&r.whitening);
     free(r.row);

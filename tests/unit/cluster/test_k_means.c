@@ -398,12 +398,20 @@ START_TEST(files_hold_the_clusters)
     ck_ok(tamis_group_list_load(&groups, context, "c.txt", 3, &err));
     for (int i = 0; i < 3; i++) ck_assert_int_eq(groups.group[i], (int32_t)cluster[i]);
     tamis_group_list_fini(&groups);
-    ck_ok(tamis_clusters_write_centroids(context, &c, "c.h5", false, NULL, &err));
+    ck_ok(tamis_clusters_write_centroids(context, &c, NULL, "c.h5", false, NULL, &err));
     tamis_store *store = NULL;
     float row[4];
     ck_ok(tamis_store_open(&store, context, "c.h5", &err));
     ck_ok(tamis_store_read(store, 0, 0, 2, 0, 2, row, 2, &err));
     ck_assert_mem_eq(row, centroid, sizeof row);
+    ck_fails(tamis_clusters_write_centroids(context, &c, store, "c.h5", false, NULL, &err),
+             TAMIS_ERR_IO, "exists");
+    tamis_store_close(&store);
+    float wide[6] = {0};
+    small_store(context, "wide.h5", TAMIS_F32, 2, 3, 1, wide, NULL, 0);
+    ck_ok(tamis_store_open(&store, context, "wide.h5", &err));
+    ck_fails(tamis_clusters_write_centroids(context, &c, store, "d.h5", false, NULL, &err),
+             TAMIS_ERR_SHAPE, "3 columns and the centroids 2");
     tamis_store_close(&store);
 }
 END_TEST

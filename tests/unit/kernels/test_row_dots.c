@@ -37,6 +37,14 @@ START_TEST(test_row_dots)
             if (f == 0) memcpy(first, out, sizeof out);
             ck_assert_mem_eq(out, first, sizeof out);
             ck_assert_mem_eq(out[0], out[1], sizeof *out); /* floats are doubles, too */
+            double sums[STRIDE] = {0};
+            for (size_t r = 0; r < ROWS; r++) dots.add(sums, narrow + r * STRIDE, n);
+            for (size_t c = 0; c < n; c++) {
+                double sum = 0;
+                for (size_t r = 0; r < ROWS; r++) sum += b[r * STRIDE + c];
+                ck_assert(sums[c] == sum);
+            }
+            for (size_t c = n; c < STRIDE; c++) ck_assert(sums[c] == 0);
             for (size_t r = 0; r < ROWS; r++) {
                 long double sum = 0;
                 for (size_t c = 0; c < n; c++)

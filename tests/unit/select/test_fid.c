@@ -53,8 +53,8 @@ static tamis_status choose(tamis_context *with, const char *selector, const char
                            tamis_error *err)
 {
     tamis_store *candidates = NULL, *targets = NULL;
-    ck_ok(tamis_store_open(&candidates, with, "c.h5", err));
-    ck_ok(tamis_store_open(&targets, with, "t.h5", err));
+    ck_assert(tamis_store_open(&candidates, with, "c.h5", err) == TAMIS_OK);
+    ck_assert(tamis_store_open(&targets, with, "t.h5", err) == TAMIS_OK);
     tamis_select_params params = lists ? *lists : (tamis_select_params){0};
     params.selector = selector;
     params.train = candidates;
@@ -308,7 +308,7 @@ START_TEST(edges_are_selected_from)
     for (uint64_t i = 0; i < 10; i++) ck_assert_uint_eq(s->rank[i], i); /* ties go to lower rows */
     tamis_selection_free(&s);
     small_store(context, "t.h5", TAMIS_F32, M / 2, 2 * P, 1, query, NULL, 0);
-    ck_fails(choose(context, "fid", "10", NULL, &s, &err), TAMIS_ERR_SHAPE, "columns");
+    ck_fails(choose(context, "fid", "10", NULL, &s, &err), TAMIS_ERR_SHAPE, "not of one model");
 }
 END_TEST
 
