@@ -18,7 +18,7 @@
 typedef struct import_args {
     common_args common;
     store_args store;
-    const char *format, *scores, *labels, *groups, *ids, *offset;
+    const char *format, *scores, *labels, *lengths, *groups, *ids, *offset;
     bool flip, bias;
     bool weighted; /* the last checkpoint has its --learning-rate */
     tamis_import_rows rows[MAX_CHECKPOINTS];
@@ -172,6 +172,12 @@ static const opt options[] = {
      .type = OPT_STRING,
      .at = AT(labels),
      .flags = OPT_FILE},
+    {.name = "lengths",
+     .value = "FILE",
+     .help = "tokens of the rows' records, .npy integers [N]: what select --cost FILE#length reads",
+     .type = OPT_STRING,
+     .at = AT(lengths),
+     .flags = OPT_FILE},
     STORE_OPTIONS(AT(store)),
     {.name = "input",
      .value = "FILE",
@@ -255,6 +261,7 @@ static tamis_status add_inputs(session *s, const import_args *args, tamis_error 
     TRY(session_add_input(s, "offset", args->offset, err));
     TRY(session_add_input(s, "scores", args->scores, err));
     TRY(session_add_input(s, "labels", args->labels, err));
+    TRY(session_add_input(s, "lengths", args->lengths, err));
     TRY(session_add_input(s, "groups", args->groups, err));
     return session_add_input(s, "ids", args->ids, err);
 }
@@ -320,6 +327,7 @@ static tamis_status run(session *s, const void *cookie, tamis_error *err)
         .scores = args->scores,
         .flip = args->flip,
         .labels = args->labels,
+        .lengths = args->lengths,
         .groups = args->groups,
         .ids = args->ids,
         .output = args->common.output,

@@ -18,7 +18,7 @@ static const char *const by_names[] = {"total", "mean", "max", NULL};
 
 static const char *column_at(size_t i, const char **ret_summary)
 {
-    static const char *const names[] = {"loss", "margin", "norm", "self"};
+    static const char *const names[] = {"length", "loss", "margin", "norm", "self"};
     if (ret_summary) *ret_summary = NULL;
     return i < LEN(names) ? names[i] : NULL;
 }
@@ -92,7 +92,8 @@ static const opt options[] = {
      .at = AT(add),
      .section = "Other columns",
      .more =
-         "A value of each example in its order: loss, margin, norm or self of a gradient store, "
+         "A value of each example in its order: length, loss, margin, norm or self of a gradient "
+         "store, "
          "total, mean or max of a scores file, a field of a CSV, TSV or JSON Lines file, or a .npy "
          "array "
          "(no #COLUMN). It is normalised by itself, multiplied, and added. With id= the records of "

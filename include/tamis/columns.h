@@ -9,8 +9,8 @@
 TAMIS_BEGIN
 
 /** One value for each of `rows` rows, from "FILE#COLUMN":
- *  - a gradient store: loss, margin, norm or self, see tamis_select_params.column;
- *  - a scores file: total, mean or max over its queries; without "#COLUMN" total; a row without a score is
+ *  - a gradient store: length, loss, margin, norm or self, see tamis_select_params.column;
+ *  - a scores file: total, mean or max over its queries, or length; without "#COLUMN" total; a row without a score is
  *    NaN;
  *  - CSV, TSV or JSON Lines (by the name's ending, .gz too): the field of that name in each record, a
  *    number; an empty field, null or a missing one is NaN;

@@ -41,6 +41,7 @@ typedef struct tamis_import_params {
     const char *scores;       /**< or: .npy [N, Q] or [N]; a scores file is made */
     bool flip;                /**< scores: negate, for sources where positive means harmful */
     const char *labels;       /**< .npy integers [N]; NULL = none */
+    const char *lengths;      /**< .npy integers [N], tokens of the records; NULL = none */
     const char *groups;  /**< .npy integers: of the rows [N]; with `scores`, of the queries [Q] */
     const char *ids;     /**< text, one id a line [N]; NULL = row numbers */
     const char *output;  /**< store or scores file to write; required */
@@ -56,7 +57,7 @@ TAMIS_API const char *tamis_import_format_at(size_t i, const char **ret_summary)
 
 /** Import. Record digests are unknown (0), so manifests are checked by count only.
  *  Errors: IO, FORMAT (hostile or truncated header; says the byte), SHAPE (rows, columns, labels,
- *  groups or ids that differ in number; factors that do not fit their layers), NUMERIC (NaN or infinite: names row and column), ARG,
+ *  lengths, groups or ids that differ in number; factors that do not fit their layers), NUMERIC (NaN or infinite: names row and column), ARG,
  *  UNSUPPORTED, NOMEM, CANCELLED. Complexity: one pass. Memory: blocks of rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_import(tamis_context *context,
                                                     const tamis_import_params *params,

@@ -85,7 +85,8 @@ typedef struct tamis_select_params {
     const char *selector;       /**< "name[:param=value,...]"; required */
     const tamis_scores *scores; /**< a scores file; not closed */
     tamis_store *store;         /**< a gradient store, with `column`; not closed */
-    const char *column;         /**< with `store`: "loss", "margin", "norm" or "self" (weights times
+    const char
+        *column; /**< with `store`: "length", "loss", "margin", "norm" or "self" (weights times
                                      squared norms, summed over checkpoints); loss, margin and norm
                                      are those of the last checkpoint. NULL with `scores`: the
                                      scores themselves */

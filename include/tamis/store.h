@@ -109,6 +109,7 @@ typedef struct tamis_examples {
     const char *const *id_text;    /**< [rows] UTF-8, at most 4,095 bytes each */
     const uint64_t *digest;        /**< [rows] of the source record's bytes; 0 = unknown */
     const int32_t *label;          /**< [rows] class index */
+    const uint32_t *length;        /**< [rows] of the source record, in tokens */
     const int32_t *group;          /**< [rows] index into group_name; -1 = none */
     const char *const *group_name; /**< [groups] */
     uint32_t groups;               /**< entries of group_name; 0 = none */

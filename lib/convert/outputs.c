@@ -91,6 +91,7 @@ static tamis_examples examples_from(const tamis_examples *all, uint64_t row)
     if (part.id_text) part.id_text += row;
     if (part.digest) part.digest += row;
     if (part.label) part.label += row;
+    if (part.length) part.length += row;
     if (part.group) part.group += row;
     return part;
 }

@@ -67,6 +67,7 @@ static const char *descr_of(tamis__field_type type)
     case TAMIS__FIELD_COUNT: return "<i8";
     case TAMIS__FIELD_ID:
     case TAMIS__FIELD_DIGEST: return "<u8";
+    case TAMIS__FIELD_LENGTH: return "<u4";
     case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP: return "<i4";
     case TAMIS__FIELD_BOOL: return "|b1";
@@ -113,6 +114,7 @@ static tamis_status npy_block(const tamis__export_source *source, uint64_t first
     case TAMIS__FIELD_ID: return npy_ids(source->examples, first, rows, output, err);
     case TAMIS__FIELD_BOOL: size = 1; break;
     case TAMIS__FIELD_LABEL:
+    case TAMIS__FIELD_LENGTH:
     case TAMIS__FIELD_GROUP:
     case TAMIS__FIELD_FLOAT: size = 4; break;
     default: break;

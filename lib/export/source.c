@@ -16,12 +16,12 @@
 
 /* The first of each is what is exported when nothing is asked for. */
 static const char *const store_parts[] = {
-    "gradient",    "input", "output_gradient", "offset", "norm",   "loss", "margin",
-    "probability", "label", "group",           "id",     "digest", NULL};
+    "gradient",    "input", "output_gradient", "offset", "norm", "loss",   "margin",
+    "probability", "label", "length",          "group",  "id",   "digest", NULL};
 /* Of a file with lists it is "table". */
 static const char *const scores_parts[] = {
-    "score", "table", "row",      "count",       "mean",        "variance", "id",
-    "label", "group", "query-id", "query-label", "query-group", NULL};
+    "score", "table",  "row",   "count",    "mean",        "variance",    "id",
+    "label", "length", "group", "query-id", "query-label", "query-group", NULL};
 static const char *const selection_parts[] = {"table", "row",   "picks",  "keep",
                                               "rank",  "score", "weight", NULL};
 
@@ -156,6 +156,8 @@ static tamis_status lay_out_store(tamis__export_source *s, const char *what, tam
     }
     if (!strcmp(what, "label"))
         return add_column(s, what, TAMIS__FIELD_LABEL, s->examples->label, err);
+    if (!strcmp(what, "length"))
+        return add_column(s, what, TAMIS__FIELD_LENGTH, s->examples->length, err);
     if (!strcmp(what, "group"))
         return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
     if (!strcmp(what, "digest"))
@@ -213,6 +215,8 @@ static tamis_status lay_out_scores(tamis__export_source *s, tamis_context *conte
     if (!strcmp(column, "id")) return add_ids(s, what);
     if (!strcmp(column, "label"))
         return add_column(s, what, TAMIS__FIELD_LABEL, s->examples->label, err);
+    if (!strcmp(column, "length"))
+        return add_column(s, what, TAMIS__FIELD_LENGTH, s->examples->length, err);
     if (!strcmp(column, "group"))
         return add_column(s, what, TAMIS__FIELD_GROUP, s->examples->group, err);
     s->columns = info->queries;

@@ -16,6 +16,7 @@ typedef enum tamis__field_type {
     TAMIS__FIELD_ID,     /* from the source's examples; no values */
     TAMIS__FIELD_LABEL,  /* int32, its name in text */
     TAMIS__FIELD_GROUP,  /* the same; negative = none */
+    TAMIS__FIELD_LENGTH, /* uint32 */
     TAMIS__FIELD_COUNT,  /* uint64, int64 in npy */
     TAMIS__FIELD_DIGEST, /* uint64, 16 hexadecimal digits in text */
     TAMIS__FIELD_BOOL,   /* uint8 */

@@ -75,6 +75,7 @@ static tamis_status put_number(const tamis__export_source *s, const tamis__field
     switch (field->type) {
     case TAMIS__FIELD_ID: return put_count(output, id_of(s, field, row), err);
     case TAMIS__FIELD_COUNT: return put_count(output, ((const uint64_t *)field->values)[row], err);
+    case TAMIS__FIELD_LENGTH: return put_count(output, ((const uint32_t *)field->values)[row], err);
     case TAMIS__FIELD_LABEL:
     case TAMIS__FIELD_GROUP: return put_int(output, ((const int32_t *)field->values)[row], err);
     default: return put_count(output, row, err);

@@ -1,4 +1,4 @@
-/* What comes beside imported rows: labels, groups and ids.
+/* What comes beside imported rows: labels, lengths, groups and ids.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "import/beside.h"
@@ -58,6 +58,36 @@ tamis_status tamis__beside_labels(tamis__beside *beside, tamis_context *context,
     tamis_status status = beside->label
                               ? read_labels(&npy, beside->label, path, err)
                               : tamis__fail_memory(err, "labels", rows * sizeof *beside->label);
+    tamis__npy_close(&npy);
+    return status;
+}
+
+static tamis_status read_lengths(const tamis__npy *npy, uint32_t *length, const char *path,
+                                 tamis_error *err)
+{
+    for (uint64_t i = 0; i < npy->rows; i++) {
+        int64_t value = 0;
+        TAMIS_TRY(tamis__npy_integer(npy, i, &value, path, err));
+        if (value < 0 || value > (int64_t)UINT32_MAX)
+            return tamis__fail(err, TAMIS_ERR_FORMAT,
+                               "'%s' element %" PRIu64 ": %" PRId64
+                               " is no length: they are from 0 to 4294967295",
+                               path, i, value);
+        length[i] = (uint32_t)value;
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__beside_lengths(tamis__beside *beside, tamis_context *context, const char *path,
+                                   uint64_t rows, const char *of, tamis_error *err)
+{
+    tamis__npy npy;
+    if (!path) return TAMIS_OK;
+    TAMIS_TRY(open_integers(&npy, context, path, "lengths", rows, of, "rows", err));
+    beside->length = tamis__malloc((size_t)rows, sizeof *beside->length);
+    tamis_status status = beside->length
+                              ? read_lengths(&npy, beside->length, path, err)
+                              : tamis__fail_memory(err, "lengths", rows * sizeof *beside->length);
     tamis__npy_close(&npy);
     return status;
 }
@@ -148,6 +178,7 @@ tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context,
     if (status == TAMIS_OK && names.list.count > 0)
         status = tamis__names_sort(&names, beside->group, rows, &beside->group_name, err);
     if (names.list.count == 0) { /* no row has one */
+        free(beside->length);
         free(beside->group);
         beside->group = NULL;
     }
@@ -214,6 +245,7 @@ tamis_examples tamis__beside_examples(const tamis__beside *beside, uint64_t firs
         .id_number = beside->id_number ? beside->id_number + first : NULL,
         .id_text = beside->id_text ? (const char *const *)beside->id_text + first : NULL,
         .label = beside->label ? beside->label + first : NULL,
+        .length = beside->length ? beside->length + first : NULL,
         .group = beside->group ? beside->group + first : NULL,
         .group_name = (const char *const *)beside->group_name,
         .groups = beside->groups,

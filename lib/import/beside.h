@@ -9,6 +9,7 @@
 /* Zero-initialise; columns that are not read stay NULL. */
 typedef struct tamis__beside {
     int32_t *label, *group;
+    uint32_t *length;
     char **group_name;
     uint32_t groups;
     uint64_t *id_number;
@@ -19,6 +20,8 @@ typedef struct tamis__beside {
  * they belong to. Errors: IO, FORMAT, SHAPE naming both files, NOMEM. */
 tamis_status tamis__beside_labels(tamis__beside *beside, tamis_context *context, const char *path,
                                   uint64_t rows, const char *of, tamis_error *err);
+tamis_status tamis__beside_lengths(tamis__beside *beside, tamis_context *context, const char *path,
+                                   uint64_t rows, const char *of, tamis_error *err);
 /* `entries` is what the groups are of, for messages: "rows" or "columns". */
 tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context, const char *path,
                                   uint64_t rows, const char *of, const char *entries,

@@ -124,6 +124,7 @@ static tamis_status read_beside(job *j, tamis_error *err)
     for (uint64_t i = 0; !params->offset && i <= j->rows; i++) j->offset[i] = i;
     if (params->offset) of = params->offset;
     TAMIS_TRY(tamis__beside_labels(&j->beside, j->context, params->labels, j->rows, of, err));
+    TAMIS_TRY(tamis__beside_lengths(&j->beside, j->context, params->lengths, j->rows, of, err));
     TAMIS_TRY(
         tamis__beside_groups(&j->beside, j->context, params->groups, j->rows, of, "rows", err));
     return tamis__beside_ids(&j->beside, j->context, params->ids, j->rows, of, err);

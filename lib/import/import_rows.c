@@ -54,6 +54,7 @@ static tamis_status read_beside(job *j, tamis_error *err)
     const tamis_import_params *params = j->params;
     const char *of = j->matrix[0].path;
     TAMIS_TRY(tamis__beside_labels(&j->beside, j->context, params->labels, j->rows, of, err));
+    TAMIS_TRY(tamis__beside_lengths(&j->beside, j->context, params->lengths, j->rows, of, err));
     TAMIS_TRY(
         tamis__beside_groups(&j->beside, j->context, params->groups, j->rows, of, "rows", err));
     return tamis__beside_ids(&j->beside, j->context, params->ids, j->rows, of, err);

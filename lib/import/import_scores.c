@@ -75,6 +75,8 @@ static tamis_status run(job *j, const tamis__importer_class *importer, tamis_err
     TAMIS_TRY(importer->open_scores(&j->matrix, j->context, of, err));
     TAMIS_TRY(
         tamis__beside_labels(&j->examples, j->context, params->labels, j->matrix.rows, of, err));
+    TAMIS_TRY(
+        tamis__beside_lengths(&j->examples, j->context, params->lengths, j->matrix.rows, of, err));
     TAMIS_TRY(tamis__beside_ids(&j->examples, j->context, params->ids, j->matrix.rows, of, err));
     TAMIS_TRY(tamis__beside_groups(&j->query, j->context, params->groups, j->matrix.cols, of,
                                    "columns", err));

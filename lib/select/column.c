@@ -64,9 +64,21 @@ static tamis_status output(tamis_store *store, const char *column, double *value
     return TAMIS_OK;
 }
 
+static tamis_status length(tamis_store *store, double *value, tamis_error *err)
+{
+    const uint32_t *lengths = tamis_store_examples(store)->length;
+    if (!lengths)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' has no lengths recorded: import it with --lengths",
+                           tamis_store_path(store));
+    for (uint64_t i = 0; i < tamis_store_info_get(store)->rows; i++) value[i] = (double)lengths[i];
+    return TAMIS_OK;
+}
+
 static tamis_status fill(tamis_store *store, const char *column, double *value, tamis_error *err)
 {
-    static const char *const names[] = {"loss", "margin", "norm", "self"};
+    static const char *const names[] = {"length", "loss", "margin", "norm", "self"};
+    if (!strcmp(column, "length")) return length(store, value, err);
     if (!strcmp(column, "self")) return self_influence(store, value, err);
     if (!strcmp(column, "norm")) return norm(store, value, err);
     if (!strcmp(column, "loss") || !strcmp(column, "margin"))
@@ -76,7 +88,7 @@ static tamis_status fill(tamis_store *store, const char *column, double *value, 
         return tamis__fail(err, TAMIS_ERR_ARG, "there is no column '%s': did you mean '%s'?",
                            column, near);
     return tamis__fail(err, TAMIS_ERR_ARG,
-                       "there is no column '%s': it is loss, margin, norm or self", column);
+                       "there is no column '%s': it is length, loss, margin, norm or self", column);
 }
 
 tamis_status tamis__column(tamis_store *store, const char *column, double **ret_values,

@@ -74,6 +74,21 @@ static tamis_status from_store(tamis_context *context, const column_spec *s, uin
     return status;
 }
 
+/* Lengths of the examples go along with their scores. */
+static tamis_status lengths_of(const tamis_scores *scores, double **ret_value, tamis_error *err)
+{
+    const tamis_scores_info *info = tamis_scores_info_get(scores);
+    if (!info->examples.length)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' has no lengths recorded: the store that was scored had none",
+                           tamis_scores_path(scores));
+    double *value = tamis__malloc((size_t)info->rows, sizeof *value);
+    if (!value) return tamis__fail_memory(err, "lengths", info->rows * sizeof *value);
+    for (uint64_t i = 0; i < info->rows; i++) value[i] = (double)info->examples.length[i];
+    *ret_value = value;
+    return TAMIS_OK;
+}
+
 static tamis_status from_scores(tamis_context *context, const column_spec *s, uint64_t rows,
                                 double **ret_value, tamis_error *err)
 {
@@ -81,13 +96,17 @@ static tamis_status from_scores(tamis_context *context, const column_spec *s, ui
     tamis_aggregate by = TAMIS_AGGREGATE_TOTAL;
     const char *column = s->column ? s->column : "total";
     while (by <= TAMIS_AGGREGATE_MAX && strcmp(tamis__aggregate_name(by), column) != 0) by++;
-    if (by > TAMIS_AGGREGATE_MAX)
+    bool length = !strcmp(column, "length");
+    if (by > TAMIS_AGGREGATE_MAX && !length)
         return tamis__fail(err, TAMIS_ERR_ARG,
-                           "'%s': there is no column '%s' of scores: it is total, mean or max",
+                           "'%s': there is no column '%s' of scores: it is total, mean, max or "
+                           "length",
                            s->file, column);
     TAMIS_TRY(tamis_scores_open(&scores, context, s->file, err));
     tamis_status status = check_rows(s, tamis_scores_info_get(scores)->rows, rows, err);
-    if (status == TAMIS_OK) status = tamis__aggregate(context, scores, by, ret_value, err);
+    if (status == TAMIS_OK)
+        status = length ? lengths_of(scores, ret_value, err)
+                        : tamis__aggregate(context, scores, by, ret_value, err);
     tamis_scores_close(&scores);
     return status;
 }

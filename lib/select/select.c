@@ -88,10 +88,10 @@ static tamis_status check_source(const tamis__selector_class *class,
             "column '%s' is of a gradient store, but a scores file was given: leave one out",
             params->column);
     if (params->store && !params->column && !params->terms)
-        return tamis__fail(
-            err, TAMIS_ERR_ARG,
-            "'%s' is a gradient store: say which column to select by: loss, margin, norm or self",
-            tamis_store_path(params->store));
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' is a gradient store: say which column to select by: length, loss, "
+                           "margin, norm or self",
+                           tamis_store_path(params->store));
     return TAMIS_OK;
 }
 

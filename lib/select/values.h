@@ -26,7 +26,7 @@ tamis_status tamis__listed(tamis_context *context, const tamis_scores *scores, t
 /* How many of the values are no NaN. */
 uint64_t tamis__count_scored(const double *values, uint64_t rows);
 
-/* One value a row of a gradient store: "loss", "margin", "norm" (of the last checkpoint) or "self".
+/* One value a row of a gradient store: "length", "loss", "margin", "norm" (of the last checkpoint) or "self".
  * The caller frees *ret_values with free(). Errors: ARG (no such column), FORMAT (the store does
  * not have it), NUMERIC, IO, NOMEM. */
 tamis_status tamis__column(tamis_store *store, const char *column, double **ret_values,

@@ -9,7 +9,7 @@
 #include "store/h5.h"
 #include "store/utf8.h"
 
-/* Write the columns that are there under "<prefix>/": id, digest, label, group, group_name,
+/* Write the columns that are there under "<prefix>/": id, digest, label, length, group, group_name,
  * class_name. Makes the group `prefix` ("example", "query") when there is anything to write.
  * `examples` may be NULL. Errors: ARG (an id longer than 4,095 bytes, a group outside group_name, a
  * label outside class_name), IO. */

@@ -74,7 +74,8 @@ tamis_status tamis__examples_write(const tamis__h5 *h5, const char *prefix,
 {
     const tamis_examples *e = examples;
     bool names = e && ((e->group_name && e->groups > 0) || (e->class_name && e->classes > 0));
-    if (!e || !(e->id_text || e->id_number || e->digest || e->label || e->group || names))
+    if (!e ||
+        !(e->id_text || e->id_number || e->digest || e->label || e->length || e->group || names))
         return TAMIS_OK;
     TAMIS_TRY(check_groups(e, h5->path, rows, err));
     TAMIS_TRY(check_labels(e, h5->path, rows, err));
@@ -86,6 +87,9 @@ tamis_status tamis__examples_write(const tamis__h5 *h5, const char *prefix,
     if (e->label)
         TAMIS_TRY(tamis__h5_write(h5, name_of(prefix, "label").text, TAMIS__H5_I32, e->label, rows,
                                   0, err));
+    if (e->length)
+        TAMIS_TRY(tamis__h5_write(h5, name_of(prefix, "length").text, TAMIS__H5_U32, e->length,
+                                  rows, 0, err));
     if (e->group)
         TAMIS_TRY(tamis__h5_write(h5, name_of(prefix, "group").text, TAMIS__H5_I32, e->group, rows,
                                   0, err));
@@ -168,6 +172,8 @@ static tamis_status read_all(const tamis__h5 *h5, const char *prefix, uint64_t r
     e->digest = values;
     TAMIS_TRY(read_number(h5, prefix, "label", TAMIS__H5_I32, rows, &values, err));
     e->label = values;
+    TAMIS_TRY(read_number(h5, prefix, "length", TAMIS__H5_U32, rows, &values, err));
+    e->length = values;
     TAMIS_TRY(read_number(h5, prefix, "group", TAMIS__H5_I32, rows, &values, err));
     e->group = values;
     TAMIS_TRY(read_names(h5, prefix, "group_name", "groups", &e->group_name, &e->groups, err));
@@ -233,6 +239,7 @@ tamis_status tamis__examples_copy(tamis_examples *ret_examples, const tamis_exam
         e.id_text = copy_texts(from->id_text, rows, &failed);
         e.digest = copy_block(from->digest, rows, sizeof *e.digest, &failed);
         e.label = copy_block(from->label, rows, sizeof *e.label, &failed);
+        e.length = copy_block(from->length, rows, sizeof *e.length, &failed);
         e.group = copy_block(from->group, rows, sizeof *e.group, &failed);
         e.group_name = copy_texts(from->group_name, from->groups, &failed);
         e.groups = from->group_name ? from->groups : 0;
@@ -254,6 +261,7 @@ void tamis__examples_fini(tamis_examples *examples)
     free((void *)(uintptr_t)examples->id_text);
     free((void *)(uintptr_t)examples->digest);
     free((void *)(uintptr_t)examples->label);
+    free((void *)(uintptr_t)examples->length);
     free((void *)(uintptr_t)examples->group);
     free((void *)(uintptr_t)examples->group_name);
     free((void *)(uintptr_t)examples->class_name);

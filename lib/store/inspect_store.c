@@ -362,6 +362,11 @@ static tamis_status describe_examples(tamis_inspection *inspection, const tamis_
                                : e->id_number ? "numbers"
                                               : "row numbers"));
     TAMIS_TRY(tamis__fact_text(inspection, "labels", err, "%s", e->label ? "yes" : "no"));
+    if (e->length) {
+        uint64_t tokens = 0;
+        for (uint64_t row = 0; row < rows; row++) tokens += e->length[row];
+        TAMIS_TRY(tamis__fact_count(inspection, "tokens", tokens, err));
+    }
     TAMIS_TRY(tamis__fact_count(inspection, "groups", e->groups, err));
     return tamis__fact_count(inspection, "record_digests", known, err);
 }

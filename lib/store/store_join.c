@@ -47,7 +47,8 @@ static const char *difference(const tamis__store_part *x, const tamis__store_par
     if (a->total_rows != b->total_rows) return "another number of rows in all";
     if (a->classes != b->classes || a->outputs != b->outputs) return "other outputs recorded";
     if (!e->id_text != !f->id_text || !e->id_number != !f->id_number) return "another kind of ids";
-    if (!e->digest != !f->digest || !e->label != !f->label || !e->group != !f->group)
+    if (!e->digest != !f->digest || !e->label != !f->label || !e->length != !f->length ||
+        !e->group != !f->group)
         return "other columns of examples";
     if (!same_names(e->group_name, e->groups, f->group_name, f->groups)) return "other groups";
     if (!same_names(e->class_name, e->classes, f->class_name, f->classes)) return "other classes";
@@ -163,6 +164,7 @@ tamis_status tamis__store_parts_examples(tamis__store_part *part, uint32_t parts
         e.id_number = join_numbers(part, parts, offsetof(tamis_examples, id_number), 8, &failed);
         e.digest = join_numbers(part, parts, offsetof(tamis_examples, digest), 8, &failed);
         e.label = join_numbers(part, parts, offsetof(tamis_examples, label), 4, &failed);
+        e.length = join_numbers(part, parts, offsetof(tamis_examples, length), 4, &failed);
         e.group = join_numbers(part, parts, offsetof(tamis_examples, group), 4, &failed);
         e.id_text = join_texts(part, parts, &failed);
     }

@@ -144,6 +144,7 @@ static tamis_status start_columns(tamis__shard *shard, const tamis_examples *e, 
     if (e->id_text) shard->id_text.at = tamis__malloc(rows, sizeof *shard->id_text.at);
     if (e->digest) shard->source_digest = tamis__malloc(rows, sizeof *shard->source_digest);
     if (e->label) shard->label = tamis__malloc(rows, sizeof *shard->label);
+    if (e->length) shard->length = tamis__malloc(rows, sizeof *shard->length);
     if (e->group) shard->group = tamis__malloc(rows, sizeof *shard->group);
     if (e->group_name) shard->group_name = tamis__texts_copy(e->group_name, e->groups);
     shard->groups = e->group_name ? e->groups : 0;
@@ -152,8 +153,8 @@ static tamis_status start_columns(tamis__shard *shard, const tamis_examples *e, 
     shard->columns_known = true;
     if ((e->id_number && !e->id_text && !shard->id_number) || (e->id_text && !shard->id_text.at) ||
         (e->digest && !shard->source_digest) || (e->label && !shard->label) ||
-        (e->group && !shard->group) || (e->group_name && !shard->group_name) ||
-        (e->class_name && !shard->class_name))
+        (e->length && !shard->length) || (e->group && !shard->group) ||
+        (e->group_name && !shard->group_name) || (e->class_name && !shard->class_name))
         return tamis__fail_memory(err, "the columns of the examples", rows * sizeof(uint64_t));
     return TAMIS_OK;
 }
@@ -163,7 +164,8 @@ static bool same_columns(const tamis__shard *shard, const tamis_examples *e)
     return !e->id_text == !shard->id_text.at &&
            (e->id_text || !e->id_number == !shard->id_number) &&
            !e->digest == !shard->source_digest && !e->label == !shard->label &&
-           !e->group == !shard->group && (e->group_name ? e->groups : 0) == shard->groups &&
+           !e->length == !shard->length && !e->group == !shard->group &&
+           (e->group_name ? e->groups : 0) == shard->groups &&
            (e->class_name ? e->classes : 0) == shard->classes;
 }
 
@@ -190,15 +192,16 @@ static tamis_status copy_examples(tamis__shard *shard, const tamis_examples *e, 
     uint64_t to = shard->filled;
     if (!shard->columns_known) TAMIS_TRY(start_columns(shard, e, err));
     if (!same_columns(shard, e))
-        return tamis__fail(
-            err, TAMIS_ERR_ARG,
-            "row %llu: ids, digests, labels or groups are given for some rows and not for others",
-            (unsigned long long)(shard->first + to));
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "row %llu: ids, digests, labels, lengths or groups are given for some "
+                           "rows and not for others",
+                           (unsigned long long)(shard->first + to));
     if (shard->id_number)
         memcpy(shard->id_number + to, e->id_number + offset, n * sizeof *e->id_number);
     if (shard->source_digest)
         memcpy(shard->source_digest + to, e->digest + offset, n * sizeof *e->digest);
     if (shard->label) memcpy(shard->label + to, e->label + offset, n * sizeof *e->label);
+    if (shard->length) memcpy(shard->length + to, e->length + offset, n * sizeof *e->length);
     if (shard->group) memcpy(shard->group + to, e->group + offset, n * sizeof *e->group);
     for (uint64_t i = 0; shard->id_text.at && i < n; i++)
         TAMIS_TRY(add_text(&shard->id_text, to + i, e->id_text[offset + i], err));
@@ -355,6 +358,7 @@ static tamis_status write_examples(const tamis__shard *shard, tamis_error *err)
         .id_text = id,
         .digest = shard->source_digest,
         .label = shard->label,
+        .length = shard->length,
         .group = shard->group,
         .group_name = (const char *const *)shard->group_name,
         .groups = shard->groups,
@@ -412,6 +416,7 @@ void tamis__shard_abort(tamis__shard *shard)
     free(shard->id_number);
     free(shard->source_digest);
     free(shard->label);
+    free(shard->length);
     free(shard->group);
     free(shard->id_text.bytes);
     free(shard->id_text.at);

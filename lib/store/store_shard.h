@@ -60,6 +60,7 @@ typedef struct tamis__shard {
     float **scale, **norm, **loss, **margin, **probability; /* [checkpoints] of [rows] or NULL */
     uint64_t *id_number, *source_digest;
     int32_t *label, *group;
+    uint32_t *length;
     tamis__text_column id_text;
     char **group_name, **class_name;
     uint32_t groups, classes;
