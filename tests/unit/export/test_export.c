@@ -575,8 +575,8 @@ START_TEST(names_of_parts)
 {
     ck_assert_str_eq(tamis_export_what_at("gradient-store", 0), "gradient");
     ck_assert_str_eq(tamis_export_what_at("selection", 2), "picks");
-    ck_assert_str_eq(tamis_export_what_at("scores", 11), "query-group");
-    ck_assert_ptr_null(tamis_export_what_at("scores", 12));
+    ck_assert_str_eq(tamis_export_what_at("scores", 12), "query-group");
+    ck_assert_ptr_null(tamis_export_what_at("scores", 13));
     ck_assert_ptr_null(tamis_export_what_at("scores", 99));
     ck_assert_ptr_null(tamis_export_what_at("model", 0));
 }

@@ -382,7 +382,7 @@ START_TEST(test_table)
             ck_ok(tamis_param_parse_value(&info->params[i], info->name, text, &values[i], &err));
         }
     }
-    ck_assert_uint_eq(n, 15);
+    ck_assert_uint_eq(n, 16);
 }
 END_TEST
 

@@ -334,7 +334,7 @@ START_TEST(columns_come_from_files)
     ck_fails(tamis_column_load(context, "t.jsonl#n", 4, &column, &err), TAMIS_ERR_SHAPE,
              "has 3 rows, and there are 4");
     ck_fails(tamis_column_load(context, "s.h5#sum", ROWS, &column, &err), TAMIS_ERR_ARG,
-             "total, mean or max");
+             "total, mean, max or length");
 }
 END_TEST
 

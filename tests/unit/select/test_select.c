@@ -499,7 +499,7 @@ START_TEST(registry_is_sound)
         ck_assert_uint_le(info->n_params, TAMIS__SELECTOR_PARAMS);
         last = info->name;
     }
-    ck_assert_uint_eq(n, 16);
+    ck_assert_uint_eq(n, 17);
     ck_assert_uint_eq(tamis__selector_top.abi, TAMIS__SELECTOR_ABI);
 }
 END_TEST
