@@ -149,6 +149,7 @@ two_classes() {
             two "$data" "$seed" $budget tarot-fixed tarot-fixed $stores
             two "$data" "$seed" $budget knn-uniform knn-uniform $stores
             two "$data" "$seed" $budget knn-kde knn-kde $stores
+            two "$data" "$seed" $budget fid fid:kind=spherical $stores
         done
         # shellcheck disable=SC2086
         two "$data" "$seed" - tarot-otm tarot-otm $stores
@@ -228,7 +229,7 @@ three_tasks fashion 8000 2000
 
 # --- the page and its figures --------------------------------------------------------------------------------------
 
-two_names='random,cosine-mean,less,tarot-fixed,knn-uniform,knn-kde'
+two_names='random,cosine-mean,less,tarot-fixed,knn-uniform,knn-kde,fid'
 three_names='random,sum; cosine,task-max; cosine,bids; cosine,sum; tracin,task-max; tracin,bids; tracin'
 three_names=$three_names,tarot-fixed,knn-kde
 drawn_names='random,sum; cosine,task-max; cosine,bids; cosine,tarot-fixed,knn-kde'
@@ -339,7 +340,7 @@ are wanted, the models' initial weights, what is drawn.
 * **Data**: the digits of `data/`, 1,100 candidates and up to 600 test rows; Fashion-MNIST at 14 x 14 pixels (2 x 2
   added up), 8,000 candidates and 2,000 test rows. Candidates are of all ten classes, about equally often.
 * **Rows**: gradients at four checkpoints of a perceptron with 32 hidden units that has seen all candidates four times,
-  projected to 128 columns. The selectors of TAROT whiten them and those of TSDS do not, as they do by default.
+  projected to 128 columns. The selectors of TAROT whiten them and the others do not, as they do by default; `fid` takes them as unit rows.
 * **Accuracy**: a new perceptron of that size learns from the kept rows alone, 60 epochs, and is asked for the test rows
   of the wanted classes. It does not know which are wanted; a class of which no row was kept is never right.
 
