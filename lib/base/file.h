@@ -98,6 +98,10 @@ tamis_status tamis__output_printf(tamis__output *output, tamis_error *err, const
 /* Bytes past the filter. */
 tamis_status tamis__output_put(tamis__output *output, const void *bytes, size_t size,
                                tamis_error *err);
+/* Bytes at a place of the file, past filter and buffer: for files that are written from several threads, each
+ * at places of its own, behind what was finished. Not counted in `written` and `stored`. */
+tamis_status tamis__output_put_at(const tamis__output *output, const void *bytes, size_t size,
+                                  uint64_t at, tamis_error *err);
 /* All bytes are given: finish the filter and hand everything to the system, so that the file under the
  * name output->part is whole. Commit does it by itself. */
 tamis_status tamis__output_finish(tamis__output *output, tamis_error *err);

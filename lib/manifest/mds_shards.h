@@ -21,6 +21,8 @@ typedef struct tamis__mds {
     size_t shards;
     tamis__mds_shard *shard;
     tamis__samples samples;
+    size_t columns;
+    int64_t *column_size;        /* [columns] of all shards; -1 = before each sample's bytes */
     const unsigned char *config; /* of the first shard */
     size_t config_size;
     bool had_hashes, had_compression;
@@ -34,7 +36,7 @@ tamis_status tamis__mds_open(tamis__mds *mds, const tamis_context *context, cons
                              const char *beside, tamis_error *err);
 void tamis__mds_close(tamis__mds *mds);
 
-/* Do the sizes of a sample's columns add up to the sample? Errors: FORMAT. */
+/* Do the sizes of a sample's columns add up to the sample? Thread-safe. Errors: FORMAT. */
 tamis_status tamis__mds_check_sample(const tamis__mds *mds, uint64_t row, tamis_error *err);
 
 #endif
