@@ -317,7 +317,7 @@ int main(int argc, char **argv)
     set mds = {.name = "mds", .format = "mds"};
     set tar[] = {{.name = "tar", .format = "webdataset:md5=false"},
                  {.name = "tar-md5-1-file", .format = "webdataset"},
-                 {.name = "tar-md5-8-files", .format = "webdataset:max-bytes=27000000"}};
+                 {.name = "tar-md5-16-files", .format = "webdataset:max-bytes=14000000"}};
     if (argc > 1 && chdir(argv[1])) die(argv[1]);
     size_t wanted = (argc > 2 ? strtoul(argv[2], NULL, 10) : 400) << 20;
     for (uint32_t i = 0, state = 5; i < sizeof noise; i++)

@@ -181,7 +181,8 @@ static tamis_status write_parts(const mds_state *state, const tamis__manifest_jo
     if (mds->had_hashes || mds->had_compression)
         tamis__log(job->context, TAMIS_LOG_INFO,
                    "new shards are not compressed, and index.json has no hashes of them");
-    for (size_t k = 0; k < job->plan->parts; k++) TAMIS_TRY(write_part(state, job, mds, k, err));
+    for (size_t k = job->plan->parts; k > 0; k--)
+        TAMIS_TRY(write_part(state, job, mds, k - 1, err));
     return TAMIS_OK;
 }
 

@@ -247,8 +247,8 @@ static tamis_status write_webdataset(void *state, const tamis__manifest_job *job
                            "a WebDataset has each key once, so that samples cannot be repeated: "
                            "leave out the repeats");
     tamis_status status = read_inputs(job, &set, result, err);
-    for (size_t k = 0; k < job->plan->parts && status == TAMIS_OK; k++)
-        status = (s->keys ? write_keys : write_part)(s, job, &set, k, err);
+    for (size_t k = job->plan->parts; k > 0 && status == TAMIS_OK; k--)
+        status = (s->keys ? write_keys : write_part)(s, job, &set, k - 1, err);
     tamis__tar_set_close(&set);
     return status;
 }
