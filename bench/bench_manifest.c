@@ -179,14 +179,16 @@ static void filter(void *cookie)
     unlink(params.output);
 }
 
-/* A command that reads the source and writes the output, through to the disk. */
-static void command(const char *const *words)
+/* A command that reads the source and writes the output, to its standard output or by itself, through to
+ * the disk. */
+static void command(const char *const *words, bool prints)
 {
     int status;
     pid_t child = fork();
     if (child < 0) die("fork");
     if (child == 0) {
-        int fd = open("bench-manifest-out.jsonl", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        const char *path = prints ? "bench-manifest-out.jsonl" : "/dev/null";
+        int fd = open(path, O_WRONLY | O_CREAT, 0666);
         if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) _exit(127);
         execvp(words[0], (char *const *)(uintptr_t)words);
         _exit(127);
@@ -203,19 +205,20 @@ static void copy(void *cookie)
     /* --reflink=never: a clone copies nothing. */
     source *s = cookie;
     command(
-        (const char *const[]){"cp", "--reflink=never", s->path, "bench-manifest-out.jsonl", NULL});
+        (const char *const[]){"cp", "--reflink=never", s->path, "bench-manifest-out.jsonl", NULL},
+        false);
 }
 
 static void grep(void *cookie)
 {
     source *s = cookie;
-    command((const char *const[]){"grep", "-F", "\"keep\":1", s->path, NULL});
+    command((const char *const[]){"grep", "-F", "\"keep\":1", s->path, NULL}, true);
 }
 
 static void jq(void *cookie)
 {
     source *s = cookie;
-    command((const char *const[]){"jq", "-c", "select(.keep == 1)", s->path, NULL});
+    command((const char *const[]){"jq", "-c", "select(.keep == 1)", s->path, NULL}, true);
 }
 
 /* The bytes that the filter writes, from memory: what the output alone costs. */

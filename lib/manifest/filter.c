@@ -15,7 +15,7 @@
 #include "manifest/blocks.h"
 #include "manifest/filter_state.h"
 
-/* Input bytes between two progress reports. */
+/* Input bytes between two progress reports, at which mapped pages are let go of. */
 #define PROGRESS_BYTES ((size_t)16 << 20)
 
 /* --- is it the record that was scored? -------------------------------------------------------- */
@@ -113,6 +113,7 @@ static tamis_status report(void *arg, size_t done, tamis_error *err)
 {
     filter *f = arg;
     if (done - f->reported < PROGRESS_BYTES && done < f->source->size) return TAMIS_OK;
+    tamis__manifest_source_release(f->source, f->reported, done - f->reported);
     f->reported = done;
     return tamis__progress(f->job->context, f->compare ? "comparing records" : "filtering", done,
                            f->source->size, "bytes", NULL, err);

@@ -11,12 +11,11 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "manifest/source.h"
 #include "manifest/threads.h"
 
 /* Samples that a thread compares before it asks for more. */
 #define BLOCK ((uint64_t)64)
-/* Mapped pages that are let go of at once. */
-#define HELD_BYTES ((uint64_t)16 << 20)
 /* What the system maps around a page that is touched. */
 #define AROUND_BYTES ((uintptr_t)64 << 10)
 
@@ -109,7 +108,7 @@ bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t 
     if (s->source > held->last) held->last = s->source;
     held->bytes += s->bytes + (gap < AROUND_BYTES ? gap : AROUND_BYTES);
     held->end = data + s->bytes;
-    return held->bytes >= HELD_BYTES;
+    return held->bytes >= held->most;
 }
 
 void tamis__held_release(tamis__held *held, const tamis__samples *samples)
@@ -167,6 +166,7 @@ tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__
 {
     const tamis_selection *selection = job->selection;
     comparison c = {.samples = samples, .job = job, .path = path};
+    c.held.most = tamis__manifest_held(job->context);
     tamis__pipeline pipeline = {.arg = &c,
                                 .items = (samples->n + BLOCK - 1) / BLOCK,
                                 .work = compare_block,

@@ -46,11 +46,11 @@ tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__
 
 typedef tamis_status tamis__sample_fn(void *arg, uint64_t row, tamis_error *err);
 
-/* Pages of the inputs that are mapped because samples were read. Zero-initialise. */
+/* Pages of the inputs that are mapped because samples were read. Set `most` and zero the rest. */
 typedef struct tamis__held {
     const unsigned char *end; /* of the sample before */
-    uint64_t bytes;
-    size_t first, last; /* inputs that they are in */
+    uint64_t bytes, most;     /* most: set by the caller */
+    size_t first, last;       /* inputs that they are in */
 } tamis__held;
 
 /* The sample was read. True when it is time to let go. */

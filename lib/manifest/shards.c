@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/md5.h"
 #include "base/mem.h"
+#include "manifest/source.h"
 #include "manifest/threads.h"
 
 /* Bytes of a piece: small enough for a core's cache, large enough for the system. */
@@ -317,6 +318,7 @@ tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *sa
     unsigned threads = tamis__threads_of(job->context);
     uint64_t batch = form->md5 ? TAMIS__MD5_LANES : threads;
     writer w = {.shards = shards, .samples = samples, .job = job, .tree = tree, .form = form};
+    w.held.most = tamis__manifest_held(job->context);
     if (batch > shards->n) batch = shards->n ? shards->n : 1;
     w.group = form->md5 ? (size_t)batch : 1;
     w.piece_bytes = form->md5 ? SUMMED_BYTES : PIECE_BYTES;

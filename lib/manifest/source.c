@@ -17,6 +17,8 @@
 
 /* How far the content is looked at to tell what it is. */
 #define GUESS_BYTES ((size_t)4096)
+/* Mapped bytes to hold, whatever the limit. */
+#define LEAST_HELD ((uint64_t)16 << 20)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -103,6 +105,17 @@ void tamis__manifest_source_close(tamis__manifest_source *source)
     tamis__input_close(&source->expanded);
     tamis__input_close(&source->input);
     *source = (tamis__manifest_source){0};
+}
+
+void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first, size_t size)
+{
+    tamis__input_release(source->expanded.data ? &source->expanded : &source->input, first, size);
+}
+
+uint64_t tamis__manifest_held(const tamis_context *context)
+{
+    uint64_t half = context ? context->memory / 2 : LEAST_HELD;
+    return half > LEAST_HELD ? half : LEAST_HELD;
 }
 
 /* --- what it holds ---------------------------------------------------------------------------- */

@@ -37,6 +37,13 @@ tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const char *beside, tamis_error *err);
 void tamis__manifest_source_close(tamis__manifest_source *source);
 
+/* Let go of mapped pages in a range of the bytes: they come back when they are touched. */
+void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first,
+                                    size_t size);
+
+/* So many bytes of inputs may stay mapped when they are read in any order: half of the memory limit. */
+uint64_t tamis__manifest_held(const tamis_context *context);
+
 /* By the first bytes: JSON Lines, TSV or CSV. Errors: UNSUPPORTED (no text). */
 tamis_status tamis__manifest_source_guess(const tamis__manifest_source *source,
                                           tamis__records_kind *ret_kind, tamis_error *err);
