@@ -16,7 +16,8 @@ typedef struct tamis__made {
     tamis__output output;
     tamis__tree tree;
     char md5[33];
-    uint64_t bytes; /* of the file, once it is finished; of a tree as the format says */
+    uint64_t bytes;   /* of the file, once it is finished; of a tree as the format says */
+    uint64_t records; /* of a file that no part of the plan stands for, as the format says */
 } tamis__made;
 
 typedef struct tamis__outputs {
@@ -34,6 +35,10 @@ tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *c
 tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *context,
                                   const char *path, const char *what, bool force,
                                   tamis__output **ret_output, tamis_error *err);
+
+/* Say how many records there are in a file that was opened. */
+void tamis__outputs_count(const tamis__outputs *outputs, const tamis__output *output,
+                          uint64_t records);
 
 /* One more directory. The caller commits the files in it. */
 tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,

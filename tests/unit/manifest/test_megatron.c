@@ -169,6 +169,23 @@ static void teardown(void)
     leave_scratch();
 }
 
+/* Records of the files that are listed: those of a data set in both of its files, and all of them together. */
+static void check_list(const tamis_manifest_result *result, bool dry)
+{
+    uint64_t kept = 0, dropped = 0;
+    for (size_t i = 0; i < result->files; i++) {
+        const tamis_manifest_file *idx = &result->file[i],
+                                  *bin = i + 1 < result->files ? idx + 1 : idx;
+        size_t size = strlen(idx->path);
+        if (strcmp(idx->path + size - 4, ".idx") != 0) continue;
+        *(strcmp(idx->what, "dropped") ? &kept : &dropped) += idx->records;
+        if (!dry && !strncmp(idx->path, bin->path, size - 3) && bin != idx)
+            ck_assert_uint_eq(bin->records, idx->records);
+    }
+    if (kept) ck_assert_uint_eq(kept, result->written);
+    if (dropped) ck_assert_uint_eq(dropped, result->dropped);
+}
+
 static tamis_status run(const char *format, const char *keep, const tamis_examples *examples,
                         tamis_manifest_params params)
 {
@@ -183,6 +200,7 @@ static tamis_status run(const char *format, const char *keep, const tamis_exampl
     if (!params.output) params.output = "out";
     tamis_status status = tamis_manifest_write(context, &params, &result, &err);
     if (status == TAMIS_OK) ck_assert_uint_eq(result.records, strlen(keep));
+    if (status == TAMIS_OK) check_list(&result, params.dry_run);
     tamis_manifest_result_fini(&result);
     tamis_selection_free(&selection);
     return status;
