@@ -59,7 +59,9 @@ typedef struct tamis_manifest_params {
     uint64_t shuffle_seed;
     const tamis_manifest_split *split; /**< [splits] outputs of kept records; NULL = one */
     size_t splits;
-    bool split_by_group; /**< rows of a group stay together in one split; needs groups or labels */
+    bool
+        split_by_group; /**< rows of a group stay together in one split; needs groups or labels. A row
+                              in no group (-1) is drawn by itself */
     uint64_t split_seed;
     uint64_t repeats; /**< records to write in all, each kept one as often as its weight says, by
                                largest remainder; 0 = each once */
