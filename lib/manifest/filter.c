@@ -30,7 +30,7 @@ static tamis_status is_the_one(filter *f, const tamis__record *record, uint64_t 
     if (*ret_same && job->params->id_field)
         TAMIS_TRY(tamis__filter_same_id(f, record, row, ret_same, err));
     if (*ret_same && f->hooks && f->hooks->check)
-        return f->hooks->check(f->hooks->arg, row, record, ret_same, err);
+        return f->hooks->check(f->hooks->arg, row, record, f->source->path, ret_same, err);
     return TAMIS_OK;
 }
 

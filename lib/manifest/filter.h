@@ -12,13 +12,15 @@
 typedef struct tamis__record_hooks {
     void *arg;
     bool no_bom; /* a byte order mark is not copied */
-    /* Is it the record of this row? *ret_same = false makes the driver say which record differs. */
-    tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
-                          tamis_error *err);
+    /* Is it the record of this row? *ret_same = false makes the driver say which record differs. `path` is
+     * the record's file, for messages. */
+    tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, const char *path,
+                          bool *ret_same, tamis_error *err);
     /* Other bytes in place of the record's, line end included, added to `out`; nothing added = as it
      * is. */
     tamis_status (*rewrite)(void *arg, uint64_t row, const tamis__part *part,
-                            const tamis__record *record, tamis__bytes *out, tamis_error *err);
+                            const tamis__record *record, const char *path, tamis__bytes *out,
+                            tamis_error *err);
 } tamis__record_hooks;
 
 /* All inputs of the job to its parts, in the plan's order, in the layout they have. Counts records, bytes

@@ -110,7 +110,7 @@ tamis_status tamis__filter_write(filter *f, uint64_t row, uint16_t part,
     tamis__part *p = &f->job->plan->of[part];
     f->changed.size = 0;
     if (f->hooks && f->hooks->rewrite)
-        TAMIS_TRY(f->hooks->rewrite(f->hooks->arg, row, p, record, &f->changed, err));
+        TAMIS_TRY(f->hooks->rewrite(f->hooks->arg, row, p, record, source->path, &f->changed, err));
     bool changed = f->changed.size > 0;
     const void *bytes = changed ? (const void *)f->changed.data : record->data;
     size_t size = changed ? f->changed.size : record->size;

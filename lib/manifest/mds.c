@@ -95,7 +95,7 @@ static tamis_status list_shard(const writer *w, const tamis__shard *shard, json_
                                tamis_error *err)
 {
     const tamis__mds *mds = w->mds;
-    const json_t *first = json_array_get(json_object_get(mds->index, "shards"), 0);
+    const json_t *first = mds->first;
     json_t *entry = json_pack(
         "{s:O, s:O, s:O, s:n, s:s, s:[], s:{s:s, s:I, s:{}}, s:I, s:I, s:i, s:n}",
         "column_encodings", json_object_get(first, "column_encodings"), "column_names",
@@ -135,8 +135,7 @@ static tamis_status put_index(const writer *w, const tamis__tree *tree, tamis__p
 
 static uint64_t limit_of(const mds_state *state, const tamis__mds *mds)
 {
-    const json_t *first = json_array_get(json_object_get(mds->index, "shards"), 0);
-    const json_t *limit = json_object_get(first, "size_limit");
+    const json_t *limit = json_object_get(mds->first, "size_limit");
     if (state->limit) return state->limit;
     if (json_integer_value(limit) < 1) return DEFAULT_LIMIT;
     return json_integer_value(limit) > UINT32_MAX ? UINT32_MAX
@@ -172,12 +171,15 @@ static tamis_status write_part(const mds_state *state, const tamis__manifest_job
 static tamis_status write_parts(const mds_state *state, const tamis__manifest_job *job,
                                 tamis__mds *mds, tamis_manifest_result *result, tamis_error *err)
 {
-    const char *input = job->params->input[0];
-    TAMIS_TRY(tamis__mds_open(mds, job->context, input, job->params->output, err));
-    TAMIS_TRY(tamis__samples_compare(&mds->samples, job, input, err));
+    const tamis_manifest_params *p = job->params;
+    for (size_t i = 0; i < p->inputs; i++) {
+        uint64_t before = mds->samples.n;
+        TAMIS_TRY(tamis__mds_add(mds, job->context, p->input[i], p->output, err));
+        if (result->input_records) result->input_records[i] = mds->samples.n - before;
+    }
+    TAMIS_TRY(tamis__samples_compare(&mds->samples, job, p->input[0], err));
     result->records = mds->samples.n;
     result->bytes_in = mds->bytes;
-    if (result->input_records) result->input_records[0] = mds->samples.n;
     if (mds->had_hashes || mds->had_compression)
         tamis__log(job->context, TAMIS_LOG_INFO,
                    "new shards are not compressed, and index.json has no hashes of them");
@@ -200,7 +202,8 @@ const tamis__manifest_class tamis__manifest_mds = {
     .info = {.name = "mds",
              .summary = "MosaicML StreamingDataset with new shards of the kept samples",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY,
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY |
+                      TAMIS_MANIFEST_SEVERAL,
              .params = params,
              .n_params = 1},
     .state_size = sizeof(mds_state),

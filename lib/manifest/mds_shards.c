@@ -75,8 +75,8 @@ static tamis_status check_entry(const json_t *entry, const json_t *first, const 
                            path, i);
     if (!same_columns(entry, first))
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                           "'%s' shard %zu has other columns than shard 0: their samples cannot be "
-                           "in one shard",
+                           "'%s' shard %zu has other columns than the first shard: their samples "
+                           "cannot be in one",
                            path, i);
     return TAMIS_OK;
 }
@@ -218,24 +218,36 @@ static tamis_status read_columns(tamis__mds *mds, const json_t *entry, tamis_err
     return TAMIS_OK;
 }
 
-tamis_status tamis__mds_open(tamis__mds *mds, const tamis_context *context, const char *directory,
-                             const char *beside, tamis_error *err)
+static tamis_status add_shards(tamis__mds *mds, const json_t *list, const char *path,
+                               const tamis_context *context, const char *directory,
+                               const char *beside, tamis_error *err)
+{
+    size_t n = json_array_size(list), before = mds->shards;
+    tamis__mds_shard *grown = tamis__realloc(mds->shard, before + n, sizeof *grown);
+    if (!grown) return tamis__fail_memory(err, "shards", (before + n) * sizeof *grown);
+    mds->shard = grown;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (!mds->first) mds->first = json_incref(json_array_get(list, 0));
+        TAMIS_TRY(check_entry(entry, mds->first, path, i, err));
+        if (!mds->column_size) TAMIS_TRY(read_columns(mds, entry, err));
+        mds->shard[mds->shards++] = (tamis__mds_shard){0};
+        TAMIS_TRY(open_shard(mds, before + i, entry, context, directory, beside, err));
+        TAMIS_TRY(find_samples(mds, before + i, entry, err));
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__mds_add(tamis__mds *mds, const tamis_context *context, const char *directory,
+                            const char *beside, tamis_error *err)
 {
     char *path = NULL;
+    json_t *index = NULL;
     TAMIS_TRY(tamis__join_path(directory, "index.json", &path, err));
-    tamis_status status = load_index(context, path, &mds->index, err);
-    const json_t *list = json_object_get(mds->index, "shards");
-    size_t n = json_array_size(list);
-    mds->shard = tamis__calloc(n, sizeof *mds->shard);
-    if (status == TAMIS_OK && !mds->shard) status = tamis__fail_memory(err, "shards", n);
-    if (status == TAMIS_OK) mds->shards = n;
-    for (size_t i = 0; status == TAMIS_OK && i < n; i++) {
-        const json_t *entry = json_array_get(list, i);
-        status = check_entry(entry, json_array_get(list, 0), path, i, err);
-        if (status == TAMIS_OK && i == 0) status = read_columns(mds, entry, err);
-        if (status == TAMIS_OK) status = open_shard(mds, i, entry, context, directory, beside, err);
-        if (status == TAMIS_OK) status = find_samples(mds, i, entry, err);
-    }
+    tamis_status status = load_index(context, path, &index, err);
+    const json_t *list = json_object_get(index, "shards");
+    if (status == TAMIS_OK) status = add_shards(mds, list, path, context, directory, beside, err);
+    json_decref(index);
     free(path);
     return status;
 }
@@ -250,7 +262,7 @@ void tamis__mds_close(tamis__mds *mds)
     free(mds->shard);
     free(mds->column_size);
     tamis__samples_fini(&mds->samples);
-    json_decref(mds->index);
+    json_decref(mds->first);
     *mds = (tamis__mds){0};
 }
 

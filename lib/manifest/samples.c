@@ -173,9 +173,10 @@ tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__
                                 .consume = end_block};
     if (samples->n != selection->rows)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " samples, the selection %" PRIu64
+                           "'%s'%s %" PRIu64 " samples, the selection %" PRIu64
                            " rows: use the data that the gradients were made from",
-                           path, samples->n, selection->rows);
+                           path, job->params->inputs > 1 ? " and the inputs after it have" : " has",
+                           samples->n, selection->rows);
     return job->check_digests ? tamis__threads_run(job->context, &pipeline, err) : TAMIS_OK;
 }
 

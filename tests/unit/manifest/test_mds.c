@@ -170,6 +170,42 @@ START_TEST(shards_keep_to_the_limit)
 }
 END_TEST
 
+/* Rows go on from directory to directory. */
+START_TEST(several_directories)
+{
+    static const char *const in[] = {"in", "in2", "in"};
+    tamis_manifest_result result;
+    make_example(true);
+    ck_assert_int_eq(system("rm -rf in2"), 0);
+    ck_assert_int_eq(rename("in", "in2"), 0);
+    make_example(false);
+    tamis_selection *s = make_selection("010000000000000001010000000001", NULL);
+    tamis_manifest_params p = {.selection = s,
+                               .format = "mds",
+                               .input = in,
+                               .inputs = 3,
+                               .output = "out",
+                               .dropped = "rest"};
+    ck_ok(tamis_manifest_write(NULL, &p, &result, &err));
+    check_set("out", (const int[]){1, 7, 9, 9, -1}, 1);
+    for (int i = 0; i < 3; i++) ck_assert_uint_eq(result.input_records[i], SAMPLES);
+    tamis_manifest_result_fini(&result);
+    p.force = true;
+    p.inputs = 2;
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_SHAPE,
+             "'in' and the inputs after it have 20 samples, the selection 30 rows");
+    put("in2/index.json", "{\"version\":2,\"shards\":[]}");
+    p.inputs = 3;
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_SHAPE, "have 20 samples");
+    put("in2/index.json",
+        "{\"version\":2,\"shards\":[{\"column_encodings\":[\"int\"],\"column_names\":[\"n\"],"
+        "\"column_sizes\":[8],\"format\":\"mds\"}]}");
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_UNSUPPORTED,
+             "'in2/index.json' shard 0 has other columns than the first shard");
+    tamis_selection_free(&s);
+}
+END_TEST
+
 START_TEST(all_none_and_in_order)
 {
     make_example(false);
@@ -376,6 +412,7 @@ int main(void)
     tcase_set_timeout(tcase, 100);
     tcase_add_test(tcase, kept_samples_are_copied);
     tcase_add_test(tcase, shards_keep_to_the_limit);
+    tcase_add_test(tcase, several_directories);
     tcase_add_test(tcase, all_none_and_in_order);
     tcase_add_test(tcase, large_samples);
     tcase_add_test(tcase, digests_are_compared);

@@ -122,7 +122,8 @@ START_TEST(several_inputs_directories_and_order)
                                .inputs = 2,
                                .order = TAMIS_MANIFEST_SHUFFLE};
     tamis_manifest_result result;
-    ck_fails(run(p, "000011", NULL, NULL), TAMIS_ERR_SHAPE, "'in.tar' has 7 samples");
+    ck_fails(run(p, "000011", NULL, NULL), TAMIS_ERR_SHAPE,
+             "'in.tar' and the inputs after it have 7 samples");
     ck_ok(run(p, "1111111", NULL, &result));
     ck_assert_uint_eq(result.input_records[1], 2);
     tamis_manifest_result_fini(&result);
