@@ -1,10 +1,11 @@
-/* Filtering speed: records of about 1 kB, half of them kept at random, digests compared; by one thread and
- * by two, warm: JSON Lines, CSV whose text is quoted and has line ends (every 400 bytes) and doubled quotes in it,
- * CSV without quotes, and a JSON array. Beside JSON Lines: cp of the same file, a scan that only looks for line ends, the
- * time of a plain write of the kept bytes, and grep and jq taking the same lines out by a mark in
- * them, one run each, which compare nothing. "sync" says whether the time to bring
- * the output to the disk (fsync, which every tamis output gets before it appears under its name) is in the figure; without
- * it the figure is of the processor and the page cache, which is what the floor of 2 GB/s with two threads is about.
+/* Filtering speed: records of about 1 kB, half of them kept at random, digests compared; by one
+ * thread and by two, warm: JSON Lines, CSV whose text is quoted and has line ends (every 400 bytes)
+ * and doubled quotes in it, CSV without quotes, and a JSON array. Beside JSON Lines: cp of the same
+ * file, a scan that only looks for line ends, the time of a plain write of the kept bytes, and grep
+ * and jq taking the same lines out by a mark in them, one run each, which compare nothing. "sync"
+ * says whether the time to bring the output to the disk (fsync, which every tamis output gets
+ * before it appears under its name) is in the figure; without it the figure is of the processor and
+ * the page cache, which is what the floor of 2 GB/s with two threads is about.
  * One JSON object a line; rates are bytes of input over seconds.
  * Usage: bench_manifest [DIRECTORY [MEGABYTES]]; up to twice that much is there for a while.
  *
@@ -199,8 +200,8 @@ static void filter(void *cookie)
     unlink(params.output);
 }
 
-/* A command that reads the source and writes the output, to its standard output or by itself, through to
- * the disk. */
+/* A command that reads the source and writes the output, to its standard output or by itself,
+ * through to the disk. */
 static void command(const char *const *words, bool prints)
 {
     int status;

@@ -1,9 +1,10 @@
-/* Re-sharding speed: MosaicML's MDS (samples of about 4 kB) and WebDataset's tar (members of about 64 kB
- * and 1 kB), half of the samples kept at random, by one thread and by two, warm. The floor is copying as
- * many bytes as the output has, from a file beside the input to a new one: read() and write() by turns, and
- * copy_file_range(), which is what cp does; "over_copy" is the time over the faster of the two, best over
- * best, and has to be 1.5 at most. Every round times each of them once, so that a busy machine slows all.
- * "sync" says whether the output is brought to the disk (fsync), which then it is in all of them.
+/* Re-sharding speed: MosaicML's MDS (samples of about 4 kB) and WebDataset's tar (members of about
+ * 64 kB and 1 kB), half of the samples kept at random, by one thread and by two, warm. The floor is
+ * copying as many bytes as the output has, from a file beside the input to a new one: read() and
+ * write() by turns, and copy_file_range(), which is what cp does; "over_copy" is the time over the
+ * faster of the two, best over best, and has to be 1.5 at most. Every round times each of them
+ * once, so that a busy machine slows all. "sync" says whether the output is brought to the disk
+ * (fsync), which then it is in all of them.
  * One JSON object a line; rates are bytes of output over seconds.
  * Usage: bench_reshard [DIRECTORY [MEGABYTES]]; up to three times that much is there for a while.
  *

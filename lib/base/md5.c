@@ -1,8 +1,9 @@
 /* MD5 of several messages.
  *
- * Each step of MD5 waits for the one before, so that a message alone leaves most of a core idle. Here a vector holds
- * one word of 16 messages, in whatever registers the processor has: with the four-word ones that every
- * x86-64 has, 16 messages are 3.2 GB/s where one is 0.7, and wider ones add no more than a third.
+ * Each step of MD5 waits for the one before, so that a message alone leaves most of a core idle.
+ * Here a vector holds one word of 16 messages, in whatever registers the processor has: with the
+ * four-word ones that every x86-64 has, 16 messages are 3.2 GB/s where one is 0.7, and wider ones
+ * add no more than a third.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/md5.h"

@@ -1,5 +1,5 @@
-/* MD5 (RFC 1321) of several messages side by side, which is many times as fast as one after another. For sums that
- * other tools want; nothing here relies on them.
+/* MD5 (RFC 1321) of several messages side by side, which is many times as fast as one after
+ * another. For sums that other tools want; nothing here relies on them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_BASE_MD5_H
@@ -17,7 +17,8 @@ typedef struct tamis__md5 {
 
 void tamis__md5_start(tamis__md5 *md5);
 
-/* `blocks` whole blocks more of each of `n` messages, at most TAMIS__MD5_LANES: of md5[i] those at data[i]. */
+/* `blocks` whole blocks more of each of `n` messages, at most TAMIS__MD5_LANES: of md5[i] those at
+ * data[i]. */
 void tamis__md5_add(tamis__md5 *const *md5, const unsigned char *const *data, size_t n,
                     size_t blocks);
 

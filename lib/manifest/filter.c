@@ -119,8 +119,8 @@ static tamis_status report(void *arg, size_t done, tamis_error *err)
                            f->source->size, "bytes", NULL, err);
 }
 
-/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file. Quotes and
- * brackets have to be followed from the start. */
+/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file.
+ * Quotes and brackets have to be followed from the start. */
 static tamis_status take_lines(filter *f, tamis_error *err)
 {
     const tamis__manifest_source *s = f->source;

@@ -29,9 +29,10 @@ typedef struct tamis__mds {
     uint64_t bytes; /* of the shard files, as they are stored */
 } tamis__mds;
 
-/* Open index.json and all shards of one more `directory`. `beside` names an output: compressed shards are expanded to
- * files without a name there. Accepts a zeroed struct; close it also after a failure. Errors: IO,
- * FORMAT (index.json or a shard is broken, or they disagree), UNSUPPORTED, NOMEM. */
+/* Open index.json and all shards of one more `directory`. `beside` names an output: compressed
+ * shards are expanded to files without a name there. Accepts a zeroed struct; close it also after a
+ * failure. Errors: IO, FORMAT (index.json or a shard is broken, or they disagree), UNSUPPORTED,
+ * NOMEM. */
 tamis_status tamis__mds_add(tamis__mds *mds, const tamis_context *context, const char *directory,
                             const char *beside, tamis_error *err);
 void tamis__mds_close(tamis__mds *mds);

@@ -27,7 +27,7 @@ uint64_t tamis__megatron_rows(const tamis__megatron_job *job)
     return job->by_document ? job->set->documents : job->set->sequences;
 }
 
-/* --- the sequences of rows ---------------------------------------------------------------------- */
+/* --- the sequences of rows ------------------------------------------------------------------ */
 
 /* Goes over the rows of a walk. */
 typedef struct steps {
@@ -77,7 +77,7 @@ static bool next_step(steps *s)
     return true;
 }
 
-/* --- comparing ---------------------------------------------------------------------------------- */
+/* --- comparing ------------------------------------------------------------------------------ */
 
 /* The row's bytes; `joined` holds them where they are not in one piece. */
 static tamis_status bytes_of(const tamis__megatron *set, uint64_t first, uint64_t end,
@@ -140,7 +140,7 @@ tamis_status tamis__megatron_compare(const tamis__megatron_job *job, tamis_manif
     return TAMIS_OK;
 }
 
-/* --- the .bin ----------------------------------------------------------------------------------- */
+/* --- the .bin ------------------------------------------------------------------------------- */
 
 typedef struct counts {
     uint64_t sequences, documents, bytes;
@@ -213,7 +213,7 @@ static tamis_status become_link(const tamis__megatron_job *job, tamis__output *o
     return status;
 }
 
-/* --- the .idx ----------------------------------------------------------------------------------- */
+/* --- the .idx ------------------------------------------------------------------------------- */
 
 static tamis_status put_u64(tamis__output *output, uint64_t value, tamis_error *err)
 {
@@ -276,7 +276,7 @@ static tamis_status put_index(const steps *s, const counts *c, tamis__output *ou
     return set->mode ? copy_array(*s, set->mode, 1, output, err) : TAMIS_OK;
 }
 
-/* --- both --------------------------------------------------------------------------------------- */
+/* --- both ----------------------------------------------------------------------------------- */
 
 /* Is `path` a link, of the kind that is wanted, to the input's .bin? */
 static bool is_link(const tamis__megatron_job *job, const char *path, const struct stat *st,

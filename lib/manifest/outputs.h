@@ -25,8 +25,8 @@ typedef struct tamis__outputs {
     tamis__made **made; /* in the order in which they are committed */
 } tamis__outputs;
 
-/* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or outlives
- * the result. Errors: ARG (the path of another output), IO, NOMEM. */
+/* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or
+ * outlives the result. Errors: ARG (the path of another output), IO, NOMEM. */
 tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
                                  tamis__output **ret_output, tamis_error *err);
@@ -45,7 +45,8 @@ tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *c
                                  const char *path, const char *what, bool force,
                                  tamis__tree **ret_tree, tamis_error *err);
 
-/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors: IO. */
+/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors:
+ * IO. */
 tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
                                    bool force, tamis_error *err);
 

@@ -1,5 +1,5 @@
-/* Samples of binary data sets: where their bytes lie, whether they are those that were scored, and in
- * which order they are written.
+/* Samples of binary data sets: where their bytes lie, whether they are those that were scored, and
+ * in which order they are written.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_SAMPLES_H
@@ -39,8 +39,9 @@ tamis_status tamis__samples_extend(tamis__samples *samples, const unsigned char 
                                    tamis_error *err);
 void tamis__samples_fini(tamis__samples *samples);
 
-/* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes) where
- * it has some, by all threads. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM, CANCELLED. */
+/* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes)
+ * where it has some, by all threads. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM,
+ * CANCELLED. */
 tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
                                     const char *path, tamis_error *err);
 
@@ -62,7 +63,8 @@ void tamis__held_release(tamis__held *held, const tamis__samples *samples);
 tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis__sample_fn *put,
                               void *arg, tamis_error *err);
 
-/* Close and put in place, or remove when `status` says that it went wrong; returns the first failure. */
+/* Close and put in place, or remove when `status` says that it went wrong; returns the first
+ * failure. */
 tamis_status tamis__shard_end(tamis__output *output, tamis_status status, tamis_error *err);
 
 /* "<directory>/<name>". Allocated. Errors: NOMEM. */

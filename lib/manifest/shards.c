@@ -1,8 +1,8 @@
 /* Samples on their way into the files of a directory.
  *
- * Several files are open at once. Their samples are one text for each, which is cut into pieces that threads
- * gather and write where they belong, in any order; sums are taken of finished pieces in order, of
- * all open files side by side.
+ * Several files are open at once. Their samples are one text for each, which is cut into pieces
+ * that threads gather and write where they belong, in any order; sums are taken of finished pieces
+ * in order, of all open files side by side.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/shards.h"
@@ -132,8 +132,8 @@ static tamis_status cut_shard(writer *w, uint64_t k, tamis_error *err)
     return p.rows || p.bytes ? add_piece(w, &p, err) : TAMIS_OK;
 }
 
-/* Files take turns, so that threads write to different ones (the system lets one write to a file at a time),
- * and that sums of them can be taken side by side. */
+/* Files take turns, so that threads write to different ones (the system lets one write to a file at
+ * a time), and that sums of them can be taken side by side. */
 static int by_turn(const void *a, const void *b)
 {
     const piece *x = a, *y = b;

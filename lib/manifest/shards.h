@@ -40,10 +40,10 @@ tamis_status tamis__shards_add(tamis__shards *shards, const tamis__samples *samp
                                tamis_error *err);
 void tamis__shards_fini(tamis__shards *shards);
 
-/* Write and commit all files; without a tree the samples are only checked. The files are the same for any
- * number of threads, which copy pieces of 1 MiB, or with MD5 of 256 KiB of up to 16 files. `total` is the
- * number of rows that the progress is of. Errors: IO, NOMEM, CANCELLED, what the calls return for
- * the first row that they refuse. */
+/* Write and commit all files; without a tree the samples are only checked. The files are the same
+ * for any number of threads, which copy pieces of 1 MiB, or with MD5 of 256 KiB of up to 16 files.
+ * `total` is the number of rows that the progress is of. Errors: IO, NOMEM, CANCELLED, what the
+ * calls return for the first row that they refuse. */
 tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *samples,
                                  const tamis__manifest_job *job, const tamis__tree *tree,
                                  const tamis__shard_form *form, tamis_error *err);

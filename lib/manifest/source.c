@@ -120,7 +120,8 @@ uint64_t tamis__manifest_held(const tamis_context *context)
 
 /* --- what it holds ---------------------------------------------------------------------------- */
 
-/* Lines that open an object or an array are JSON, a first line with more tabs than commas is TSV. */
+/* Lines that open an object or an array are JSON, a first line with more tabs than commas is
+ * TSV. */
 tamis_status tamis__manifest_source_guess(const tamis__manifest_source *s,
                                           tamis__records_kind *ret_kind, tamis_error *err)
 {

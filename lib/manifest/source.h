@@ -30,8 +30,8 @@ typedef struct tamis__manifest_source {
     size_t counted;
 } tamis__manifest_source;
 
-/* Open and expand. `beside` names an output: the expanded file has its place there. Errors: IO, FORMAT
- * (broken compression), NOMEM, CANCELLED. */
+/* Open and expand. `beside` names an output: the expanded file has its place there. Errors: IO,
+ * FORMAT (broken compression), NOMEM, CANCELLED. */
 tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const tamis_context *context, const char *path,
                                          const char *beside, tamis_error *err);
@@ -41,7 +41,8 @@ void tamis__manifest_source_close(tamis__manifest_source *source);
 void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first,
                                     size_t size);
 
-/* So many bytes of inputs may stay mapped when they are read in any order: half of the memory limit. */
+/* So many bytes of inputs may stay mapped when they are read in any order: half of the memory
+ * limit. */
 uint64_t tamis__manifest_held(const tamis_context *context);
 
 /* By the first bytes: JSON Lines, TSV or CSV. Errors: UNSUPPORTED (no text). */

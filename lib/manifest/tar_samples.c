@@ -19,8 +19,8 @@
 
 enum { SHOWN = 100 };
 
-/* Length of the key, 0 = WebDataset passes over the file. Of "a/.b" the key is "a/", unless "a" has a
- * dot: that is how its regular expression falls out. */
+/* Length of the key, 0 = WebDataset passes over the file. Of "a/.b" the key is "a/", unless "a" has
+ * a dot: that is how its regular expression falls out. */
 static size_t key_size(const char *name)
 {
     const char *slash = strrchr(name, '/');
@@ -63,8 +63,8 @@ static tamis_status start_sample(tamis__tar_set *set, const char *name, size_t s
     return put_text(set, name, size, err);
 }
 
-/* Endings of the sample that is being read lie behind its key, each with its NUL; WebDataset compares
- * them in lower case. */
+/* Endings of the sample that is being read lie behind its key, each with its NUL; WebDataset
+ * compares them in lower case. */
 static tamis_status add_ending(tamis__tar_set *set, const char *ending, const char *name,
                                const char *path, tamis_error *err)
 {

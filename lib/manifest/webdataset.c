@@ -1,5 +1,5 @@
-/* WebDataset: a directory of new tar files with the kept samples, and an index of them for wids; or a list
- * of the kept keys.
+/* WebDataset: a directory of new tar files with the kept samples, and an index of them for wids; or
+ * a list of the kept keys.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>

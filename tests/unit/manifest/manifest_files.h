@@ -110,7 +110,8 @@ static inline uint64_t *digests_of(tamis__records_kind kind, const char *data, s
     }
 }
 
-/* Write with these parameters to "out"; records come from "in" where no input is given, lists from none. */
+/* Write with these parameters to "out"; records come from "in" where no input is given, lists from
+ * none. */
 static inline tamis_status write_with(tamis_manifest_params p, tamis_manifest_result *result)
 {
     static const char *const one[] = {"in"};

@@ -1,5 +1,5 @@
-/* MosaicML StreamingDataset: shards written by plain loops from the format's description, and what is
- * written of them read the same way; hostile input.
+/* MosaicML StreamingDataset: shards written by plain loops from the format's description, and what
+ * is written of them read the same way; hostile input.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -87,7 +87,8 @@ static void make_example(bool compressed)
     ck_ok(tamis__output_commit(&output, &err));
 }
 
-/* Read what was written: shards in the order of their names; `wanted` are the samples, -1 at the end. */
+/* Read what was written: shards in the order of their names; `wanted` are the samples, -1 at the
+ * end. */
 static void check_set(const char *directory, const int *wanted, size_t shards)
 {
     char path[100], command[300];
@@ -267,7 +268,8 @@ START_TEST(large_samples)
                                    .output = "out",
                                    .force = true};
         ck_ok(tamis_manifest_write(context, &p, NULL, &err));
-        /* Files of samples 0, 1, 2 to 4, and 5 and 6, one after another, are the samples in order. */
+        /* Files of samples 0, 1, 2 to 4, and 5 and 6, one after another, are the samples in
+         * order. */
         size_t used = 0;
         for (int i = 0; i < 4; i++) {
             char path[40];

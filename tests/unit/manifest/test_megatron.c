@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "manifest_files.h"
 
-/* --- a data set in memory, and its two files ---------------------------------------------------------- */
+/* --- a data set in memory, and its two files ------------------------------------------------ */
 
 enum { MAX = 64 };
 
@@ -142,7 +142,7 @@ static void check_set(const char *prefix, const char *sequences, const char *doc
     free(tokens.data);
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running -------------------------------------------------------------------------------- */
 
 static tamis_context *context;
 static char warning[1024];
@@ -169,7 +169,8 @@ static void teardown(void)
     leave_scratch();
 }
 
-/* Records of the files that are listed: those of a data set in both of its files, and all of them together. */
+/* Records of the files that are listed: those of a data set in both of its files, and all of them
+ * together. */
 static void check_list(const tamis_manifest_result *result, bool dry)
 {
     uint64_t kept = 0, dropped = 0;
@@ -218,7 +219,7 @@ static int count_files(void)
     return n;
 }
 
-/* --- megatron ----------------------------------------------------------------------------------- */
+/* --- megatron ------------------------------------------------------------------------------- */
 
 START_TEST(everything_is_the_same)
 {
@@ -397,7 +398,7 @@ START_TEST(own_input)
 }
 END_TEST
 
-/* --- bad input ---------------------------------------------------------------------------------- */
+/* --- bad input ------------------------------------------------------------------------------ */
 
 typedef struct patch {
     size_t at, size;
@@ -482,7 +483,7 @@ START_TEST(counts)
 }
 END_TEST
 
-/* --- megatron-blend ----------------------------------------------------------------------------- */
+/* --- megatron-blend ------------------------------------------------------------------------- */
 
 static void shell(const char *command)
 {
@@ -563,7 +564,7 @@ START_TEST(blend_splits)
 }
 END_TEST
 
-/* --- failures ----------------------------------------------------------------------------------- */
+/* --- failures ------------------------------------------------------------------------------- */
 
 static void fail_each(const char *format, void (*arm)(long n))
 {

@@ -32,7 +32,8 @@ START_TEST(order_of_scores)
 }
 END_TEST
 
-/* The same records whatever the seed, the same order for the same seed, all orders about as often. */
+/* The same records whatever the seed, the same order for the same seed, all orders about as
+ * often. */
 START_TEST(order_of_a_shuffle)
 {
     tamis_selection *s = make_selection("11011", NULL);

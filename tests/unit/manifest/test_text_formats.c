@@ -1,5 +1,5 @@
-/* nemo, kaldi, lhotse, lhotse-ids, llama-factory and axolotl: what is written, read back by others (jq,
- * sort, grep, cmp); bad input; failures.
+/* nemo, kaldi, lhotse, lhotse-ids, llama-factory and axolotl: what is written, read back by others
+ * (jq, sort, grep, cmp); bad input; failures.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <sys/stat.h>
