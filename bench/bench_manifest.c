@@ -1,9 +1,11 @@
-/* Filtering speed: JSON Lines of about 1 kB, half of them kept at random, digests compared; by one
- * thread and by two, warm. Beside it: cp of the same file, a scan that only looks for line ends, the
- * time of a plain write of the kept bytes, and grep and jq taking the same lines out by a mark in
- * them, one run each, which compare nothing. "sync" says whether the time to bring
- * the output to the disk (fsync, which every tamis output gets before it appears under its name) is in the figure; without
- * it the figure is of the processor and the page cache, which is what the floor of 2 GB/s with two threads is about.
+/* Filtering speed: records of about 1 kB, half of them kept at random, digests compared; by one
+ * thread and by two, warm: JSON Lines, CSV whose text is quoted and has line ends (every 400 bytes)
+ * and doubled quotes in it, CSV without quotes, and a JSON array. Beside JSON Lines: cp of the same
+ * file, a scan that only looks for line ends, the time of a plain write of the kept bytes, and grep
+ * and jq taking the same lines out by a mark in them, one run each, which compare nothing. "sync"
+ * says whether the time to bring the output to the disk (fsync, which every tamis output gets
+ * before it appears under its name) is in the figure; without it the figure is of the processor and
+ * the page cache, which is what the floor of 2 GB/s with two threads is about.
  * One JSON object a line; rates are bytes of input over seconds.
  * Usage: bench_manifest [DIRECTORY [MEGABYTES]]; up to twice that much is there for a while.
  *
@@ -98,22 +100,32 @@ static void print(const char *name, bool sync, size_t in, size_t out, timing t)
 /* --- the source file -------------------------------------------------------------------------- */
 
 typedef struct source {
-    const char *path;
+    const char *path, *name, *format;
+    bool quotes;
     size_t size, lines;
     tamis_selection *selection;
     size_t written; /* by the last filter */
     tamis_context *context;
 } source;
 
-static size_t make_line(char *line, uint32_t *state, bool keep)
+/* Without its line end. */
+static size_t make_record(const source *s, char *line, uint32_t *state, bool keep)
 {
     static const char words[] =
         "the quick brown fox jumps over a lazy dog and sees that it is good ";
-    size_t size = LINE_MIN + next_random(state) % LINE_SPREAD, used = 0;
-    used += (size_t)sprintf(line, "{\"id\":%u,\"keep\":%d,\"text\":\"", next_random(state), keep);
-    while (used < size - 3) line[used] = words[(used + (*state & 15)) % (sizeof words - 1)], used++;
-    memcpy(line + used, "\"}\n", 3);
-    return used + 3;
+    bool csv = !strcmp(s->format, "csv");
+    int size = LINE_MIN + (int)(next_random(state) % LINE_SPREAD);
+    unsigned id = next_random(state);
+    int used = csv ? sprintf(line, "%u,%d,", id, keep)
+                   : sprintf(line, "{\"id\":%u,\"keep\":%d,\"text\":", id, keep);
+    if (s->quotes) line[used++] = '"';
+    for (; used < size; used++) {
+        line[used] = words[((unsigned)used + (*state & 15)) % (sizeof words - 1)];
+        if (!csv || !s->quotes) continue;
+        if (used % 400 == 0) line[used] = '\n';
+        if (used % 300 == 0 && used + 1 < size) line[used++] = '"', line[used] = '"';
+    }
+    return (size_t)(used + sprintf(line + used, "%s%s", s->quotes ? "\"" : "", csv ? "" : "}"));
 }
 
 static void make_source(source *s, size_t wanted)
@@ -126,14 +138,23 @@ static void make_source(source *s, size_t wanted)
     uint8_t *keep = calloc(room, 1);
     FILE *file = fopen(s->path, "wb");
     if (!file || !digest || !keep) die(s->path);
+    bool array = !strcmp(s->format, "json");
+    const char *head = array ? "[" : !strcmp(s->format, "csv") ? "id,keep,text\n" : "";
+    s->size = strlen(head);
+    s->lines = 0;
+    fputs(head, file);
     while (s->size < wanted) {
         keep[s->lines] = next_random(&state) & 1;
-        size_t size = make_line(line, &state, keep[s->lines]);
+        size_t size = make_record(s, line, &state, keep[s->lines]);
+        digest[s->lines++] = XXH3_64bits(line, size);
+        if (array && s->size + size < wanted) line[size++] = ',';
+        line[size++] = '\n';
         if (fwrite(line, 1, size, file) != size) die(s->path);
-        digest[s->lines++] = XXH3_64bits(line, size - 1);
         s->size += size;
     }
+    fputs(array ? "]" : "", file);
     if (fclose(file)) die(s->path);
+    s->size += array;
     tamis_examples examples = {.digest = digest};
     check(tamis_selection_create(&s->selection, s->lines, &examples, &err), &err);
     for (size_t i = 0; i < s->lines; i++) {
@@ -168,7 +189,7 @@ static void filter(void *cookie)
     tamis_error err = {0};
     tamis_manifest_result result;
     tamis_manifest_params params = {.selection = s->selection,
-                                    .format = "jsonl",
+                                    .format = s->format,
                                     .input = (const char *const[]){s->path},
                                     .inputs = 1,
                                     .output = "bench-manifest-out.jsonl",
@@ -179,14 +200,16 @@ static void filter(void *cookie)
     unlink(params.output);
 }
 
-/* A command that reads the source and writes the output, through to the disk. */
-static void command(const char *const *words)
+/* A command that reads the source and writes the output, to its standard output or by itself,
+ * through to the disk. */
+static void command(const char *const *words, bool prints)
 {
     int status;
     pid_t child = fork();
     if (child < 0) die("fork");
     if (child == 0) {
-        int fd = open("bench-manifest-out.jsonl", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        const char *path = prints ? "bench-manifest-out.jsonl" : "/dev/null";
+        int fd = open(path, O_WRONLY | O_CREAT, 0666);
         if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) _exit(127);
         execvp(words[0], (char *const *)(uintptr_t)words);
         _exit(127);
@@ -203,19 +226,20 @@ static void copy(void *cookie)
     /* --reflink=never: a clone copies nothing. */
     source *s = cookie;
     command(
-        (const char *const[]){"cp", "--reflink=never", s->path, "bench-manifest-out.jsonl", NULL});
+        (const char *const[]){"cp", "--reflink=never", s->path, "bench-manifest-out.jsonl", NULL},
+        false);
 }
 
 static void grep(void *cookie)
 {
     source *s = cookie;
-    command((const char *const[]){"grep", "-F", "\"keep\":1", s->path, NULL});
+    command((const char *const[]){"grep", "-F", "\"keep\":1", s->path, NULL}, true);
 }
 
 static void jq(void *cookie)
 {
     source *s = cookie;
-    command((const char *const[]){"jq", "-c", "select(.keep == 1)", s->path, NULL});
+    command((const char *const[]){"jq", "-c", "select(.keep == 1)", s->path, NULL}, true);
 }
 
 /* The bytes that the filter writes, from memory: what the output alone costs. */
@@ -253,26 +277,43 @@ static void measure_once(const char *name, measured call, source *s)
     print(name, false, s->size, s->written, (timing){.best = seconds, .median = seconds});
 }
 
-int main(int argc, char **argv)
+static void measure_filter(source *s)
 {
-    source s = {.path = "bench-manifest-in.jsonl"};
-    if (argc > 1 && chdir(argv[1])) die(argv[1]);
-    make_source(&s, (argc > 2 ? strtoul(argv[2], NULL, 10) : 512) << 20);
-    size_t none = 0;
-    print("memchr", false, s.size, none, measure(scan, &s));
     for (unsigned threads = 1; threads <= 2; threads++) {
         tamis_error err = {0};
-        check(tamis_context_create(&s.context, &(tamis_context_params){.threads = threads}, &err),
+        char name[60];
+        snprintf(name, sizeof name, "%s%s", s->name, threads == 1 ? "" : "-2-threads");
+        check(tamis_context_create(&s->context, &(tamis_context_params){.threads = threads}, &err),
               &err);
-        measure_both(threads == 1 ? "filter-half" : "filter-half-2-threads", filter, &s,
-                     &s.written);
-        tamis_context_destroy(&s.context);
+        measure_both(name, filter, s, &s->written);
+        tamis_context_destroy(&s->context);
     }
-    measure_both("cp", copy, &s, &s.size);
-    measure_both("write-half", write_half, &s, &s.written);
-    measure_once("grep-half", grep, &s);
-    measure_once("jq-half", jq, &s);
-    tamis_selection_free(&s.selection);
-    unlink(s.path);
+}
+
+int main(int argc, char **argv)
+{
+    static source all[] = {
+        {.name = "filter-half", .format = "jsonl", .quotes = true},
+        {.name = "filter-half-csv-quoted", .format = "csv", .quotes = true},
+        {.name = "filter-half-csv", .format = "csv"},
+        {.name = "filter-half-array", .format = "json", .quotes = true},
+    };
+    size_t none = 0;
+    if (argc > 1 && chdir(argv[1])) die(argv[1]);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        source *s = &all[i];
+        s->path = "bench-manifest-in";
+        make_source(s, (argc > 2 ? strtoul(argv[2], NULL, 10) : 512) << 20);
+        if (i == 0) print("memchr", false, s->size, none, measure(scan, s));
+        measure_filter(s);
+        if (i == 0) {
+            measure_both("cp", copy, s, &s->size);
+            measure_both("write-half", write_half, s, &s->written);
+            measure_once("grep-half", grep, s);
+            measure_once("jq-half", jq, s);
+        }
+        tamis_selection_free(&s->selection);
+        unlink(s->path);
+    }
     return EXIT_SUCCESS;
 }

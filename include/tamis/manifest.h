@@ -48,28 +48,27 @@ typedef struct tamis_manifest_params {
     const char *format; /**< "name[:param=value,...]"; NULL = by the name of the input, else of the
                              output; with an input only formats that copy its records */
     const char *const *input; /**< [inputs] the files the candidates came from, in their order: row
-                                   numbers go on from one to the next. For index, mask and weights none,
-                                   or the files to compare with the selection */
+                                   numbers go on from one to the next. For index, mask and weights
+                                   none, or the files to compare with the selection */
     size_t inputs;
-    const char *output; /**< kept records; required. With splits its name holds "{}" once */
-    const char
-        *dropped; /**< the other records, and beside them "<dropped>.reasons.csv" with row, id,
-                              score, rank and reason of each; NULL = not written */
+    const char *output;  /**< kept records; required. With splits its name holds "{}" once */
+    const char *dropped; /**< the other records, and beside them "<dropped>.reasons.csv" with row,
+                              id, score, rank and reason of each; NULL = not written */
     tamis_manifest_order order;
     uint64_t shuffle_seed;
     const tamis_manifest_split *split; /**< [splits] outputs of kept records; NULL = one */
     size_t splits;
-    bool split_by_group; /**< rows of a group stay together in one split; needs groups or labels */
+    bool split_by_group; /**< rows of a group stay together in one split; needs groups or labels;
+                              a row in no group (-1) is drawn by itself */
     uint64_t split_seed;
     uint64_t repeats; /**< records to write in all, each kept one as often as its weight says, by
                                largest remainder; 0 = each once */
-    const char
-        *id_field;   /**< of JSON Lines and CSV: field that holds the id, compared with that of the
-                               selection; NULL = not compared */
-    bool force;      /**< replace existing outputs */
-    bool no_digests; /**< do not compare record digests (said in the result) */
-    bool dry_run;    /**< read and check everything, write nothing, and say what would be written */
-    bool dvc;        /**< beside each output "<output>.dvc" with its MD5 and size */
+    const char *id_field; /**< of JSON Lines and CSV: field that holds the id, compared with that
+                               of the selection; NULL = not compared */
+    bool force;           /**< replace existing outputs */
+    bool no_digests;      /**< do not compare record digests (said in the result) */
+    bool dry_run; /**< read and check everything, write nothing, and say what would be written */
+    bool dvc;     /**< beside each output "<output>.dvc" with its MD5 and size */
 } tamis_manifest_params;
 
 /** One output. */
@@ -97,7 +96,8 @@ typedef struct tamis_manifest_result {
     size_t files;
 } tamis_manifest_result;
 
-/** "1000", or "150%" of `rows`, to a number of records in [1, 2^32 - 1]. Thread-safe. Errors: ARG. */
+/** "1000", or "150%" of `rows`, to a number of records in [1, 2^32 - 1]. Thread-safe. Errors:
+ *  ARG. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_repeats_parse(const char *text, uint64_t rows,
                                                            uint64_t *ret_count, tamis_error *err);
 
@@ -105,21 +105,24 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_repeats_parse(const char *text, uin
 TAMIS_API void tamis_manifest_result_fini(tamis_manifest_result *result);
 
 /** Write the kept records byte for byte, by default in source order: line ends, invalid UTF-8 and
- *  quoting untouched, a byte order mark and a CSV header kept at the head of all outputs. Nothing is
- *  re-serialised. The exceptions to byte for byte: a missing last newline is completed, in the
- *  file's own style; blank lines are not records and are not copied (JSON Lines and CSV); the elements of
- *  a JSON array are written one a line; what a format is there to change (see its summary).
- *  Inputs that are gzip or Zstandard are expanded to a file without a name beside the output; outputs
- *  whose names end in .gz or .zst are compressed.
+ *  quoting untouched, a byte order mark and a CSV header kept at the head of all outputs. Nothing
+ *  is re-serialised. The exceptions to byte for byte: a missing last newline is completed, in the
+ *  file's own style; blank lines are not records and are not copied (JSON Lines and CSV); the
+ *  elements of a JSON array are written one a line; what a format is there to change (see its
+ *  summary).
+ *  Inputs that are gzip or Zstandard are expanded to a file without a name beside the output;
+ *  outputs whose names end in .gz or .zst are compressed.
  *  Lists (index, mask, weights, counts) hold no records; given inputs, they compare these with the
- *  selection just the same. `dropped` of a list is the list of the other rows. A selection that keeps
- *  nothing writes an empty manifest and logs a warning.
- *  Errors: SHAPE (record count differs from the selection: says both), FORMAT (a record's digest or id
- *  differs: names the first record, its line and id; an unclosed quote; broken compression; CSV headers
- *  that differ), ARG (unknown format or parameter, no input, splits, order or repeats that make no sense),
- *  UNSUPPORTED (an input of a list that is no text), IO, NOMEM, CANCELLED. On error no output exists.
+ *  selection just the same. `dropped` of a list is the list of the other rows. A selection that
+ *  keeps nothing writes an empty manifest and logs a warning.
+ *  Errors: SHAPE (record count differs from the selection: says both), FORMAT (a record's digest or
+ *  id differs: names the first record, its line and id; an unclosed quote; broken compression; CSV
+ *  headers that differ), ARG (unknown format or parameter, no input, splits, order or repeats that
+ *  make no sense), UNSUPPORTED (an input of a list that is no text), IO, NOMEM, CANCELLED. On error
+ *  no output exists.
  *  The caller frees *ret_result with tamis_manifest_result_fini(); ret_result may be NULL.
- *  Complexity: one pass, memory-mapped; with an order 32 bytes for each row and writes in that order. */
+ *  Complexity: one pass, memory-mapped; with an order 32 bytes for each row and writes in that
+ *  order. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_manifest_write(tamis_context *context,
                                                             const tamis_manifest_params *params,
                                                             tamis_manifest_result *ret_result,

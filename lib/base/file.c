@@ -246,7 +246,10 @@ tamis_status tamis__part_open(const tamis_context *context, const char *part, co
                            path);
     if (fd < 0) return tamis__fail_errno(err, "cannot write '%s'", path);
     tamis__temporary(context, part, true);
-    if (ftruncate(fd, 0)) {
+    /* Cutting an empty file to nothing makes ext4 write it out when it is closed. */
+    struct stat st;
+    bool empty = fstat(fd, &st) == 0 && st.st_size == 0;
+    if (!empty && ftruncate(fd, 0)) {
         tamis_status status = tamis__fail_errno(err, "cannot write '%s'", path);
         close(fd);
         unlink(part);
@@ -313,23 +316,41 @@ tamis_status tamis__output_open(tamis__output *ret_output, const tamis_context *
     return TAMIS_OK;
 }
 
+static tamis_status fail_write(const tamis__output *output, tamis_error *err)
+{
+    const char *name = strcmp(output->path, "-") ? output->path : "standard output";
+    /* Bytes that are written from where an input is mapped. */
+    if (errno == EFAULT)
+        return tamis__fail(err, TAMIS_ERR_IO,
+                           "cannot write '%s': the input that it is copied from was cut short "
+                           "while it was read",
+                           name);
+    return tamis__fail_errno(err, "cannot write '%s'", name);
+}
+
 static tamis_status write_fully(tamis__output *output, const unsigned char *bytes, size_t size,
                                 tamis_error *err)
 {
     while (size > 0) {
         ssize_t put = tamis__fault_io() ? -1 : write(output->fd, bytes, size);
         if (put < 0 && errno == EINTR) continue;
-        /* Bytes that are written from where an input is mapped. */
-        if (put < 0 && errno == EFAULT)
-            return tamis__fail(err, TAMIS_ERR_IO,
-                               "cannot write '%s': the input that it is copied from was cut short "
-                               "while it was read",
-                               strcmp(output->path, "-") ? output->path : "standard output");
-        if (put < 0) {
-            const char *name = strcmp(output->path, "-") ? output->path : "standard output";
-            return tamis__fail_errno(err, "cannot write '%s'", name);
-        }
+        if (put < 0) return fail_write(output, err);
         bytes += put;
+        size -= (size_t)put;
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__output_put_at(const tamis__output *output, const void *bytes, size_t size,
+                                  uint64_t at, tamis_error *err)
+{
+    const unsigned char *from = bytes;
+    while (size > 0) {
+        ssize_t put = tamis__fault_io() ? -1 : pwrite(output->fd, from, size, (off_t)at);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return fail_write(output, err);
+        from += put;
+        at += (uint64_t)put;
         size -= (size_t)put;
     }
     return TAMIS_OK;

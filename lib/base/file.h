@@ -36,14 +36,15 @@ void tamis__input_release(const tamis__input *input, size_t first, size_t size);
  * out of memory. */
 char *tamis__part_path(const char *path);
 
-/* Create the temporary file `part` of output `path`, empty and locked against other runs for as long as
- * *ret_fd is open, and tell the context. Errors: IO, also when another run is writing it. */
+/* Create the temporary file `part` of output `path`, empty and locked against other runs for as
+ * long as *ret_fd is open, and tell the context. Errors: IO, also when another run is writing
+ * it. */
 tamis_status tamis__part_open(const tamis_context *context, const char *part, const char *path,
                               int *ret_fd, tamis_error *err);
 
-/* Open `path` for reading and writing, made when absent, and lock it against other runs for as long as
- * *ret_fd is open; its bytes stay. *ret_fd is -1 with errno set when it cannot be opened. False when
- * another run holds it. */
+/* Open `path` for reading and writing, made when absent, and lock it against other runs for as long
+ * as *ret_fd is open; its bytes stay. *ret_fd is -1 with errno set when it cannot be opened. False
+ * when another run holds it. */
 bool tamis__lock_open(const char *path, int *ret_fd);
 
 /* Sync the directory of `path`, so that a new name survives a power cut. */
@@ -56,10 +57,10 @@ tamis_status tamis__part_remove(const char *part, const char *path, tamis_error 
  * `force`. Errors: IO saying "exists ... use -f". A device or pipe passes when `allow_device`. */
 tamis_status tamis__output_check(const char *path, bool force, bool allow_device, tamis_error *err);
 
-/* Sync a finished temporary file, open and locked as `fd`, and rename it to `path`; without force it never replaces
- * a file that appeared meanwhile. The directory is synced too. On failure the temporary file is
- * removed. `context` is told. The file is closed in every case, last
- * of all, so that no other run can have it before it is in place. */
+/* Sync a finished temporary file, open and locked as `fd`, and rename it to `path`; without force
+ * it never replaces a file that appeared meanwhile. The directory is synced too. On failure the
+ * temporary file is removed. `context` is told. The file is closed in every case, last of all, so
+ * that no other run can have it before it is in place. */
 tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
                                    const char *path, bool force, tamis_error *err);
 
@@ -100,8 +101,13 @@ tamis_status tamis__output_csv(tamis__output *output, const char *text, tamis_er
 /* Bytes past the filter. */
 tamis_status tamis__output_put(tamis__output *output, const void *bytes, size_t size,
                                tamis_error *err);
-/* All bytes are given: finish the filter and hand everything to the system, so that the file under the
- * name output->part is whole. Commit does it by itself. */
+/* Bytes at a place of the file, past filter and buffer: for files that are written from several
+ * threads, each at places of its own, behind what was finished. Not counted in `written` and
+ * `stored`. */
+tamis_status tamis__output_put_at(const tamis__output *output, const void *bytes, size_t size,
+                                  uint64_t at, tamis_error *err);
+/* All bytes are given: finish the filter and hand everything to the system, so that the file under
+ * the name output->part is whole. Commit does it by itself. */
 tamis_status tamis__output_finish(tamis__output *output, tamis_error *err);
 /* Flush, sync, rename. Closes in every case. */
 tamis_status tamis__output_commit(tamis__output *output, tamis_error *err);

@@ -20,7 +20,7 @@
 /* Directories within directories that are removed; each holds a descriptor meanwhile. */
 #define MAX_DEPTH 64
 
-/* --- removing ----------------------------------------------------------------------------------- */
+/* --- removing ------------------------------------------------------------------------------- */
 
 static bool is_dots(const char *name)
 {
@@ -81,7 +81,7 @@ bool tamis__tree_remove(const char *path)
     return rmdir(path) == 0 || errno == ENOENT;
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static tamis_status check_target(const char *path, bool force, tamis_error *err)
 {
@@ -227,7 +227,7 @@ tamis_status tamis__tree_guard(const tamis__tree *tree, bool (*is_ours)(const ch
     return status;
 }
 
-/* --- files -------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------- */
 
 char *tamis__tree_path(const tamis__tree *tree, const char *name)
 {
@@ -253,7 +253,7 @@ tamis_status tamis__tree_file(const tamis__tree *tree, const char *name, tamis__
     return status;
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end -------------------------------------------------------------------------------- */
 
 /* Is the directory one that a run was about to remove? */
 static bool is_marked(const char *path)
@@ -265,9 +265,8 @@ static bool is_marked(const char *path)
     return found;
 }
 
-/* Where two names cannot be exchanged. Nothing is lost in between: the old directory is "<path>.old",
- * which is only
- * overwritten when it is what a run did not get to remove. */
+/* Where two names cannot be exchanged. Nothing is lost in between: the old directory is
+ * "<path>.old", which is only overwritten when it is what a run did not get to remove. */
 static bool replace_in_steps(const tamis__tree *tree, const char *old)
 {
     struct stat st;

@@ -10,7 +10,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-/* Small enough for a core's cache, so that the digest finds there what the search for line ends has read. */
+/* Small enough for a core's cache, so that the digest finds there what the search for line ends has
+ * read. */
 #define BLOCK_BYTES ((size_t)1 << 20)
 
 typedef struct found {
@@ -36,8 +37,8 @@ typedef struct job {
     uint64_t line, number;
 } job;
 
-/* Lines that begin before the end of the item's piece of the file. A line longer than a piece leaves the next
- * ones empty. */
+/* Lines that begin before the end of the item's piece of the file. A line longer than a piece
+ * leaves the next ones empty. */
 static tamis_status produce(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
     (void)err;

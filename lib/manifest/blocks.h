@@ -7,7 +7,8 @@
 #include "base/context.h"
 #include "import/records.h"
 
-/* Called on the calling thread for each record, in order. `digest` is 0 unless digests were asked for. */
+/* Called on the calling thread for each record, in order. `digest` is 0 unless digests were asked
+ * for. */
 typedef tamis_status (*tamis__block_record)(void *arg, const tamis__record *record, uint64_t digest,
                                             tamis_error *err);
 
@@ -21,9 +22,10 @@ typedef struct tamis__blocks {
     tamis_status (*done)(void *arg, size_t bytes, tamis_error *err);
 } tamis__blocks;
 
-/* All records of JSON Lines. `context` may be NULL: one thread. Errors: NOMEM, what the calls return.
- * Complexity: bytes are looked at twice at most, whatever the lengths of lines. Memory: 40 bytes for each record
- * of a block of 1 MiB, of which there are two for each thread. */
+/* All records of JSON Lines. `context` may be NULL: one thread. Errors: NOMEM, what the calls
+ * return.
+ * Complexity: bytes are looked at twice at most, whatever the lengths of lines. Memory: 40 bytes
+ * for each record of a block of 1 MiB, of which there are two for each thread. */
 tamis_status tamis__blocks_run(const tamis_context *context, const tamis__blocks *blocks,
                                tamis_error *err);
 

@@ -17,9 +17,9 @@ typedef struct tamis__compare {
     char *found;     /* its key; NULL = digests differ */
 } tamis__compare;
 
-/* The next sample, sample `number` of the file `path` (which outlives the struct). Its digest, XXH3-64
- * of its bytes, is compared where the selection has one. True when its row is to be written: after
- * a difference, and past the last row, samples are only counted. */
+/* The next sample, sample `number` of the file `path` (which outlives the struct). Its digest,
+ * XXH3-64 of its bytes, is compared where the selection has one. True when its row is to be
+ * written: after a difference, and past the last row, samples are only counted. */
 bool tamis__compare_sample(tamis__compare *compare, const void *bytes, size_t size,
                            const char *path, uint64_t number);
 
@@ -27,8 +27,8 @@ bool tamis__compare_sample(tamis__compare *compare, const void *bytes, size_t si
 bool tamis__compare_key(tamis__compare *compare, const char *key, size_t key_size,
                         const void *bytes, size_t size, const char *path, uint64_t number);
 
-/* All samples were seen. `what` names them in the plural ("samples"). Errors: SHAPE (more or fewer than the
- * selection has rows), FORMAT (one differs: the first is named). */
+/* All samples were seen. `what` names them in the plural ("samples"). Errors: SHAPE (more or fewer
+ * than the selection has rows), FORMAT (one differs: the first is named). */
 tamis_status tamis__compare_end(tamis__compare *compare, const char *what, tamis_error *err);
 
 /* Free what a difference left. */

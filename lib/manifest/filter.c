@@ -15,7 +15,7 @@
 #include "manifest/blocks.h"
 #include "manifest/filter_state.h"
 
-/* Input bytes between two progress reports. */
+/* Input bytes between two progress reports, at which mapped pages are let go of. */
 #define PROGRESS_BYTES ((size_t)16 << 20)
 
 /* --- is it the record that was scored? -------------------------------------------------------- */
@@ -30,7 +30,7 @@ static tamis_status is_the_one(filter *f, const tamis__record *record, uint64_t 
     if (*ret_same && job->params->id_field)
         TAMIS_TRY(tamis__filter_same_id(f, record, row, ret_same, err));
     if (*ret_same && f->hooks && f->hooks->check)
-        return f->hooks->check(f->hooks->arg, row, record, ret_same, err);
+        return f->hooks->check(f->hooks->arg, row, record, f->source->path, ret_same, err);
     return TAMIS_OK;
 }
 
@@ -113,13 +113,14 @@ static tamis_status report(void *arg, size_t done, tamis_error *err)
 {
     filter *f = arg;
     if (done - f->reported < PROGRESS_BYTES && done < f->source->size) return TAMIS_OK;
+    tamis__manifest_source_release(f->source, f->reported, done - f->reported);
     f->reported = done;
     return tamis__progress(f->job->context, f->compare ? "comparing records" : "filtering", done,
                            f->source->size, "bytes", NULL, err);
 }
 
-/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file. Quotes and
- * brackets have to be followed from the start. */
+/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file.
+ * Quotes and brackets have to be followed from the start. */
 static tamis_status take_lines(filter *f, tamis_error *err)
 {
     const tamis__manifest_source *s = f->source;

@@ -12,25 +12,27 @@
 typedef struct tamis__record_hooks {
     void *arg;
     bool no_bom; /* a byte order mark is not copied */
-    /* Is it the record of this row? *ret_same = false makes the driver say which record differs. */
-    tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
-                          tamis_error *err);
-    /* Other bytes in place of the record's, line end included, added to `out`; nothing added = as it
-     * is. */
+    /* Is it the record of this row? *ret_same = false makes the driver say which record differs.
+     * `path` is the record's file, for messages. */
+    tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, const char *path,
+                          bool *ret_same, tamis_error *err);
+    /* Other bytes in place of the record's, line end included, added to `out`; nothing added = as
+     * it is. */
     tamis_status (*rewrite)(void *arg, uint64_t row, const tamis__part *part,
-                            const tamis__record *record, tamis__bytes *out, tamis_error *err);
+                            const tamis__record *record, const char *path, tamis__bytes *out,
+                            tamis_error *err);
 } tamis__record_hooks;
 
-/* All inputs of the job to its parts, in the plan's order, in the layout they have. Counts records, bytes
- * and inputs into parts and result. Errors: SHAPE (another number of records than the selection has rows),
- * FORMAT (a record's digest or id differs, an unclosed quote, headers that differ, no JSON), IO,
- * NOMEM, CANCELLED, what hooks return. */
+/* All inputs of the job to its parts, in the plan's order, in the layout they have. Counts records,
+ * bytes and inputs into parts and result. Errors: SHAPE (another number of records than the
+ * selection has rows), FORMAT (a record's digest or id differs, an unclosed quote, headers that
+ * differ, no JSON), IO, NOMEM, CANCELLED, what hooks return. */
 tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__layout layout,
                                    tamis__records_kind kind, const tamis__record_hooks *hooks,
                                    tamis_manifest_result *result, tamis_error *err);
 
-/* Only compare the inputs with the selection. What their records are is told from each name, else from
- * the first bytes. */
+/* Only compare the inputs with the selection. What their records are is told from each name, else
+ * from the first bytes. */
 tamis_status tamis__filter_compare(const tamis__manifest_job *job, tamis_manifest_result *result,
                                    tamis_error *err);
 

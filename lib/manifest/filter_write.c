@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "manifest/filter_state.h"
 
+/* What the system maps around a page that is touched. */
+#define AROUND_BYTES ((uint64_t)64 << 10)
+
 /* A dry run has no output, and counts only. */
 static tamis_status put(filter *f, uint16_t part, const void *bytes, size_t size, tamis_error *err)
 {
@@ -107,7 +110,7 @@ tamis_status tamis__filter_write(filter *f, uint64_t row, uint16_t part,
     tamis__part *p = &f->job->plan->of[part];
     f->changed.size = 0;
     if (f->hooks && f->hooks->rewrite)
-        TAMIS_TRY(f->hooks->rewrite(f->hooks->arg, row, p, record, &f->changed, err));
+        TAMIS_TRY(f->hooks->rewrite(f->hooks->arg, row, p, record, source->path, &f->changed, err));
     bool changed = f->changed.size > 0;
     const void *bytes = changed ? (const void *)f->changed.data : record->data;
     size_t size = changed ? f->changed.size : record->size;
@@ -124,15 +127,27 @@ tamis_status tamis__filter_write(filter *f, uint64_t row, uint16_t part,
     return status;
 }
 
+/* Records that are written out of order are anywhere in the inputs. */
+static void let_go(const filter *f, uint64_t *held)
+{
+    if (*held < tamis__manifest_held(f->job->context)) return;
+    for (size_t i = 0; i < f->sources; i++)
+        tamis__manifest_source_release(&f->of[i], 0, f->of[i].size);
+    *held = 0;
+}
+
 static tamis_status write_part(filter *f, uint16_t which, tamis_error *err)
 {
     const tamis__part *part = &f->job->plan->of[which];
+    uint64_t held = 0;
     for (uint64_t i = 0; part->row && i < part->n; i++) {
         uint64_t row = part->row[i];
         const record_span *span = &f->spans[row];
         tamis__record record = {
             .data = span->data, .size = span->size, .span = span->span, .number = (int64_t)row};
         TAMIS_TRY(tamis__filter_write(f, row, which, &f->of[span->source], &record, err));
+        held += span->size + AROUND_BYTES;
+        let_go(f, &held);
         if (i % 65536 == 0)
             TAMIS_TRY(tamis__progress(f->job->context, "writing records", i, part->n, "records",
                                       NULL, err));

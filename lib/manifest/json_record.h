@@ -16,10 +16,10 @@ typedef struct tamis__splice {
     size_t size;
 } tamis__splice;
 
-/* Check that the record is an object, and find its member of this name: the last one where there are
- * several, as readers take it; value.size is 0 when there is none. *ret_close is the byte of the
- * object's end, *ret_members how many it has. Outputs may be NULL. Errors: FORMAT (no JSON object; says
- * line and byte). */
+/* Check that the record is an object, and find its member of this name: the last one where there
+ * are several, as readers take it; value.size is 0 when there is none. *ret_close is the byte of
+ * the object's end, *ret_members how many it has. Outputs may be NULL. Errors: FORMAT (no JSON
+ * object; says line and byte). */
 tamis_status tamis__json_record(const tamis__record *record, const char *path, const char *name,
                                 tamis__json_member *ret_member, size_t *ret_close,
                                 size_t *ret_members, tamis_error *err);
@@ -40,7 +40,8 @@ tamis_status tamis__skipme_edit(const tamis__record *record, const char *path, b
 tamis_status tamis__skipme_marked(const tamis__record *record, const char *path, bool *ret_marked,
                                   tamis_error *err);
 
-/* The string that is the record's "id". Errors: FORMAT (no object, no id, an id that is no string). */
+/* The string that is the record's "id". Errors: FORMAT (no object, no id, an id that is no
+ * string). */
 tamis_status tamis__json_record_id(const tamis__record *record, const char *path,
                                    tamis__span *ret_id, tamis_error *err);
 

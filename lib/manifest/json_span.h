@@ -2,8 +2,8 @@
  * as it is in all others.
  *
  * A value is what RFC 8259 says, with two exceptions: NaN, Infinity and -Infinity, which Python
- * writes and reads, are numbers; and bytes above 127 pass as they are, UTF-8 or not. Brackets may be
- * TAMIS__JSON_DEPTH deep. Nothing is allocated.
+ * writes and reads, are numbers; and bytes above 127 pass as they are, UTF-8 or not. Brackets may
+ * be TAMIS__JSON_DEPTH deep. Nothing is allocated.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_JSON_SPAN_H
@@ -20,7 +20,8 @@ typedef struct tamis__span {
 } tamis__span;
 
 /* A walk over the members of the object that a text is. Fields are private but `bad`, which after
- * false from open or next says what is wrong ("expected ':'") at byte `at`; NULL = no more members. */
+ * false from open or next says what is wrong ("expected ':'") at byte `at`; NULL = no more
+ * members. */
 typedef struct tamis__json_walk {
     const unsigned char *text;
     size_t size, at;

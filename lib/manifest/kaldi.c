@@ -104,8 +104,8 @@ static tamis_status write_parts(const kaldi *k, const tamis__manifest_job *job,
     result->records = dir->rows;
     result->bytes_in = dir->bytes;
     if (result->input_records) result->input_records[0] = dir->rows;
-    for (size_t i = 0; i < job->plan->parts; i++)
-        TAMIS_TRY((k->mode == MODE_LIST ? write_list : write_directory)(job, dir, i, err));
+    for (size_t i = job->plan->parts; i > 0; i--)
+        TAMIS_TRY((k->mode == MODE_LIST ? write_list : write_directory)(job, dir, i - 1, err));
     return TAMIS_OK;
 }
 

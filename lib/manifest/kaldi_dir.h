@@ -25,15 +25,16 @@ typedef struct tamis__kaldi_dir {
     tamis__name *recording; /* [rows]; the utterance itself where there are no segments */
 } tamis__kaldi_dir;
 
-/* Open and check all files. Rows are the lines of `listing` (NULL: utt2spk, without one segments, without
- * one text). The caller closes, also after an error. Errors: IO (no directory, no such file), FORMAT
- * (tamis__kaldi_next(); a line of utt2spk or segments that is none; an utterance that lacks one there),
- * ARG (no known file `listing`), UNSUPPORTED, NOMEM. */
+/* Open and check all files. Rows are the lines of `listing` (NULL: utt2spk, without one segments,
+ * without one text). The caller closes, also after an error. Errors: IO (no directory, no such
+ * file), FORMAT (tamis__kaldi_next(); a line of utt2spk or segments that is none; an utterance that
+ * lacks one there), ARG (no known file `listing`), UNSUPPORTED, NOMEM. */
 tamis_status tamis__kaldi_open(tamis__kaldi_dir *dir, const tamis_context *context,
                                const char *path, const char *listing, tamis_error *err);
 void tamis__kaldi_close(tamis__kaldi_dir *dir);
 
-/* Compare with the selection: as many rows, and the same ids where it has any. Errors: SHAPE, FORMAT. */
+/* Compare with the selection: as many rows, and the same ids where it has any. Errors: SHAPE,
+ * FORMAT. */
 tamis_status tamis__kaldi_compare(const tamis__kaldi_dir *dir, const tamis_selection *selection,
                                   bool *ret_ids, tamis_error *err);
 
@@ -43,9 +44,9 @@ typedef struct tamis__kaldi_sink {
     tamis_status (*open)(void *arg, const char *name, tamis__output *ret_output, tamis_error *err);
 } tamis__kaldi_sink;
 
-/* Write the files of the rows with part[row] == wanted: lines byte for byte, a missing last line feed
- * completed, spk2utt made anew. `sink` NULL: only check and count. Errors: FORMAT (a recording that is not
- * in wav.scp), NOMEM, IO. Logs a warning for each file that lacks some of the names.
+/* Write the files of the rows with part[row] == wanted: lines byte for byte, a missing last line
+ * feed completed, spk2utt made anew. `sink` NULL: only check and count. Errors: FORMAT (a recording
+ * that is not in wav.scp), NOMEM, IO. Logs a warning for each file that lacks some of the names.
  * Complexity: O(bytes + rows log rows). */
 tamis_status tamis__kaldi_write(const tamis__kaldi_dir *dir, const uint16_t *part, uint16_t wanted,
                                 const tamis__kaldi_sink *sink, uint64_t *ret_records,

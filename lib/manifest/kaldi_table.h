@@ -36,13 +36,14 @@ typedef struct tamis__kaldi_table {
 void tamis__kaldi_start(tamis__kaldi_table *table, const char *path, const void *bytes,
                         size_t size);
 
-/* The next line. Errors (FORMAT, with the line): a byte order mark, a carriage return at a line's end, a
- * blank line, a space before the name, names out of order or twice. */
+/* The next line. Errors (FORMAT, with the line): a byte order mark, a carriage return at a line's
+ * end, a blank line, a space before the name, names out of order or twice. */
 tamis_status tamis__kaldi_next(tamis__kaldi_table *table, tamis__kaldi_line *ret_line,
                                tamis_error *err);
 
-/* Go on to the line of this name, past lower ones; false and *ret_line the next higher one (or none) when
- * it is not there. `ret_line` holds the line reached before (name.data NULL with line 0: none yet). */
+/* Go on to the line of this name, past lower ones; false and *ret_line the next higher one (or
+ * none) when it is not there. `ret_line` holds the line reached before (name.data NULL with line 0:
+ * none yet). */
 tamis_status tamis__kaldi_seek(tamis__kaldi_table *table, const tamis__name *name,
                                tamis__kaldi_line *line, bool *ret_there, tamis_error *err);
 

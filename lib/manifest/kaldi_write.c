@@ -138,8 +138,8 @@ static tamis_status put_line(writer *w, const tamis__kaldi_line *line, tamis_err
     return line->ended ? TAMIS_OK : put(w, "\n", 1, err);
 }
 
-/* A recording without its sound is a fault. Features and the like may be missing for some, and the usual
- * scripts put up with that, but whoever counts on them wants to know. */
+/* A recording without its sound is a fault. Features and the like may be missing for some, and the
+ * usual scripts put up with that, but whoever counts on them wants to know. */
 static tamis_status note_missing(const writer *w, size_t i, size_t missing,
                                  const tamis__name *first, tamis_error *err)
 {
@@ -189,8 +189,8 @@ static tamis_status put_spk2utt(writer *w, tamis_error *err)
     return w->part->of[TAMIS__KALDI_UTTERANCE].n ? put(w, "\n", 1, err) : TAMIS_OK;
 }
 
-/* Files by speaker need utt2spk to tell which speakers are left; spk2utt is made even if it was not there,
- * since every recipe reads it. */
+/* Files by speaker need utt2spk to tell which speakers are left; spk2utt is made even if it was not
+ * there, since every recipe reads it. */
 static bool is_written(const tamis__kaldi_dir *dir, size_t i)
 {
     enum tamis__kaldi_key key = tamis__kaldi_file[i].key;

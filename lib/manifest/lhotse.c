@@ -20,12 +20,12 @@ static bool is_the_id(const tamis__manifest_job *job, uint64_t row, const tamis_
     return !wanted || tamis__json_string_is(record->data, id, wanted[row], strlen(wanted[row]));
 }
 
-static tamis_status check_id(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
-                             tamis_error *err)
+static tamis_status check_id(void *arg, uint64_t row, const tamis__record *record, const char *path,
+                             bool *ret_same, tamis_error *err)
 {
     const tamis__manifest_job *job = arg;
     tamis__span id;
-    TAMIS_TRY(tamis__json_record_id(record, job->params->input[0], &id, err));
+    TAMIS_TRY(tamis__json_record_id(record, path, &id, err));
     *ret_same = is_the_id(job, row, record, id);
     return TAMIS_OK;
 }
@@ -47,7 +47,7 @@ const tamis__manifest_class tamis__manifest_lhotse = {
     .info = {.name = "lhotse",
              .summary = "lhotse cuts, the kept lines byte for byte, ids compared",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT},
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_SEVERAL},
     .write = write_cuts,
 };
 
@@ -81,24 +81,25 @@ static tamis_status note_id(id_list *list, uint64_t row, const tamis__record *re
     return TAMIS_OK;
 }
 
-static tamis_status take_id(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
-                            tamis_error *err)
+static tamis_status take_id(void *arg, uint64_t row, const tamis__record *record, const char *path,
+                            bool *ret_same, tamis_error *err)
 {
     id_list *list = arg;
     tamis__span id;
-    TAMIS_TRY(tamis__json_record_id(record, list->job->params->input[0], &id, err));
+    TAMIS_TRY(tamis__json_record_id(record, path, &id, err));
     *ret_same = is_the_id(list->job, row, record, id);
     return list->n < list->job->plan->rows ? note_id(list, row, record, id, err) : TAMIS_OK;
 }
 
 static tamis_status put_id(void *arg, uint64_t row, const tamis__part *part,
-                           const tamis__record *record, tamis__bytes *out, tamis_error *err)
+                           const tamis__record *record, const char *path, tamis__bytes *out,
+                           tamis_error *err)
 {
     id_list *list = arg;
     tamis__span id;
     bool *begun = &list->begun[part - list->job->plan->of];
     (void)row;
-    TAMIS_TRY(tamis__json_record_id(record, list->job->params->input[0], &id, err));
+    TAMIS_TRY(tamis__json_record_id(record, path, &id, err));
     TAMIS_TRY(tamis__bytes_add(out, *begun ? ",\n  " : "[\n  ", 4, err));
     *begun = true;
     return tamis__bytes_add(out, record->data + id.first, id.size, err);
@@ -118,11 +119,12 @@ static tamis_status check_unique(id_list *list, tamis_error *err)
     for (size_t i = 1; i < list->n; i++)
         if (list->seen[i].digest == list->seen[i - 1].digest)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "'%s': the cuts of rows %" PRIu64 " and %" PRIu64
+                               "'%s'%s: the cuts of rows %" PRIu64 " and %" PRIu64
                                " have one id, which a list of ids cannot tell apart: write the "
                                "cuts themselves (format lhotse)",
-                               list->job->params->input[0], list->seen[i - 1].row,
-                               list->seen[i].row);
+                               list->job->params->input[0],
+                               list->job->params->inputs > 1 ? " and the inputs after it" : "",
+                               list->seen[i - 1].row, list->seen[i].row);
     return TAMIS_OK;
 }
 
@@ -173,6 +175,6 @@ const tamis__manifest_class tamis__manifest_lhotse_ids = {
     .info = {.name = "lhotse-ids",
              .summary = "JSON array of the ids of the kept lhotse cuts",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT},
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_SEVERAL},
     .write = write_ids,
 };

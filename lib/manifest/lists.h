@@ -17,8 +17,8 @@ tamis__list_item tamis__list_number(uint64_t number);
 /* The same as an int64, little-endian. */
 tamis__list_item tamis__list_int64(uint64_t number);
 
-/* Every part in its order: rows that go to it, repeats counted, each by item(row). With `npy`, a .npy header
- * of that type before them. */
+/* Every part in its order: rows that go to it, repeats counted, each by item(row). With `npy`, a
+ * .npy header of that type before them. */
 tamis_status tamis__list_rows(const tamis__manifest_job *job, const char *npy,
                               tamis__list_item (*item)(uint64_t row), tamis_manifest_result *result,
                               tamis_error *err);

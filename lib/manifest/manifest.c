@@ -305,16 +305,20 @@ static const tamis__part *part_of(const run *r, const char *path)
     return NULL;
 }
 
-static tamis_status list_file(run *r, const char *path, const char *what, uint64_t bytes,
-                              const char *md5, tamis_error *err)
+static tamis_status list_file(run *r, const char *path, const tamis__made *made, const char *what,
+                              tamis_error *err)
 {
     const tamis__part *part = part_of(r, path);
     tamis_manifest_file *file = &r->result.file[r->result.files];
-    *file = (tamis_manifest_file){.path = tamis__strdup(path), .what = what, .bytes = bytes};
+    *file = (tamis_manifest_file){.path = tamis__strdup(path), .what = what};
     if (!file->path) return tamis__fail_memory(err, "a file name", strlen(path));
+    if (made) {
+        file->records = made->records;
+        file->bytes = made->bytes;
+        memcpy(file->md5, made->md5, sizeof file->md5);
+    }
     if (part) file->records = part->records;
-    if (part && bytes == 0) file->bytes = part->bytes;
-    if (md5) memcpy(file->md5, md5, sizeof file->md5);
+    if (part && file->bytes == 0) file->bytes = part->bytes;
     r->result.files++;
     return TAMIS_OK;
 }
@@ -327,11 +331,10 @@ static tamis_status list_files(run *r, tamis_error *err)
     r->result.file = tamis__calloc(n ? n : 1, sizeof *r->result.file);
     if (!r->result.file) return tamis__fail_memory(err, "a list of files", n);
     for (size_t i = 0; dry && i < n; i++)
-        TAMIS_TRY(
-            list_file(r, r->plan.of[i].path, r->plan.of[i].name, r->plan.of[i].bytes, NULL, err));
+        TAMIS_TRY(list_file(r, r->plan.of[i].path, NULL, r->plan.of[i].name, err));
     for (size_t i = n; !dry && i > 0; i--) {
         const tamis__made *made = r->outputs.made[i - 1];
-        TAMIS_TRY(list_file(r, made->path, made->what, made->bytes, made->md5, err));
+        TAMIS_TRY(list_file(r, made->path, made, made->what, err));
     }
     return TAMIS_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "manifest/mds_shards.h"
+#include "manifest/shards.h"
 
 enum { DEFAULT_LIMIT = 1 << 26 }; /* that of StreamingDataset's writer */
 
@@ -32,20 +33,17 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
+/* --- shards ----------------------------------------------------------------------------------- */
+
 typedef struct writer {
     const tamis__mds *mds;
-    const tamis__tree *tree; /* NULL: only counting */
-    tamis__part *part;
     uint64_t limit;
-    uint64_t *row; /* [n] of the shard that is being filled */
-    uint64_t n, room, samples_size;
-    size_t shards;
-    json_t *list; /* of index.json */
+    tamis__shards shards;
 } writer;
 
-static uint64_t shard_size(const writer *w, uint64_t n, uint64_t samples_size)
+static uint64_t shard_size(const tamis__mds *mds, uint64_t n, uint64_t samples_size)
 {
-    return 4 + 4 * (n + 1) + w->mds->config_size + samples_size;
+    return 4 + 4 * (n + 1) + mds->config_size + samples_size;
 }
 
 static tamis_status put_u32(tamis__output *output, uint64_t x, tamis_error *err)
@@ -55,136 +53,138 @@ static tamis_status put_u32(tamis__output *output, uint64_t x, tamis_error *err)
     return tamis__output_write(output, b, 4, err);
 }
 
-static tamis_status put_shard(const writer *w, tamis__output *output, tamis_error *err)
+static tamis_status put_head(const void *arg, const tamis__shard *shard, const uint64_t *row,
+                             tamis__output *output, tamis_error *err)
 {
-    const tamis__samples *samples = &w->mds->samples;
-    uint64_t at = shard_size(w, w->n, 0);
-    TAMIS_TRY(put_u32(output, w->n, err));
+    const tamis__mds *mds = arg;
+    uint64_t at = shard_size(mds, shard->n, 0);
+    TAMIS_TRY(put_u32(output, shard->n, err));
     TAMIS_TRY(put_u32(output, at, err));
-    for (uint64_t i = 0; i < w->n; i++)
-        TAMIS_TRY(put_u32(output, at += samples->of[w->row[i]].bytes, err));
-    TAMIS_TRY(tamis__output_write(output, w->mds->config, w->mds->config_size, err));
-    for (uint64_t i = 0; i < w->n; i++)
-        TAMIS_TRY(tamis__sample_write(samples, w->row[i], output, err));
-    return TAMIS_OK;
+    for (uint64_t i = 0; i < shard->n; i++)
+        TAMIS_TRY(put_u32(output, at += mds->samples.of[row[i]].bytes, err));
+    return tamis__output_write(output, mds->config, mds->config_size, err);
 }
 
-/* The shard's entry in index.json: columns as they were; the hashes were of other bytes. */
-static tamis_status list_shard(writer *w, const char *name, uint64_t size, tamis_error *err)
+static tamis_status check_sample(const void *arg, uint64_t row, tamis_error *err)
 {
-    const json_t *first = json_array_get(json_object_get(w->mds->index, "shards"), 0);
-    json_t *entry = json_pack(
-        "{s:O, s:O, s:O, s:n, s:s, s:[], s:{s:s, s:I, s:{}}, s:I, s:I, s:i, s:n}",
-        "column_encodings", json_object_get(first, "column_encodings"), "column_names",
-        json_object_get(first, "column_names"), "column_sizes",
-        json_object_get(first, "column_sizes"), "compression", "format", "mds", "hashes",
-        "raw_data", "basename", name, "bytes", (json_int_t)size, "hashes", "samples",
-        (json_int_t)w->n, "size_limit", (json_int_t)w->limit, "version", 2, "zip_data");
-    if (entry && json_array_append_new(w->list, entry) == 0) return TAMIS_OK;
-    return tamis__fail_memory(err, "index.json", size);
-}
-
-static tamis_status end_shard(writer *w, tamis_error *err)
-{
-    char name[40];
-    tamis__output output = {0};
-    uint64_t size = shard_size(w, w->n, w->samples_size);
-    if (!w->n) return TAMIS_OK;
-    snprintf(name, sizeof name, "shard.%05zu.mds", w->shards++);
-    TAMIS_TRY(list_shard(w, name, size, err));
-    if (w->tree) {
-        TAMIS_TRY(tamis__tree_file(w->tree, name, &output, err));
-        TAMIS_TRY(tamis__shard_end(&output, put_shard(w, &output, err), err));
-    }
-    w->part->bytes += size;
-    w->n = w->samples_size = 0;
-    return TAMIS_OK;
+    return tamis__mds_check_sample(arg, row, err);
 }
 
 static tamis_status put_sample(void *arg, uint64_t row, tamis_error *err)
 {
     writer *w = arg;
+    tamis__shards *shards = &w->shards;
     uint64_t size = w->mds->samples.of[row].bytes;
-    TAMIS_TRY(tamis__mds_check_sample(w->mds, row, err));
-    if (shard_size(w, w->n + 1, w->samples_size + size) > w->limit) TAMIS_TRY(end_shard(w, err));
-    if (shard_size(w, 1, size) > UINT32_MAX)
+    const tamis__shard *last = shards->n ? &shards->of[shards->n - 1] : NULL;
+    if (shard_size(w->mds, 1, size) > UINT32_MAX)
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
                            "sample %" PRIu64 " does not fit a shard, whose offsets have 32 bits",
                            row);
-    if (w->n == w->room) {
-        uint64_t room = w->room ? 2 * w->room : 256;
-        uint64_t *grown = tamis__realloc(w->row, (size_t)room, sizeof *grown);
-        if (!grown) return tamis__fail_memory(err, "a shard's samples", room * sizeof *grown);
-        w->row = grown;
-        w->room = room;
+    if (!last || shard_size(w->mds, last->n + 1, last->bytes + size) > w->limit) {
+        char name[40];
+        snprintf(name, sizeof name, "shard.%05" PRIu64 ".mds", shards->n);
+        TAMIS_TRY(tamis__shards_begin(shards, name, err));
     }
-    w->row[w->n++] = row;
-    w->samples_size += size;
-    w->part->records++;
-    return TAMIS_OK;
+    return tamis__shards_add(shards, &w->mds->samples, row, err);
 }
 
-static tamis_status put_index(writer *w, tamis_error *err)
+/* --- the index -------------------------------------------------------------------------------- */
+
+/* The shard's entry in index.json: columns as they were; the hashes were of other bytes. */
+static tamis_status list_shard(const writer *w, const tamis__shard *shard, json_t *list,
+                               tamis_error *err)
+{
+    const tamis__mds *mds = w->mds;
+    const json_t *first = mds->first;
+    json_t *entry = json_pack(
+        "{s:O, s:O, s:O, s:n, s:s, s:[], s:{s:s, s:I, s:{}}, s:I, s:I, s:i, s:n}",
+        "column_encodings", json_object_get(first, "column_encodings"), "column_names",
+        json_object_get(first, "column_names"), "column_sizes",
+        json_object_get(first, "column_sizes"), "compression", "format", "mds", "hashes",
+        "raw_data", "basename", shard->name, "bytes",
+        (json_int_t)shard_size(mds, shard->n, shard->bytes), "hashes", "samples",
+        (json_int_t)shard->n, "size_limit", (json_int_t)w->limit, "version", 2, "zip_data");
+    if (entry && json_array_append_new(list, entry) == 0) return TAMIS_OK;
+    return tamis__fail_memory(err, "index.json", 1);
+}
+
+static tamis_status put_index(const writer *w, const tamis__tree *tree, tamis__part *part,
+                              tamis_error *err)
 {
     tamis__output output = {0};
-    json_t *index = json_pack("{s:O, s:i}", "shards", w->list, "version", 2);
+    json_t *list = json_array();
+    tamis_status status = list ? TAMIS_OK : tamis__fail_memory(err, "index.json", 1);
+    for (uint64_t i = 0; status == TAMIS_OK && i < w->shards.n; i++)
+        status = list_shard(w, &w->shards.of[i], list, err);
+    json_t *index = status == TAMIS_OK ? json_pack("{s:O, s:i}", "shards", list, "version", 2)
+                                       : NULL;
     char *text = index ? json_dumps(index, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    tamis_status status = text ? TAMIS_OK : tamis__fail_memory(err, "index.json", 1);
+    if (status == TAMIS_OK && !text) status = tamis__fail_memory(err, "index.json", 1);
     json_decref(index);
-    if (text) w->part->bytes += strlen(text);
-    if (text && w->tree) status = tamis__tree_file(w->tree, "index.json", &output, err);
-    if (status == TAMIS_OK && w->tree)
+    json_decref(list);
+    if (text) part->bytes += strlen(text);
+    if (status == TAMIS_OK && tree) status = tamis__tree_file(tree, "index.json", &output, err);
+    if (status == TAMIS_OK && tree)
         status = tamis__shard_end(&output, tamis__output_write(&output, text, strlen(text), err),
                                   err);
     free(text);
     return status;
 }
 
+/* --- all -------------------------------------------------------------------------------------- */
+
 static uint64_t limit_of(const mds_state *state, const tamis__mds *mds)
 {
-    const json_t *first = json_array_get(json_object_get(mds->index, "shards"), 0);
-    const json_t *limit = json_object_get(first, "size_limit");
+    const json_t *limit = json_object_get(mds->first, "size_limit");
     if (state->limit) return state->limit;
     if (json_integer_value(limit) < 1) return DEFAULT_LIMIT;
     return json_integer_value(limit) > UINT32_MAX ? UINT32_MAX
                                                   : (uint64_t)json_integer_value(limit);
 }
 
-static tamis_status write_part(const mds_state *state, const tamis__manifest_job *job,
-                               const tamis__mds *mds, size_t k, tamis_error *err)
+static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size_t k,
+                                 tamis_error *err)
 {
     tamis__part *part = &job->plan->of[k];
     tamis__tree *tree = NULL;
+    tamis__shard_form form = {.arg = w->mds, .head = put_head, .check = check_sample};
     if (!job->params->dry_run)
         TAMIS_TRY(tamis__outputs_tree(job->outputs, job->context, part->path, part->name,
                                       job->params->force, &tree, err));
-    writer w = {.mds = mds,
-                .tree = tree,
-                .part = part,
-                .limit = limit_of(state, mds),
-                .list = json_array()};
-    tamis_status status = w.list ? tamis__part_each(job, k, put_sample, &w, err)
-                                 : tamis__fail_memory(err, "index.json", 1);
-    if (status == TAMIS_OK) status = end_shard(&w, err);
-    if (status == TAMIS_OK) status = put_index(&w, err);
-    json_decref(w.list);
-    free(w.row);
+    TAMIS_TRY(tamis__part_each(job, k, put_sample, w, err));
+    TAMIS_TRY(tamis__shards_write(&w->shards, &w->mds->samples, job, tree, &form, err));
+    for (uint64_t i = 0; i < w->shards.n; i++)
+        part->bytes += shard_size(w->mds, w->shards.of[i].n, w->shards.of[i].bytes);
+    part->records = w->shards.rows;
+    return put_index(w, tree, part, err);
+}
+
+static tamis_status write_part(const mds_state *state, const tamis__manifest_job *job,
+                               const tamis__mds *mds, size_t k, tamis_error *err)
+{
+    writer w = {.mds = mds, .limit = limit_of(state, mds)};
+    tamis_status status = write_shards(&w, job, k, err);
+    tamis__shards_fini(&w.shards);
     return status;
 }
 
 static tamis_status write_parts(const mds_state *state, const tamis__manifest_job *job,
                                 tamis__mds *mds, tamis_manifest_result *result, tamis_error *err)
 {
-    const char *input = job->params->input[0];
-    TAMIS_TRY(tamis__mds_open(mds, job->context, input, job->params->output, err));
-    TAMIS_TRY(tamis__samples_compare(&mds->samples, job, input, err));
+    const tamis_manifest_params *p = job->params;
+    for (size_t i = 0; i < p->inputs; i++) {
+        uint64_t before = mds->samples.n;
+        TAMIS_TRY(tamis__mds_add(mds, job->context, p->input[i], p->output, err));
+        if (result->input_records) result->input_records[i] = mds->samples.n - before;
+    }
+    TAMIS_TRY(tamis__samples_compare(&mds->samples, job, p->input[0], err));
     result->records = mds->samples.n;
     result->bytes_in = mds->bytes;
-    if (result->input_records) result->input_records[0] = mds->samples.n;
     if (mds->had_hashes || mds->had_compression)
         tamis__log(job->context, TAMIS_LOG_INFO,
                    "new shards are not compressed, and index.json has no hashes of them");
-    for (size_t k = 0; k < job->plan->parts; k++) TAMIS_TRY(write_part(state, job, mds, k, err));
+    for (size_t k = job->plan->parts; k > 0; k--)
+        TAMIS_TRY(write_part(state, job, mds, k - 1, err));
     return TAMIS_OK;
 }
 
@@ -202,7 +202,8 @@ const tamis__manifest_class tamis__manifest_mds = {
     .info = {.name = "mds",
              .summary = "MosaicML StreamingDataset with new shards of the kept samples",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY,
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY |
+                      TAMIS_MANIFEST_SEVERAL,
              .params = params,
              .n_params = 1},
     .state_size = sizeof(mds_state),

@@ -75,8 +75,8 @@ static tamis_status check_entry(const json_t *entry, const json_t *first, const 
                            path, i);
     if (!same_columns(entry, first))
         return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
-                           "'%s' shard %zu has other columns than shard 0: their samples cannot be "
-                           "in one shard",
+                           "'%s' shard %zu has other columns than the first shard: their samples "
+                           "cannot be in one",
                            path, i);
     return TAMIS_OK;
 }
@@ -161,6 +161,11 @@ static tamis_status check_config(tamis__mds *mds, const tamis__mds_shard *shard,
     return TAMIS_OK;
 }
 
+static const tamis__input *input_of(const tamis__mds_shard *shard)
+{
+    return shard->compressed.path ? &shard->compressed.expanded : &shard->plain;
+}
+
 static tamis_status find_samples(tamis__mds *mds, size_t i, const json_t *entry, tamis_error *err)
 {
     const tamis__mds_shard *shard = &mds->shard[i];
@@ -178,39 +183,71 @@ static tamis_status find_samples(tamis__mds *mds, size_t i, const json_t *entry,
         return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': offset 0 is outside the shard",
                            shard->path);
     TAMIS_TRY(check_config(mds, shard, entry, (size_t)head, (size_t)(at - head), err));
+    TAMIS_TRY(tamis__samples_open(&mds->samples, input_of(shard), err));
     for (uint64_t k = 0; k < n; k++) {
         uint64_t next = u32_at(shard->data + 8 + 4 * k);
         if (next < at || next > shard->size)
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "'%s': offset %" PRIu64 " is outside the shard or out of order",
                                shard->path, k + 1);
-        TAMIS_TRY(tamis__samples_add(&mds->samples, i, err));
+        TAMIS_TRY(tamis__samples_add(&mds->samples, err));
         TAMIS_TRY(tamis__samples_extend(&mds->samples, shard->data + at, (size_t)(next - at), err));
         at = next;
     }
-    if (at == shard->size) return TAMIS_OK;
-    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': bytes follow the last sample", shard->path);
+    if (at != shard->size)
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': bytes follow the last sample",
+                           shard->path);
+    tamis__input_release(input_of(shard), 0, shard->size);
+    return TAMIS_OK;
 }
 
 /* --- all ------------------------------------------------------------------------------------ */
 
-tamis_status tamis__mds_open(tamis__mds *mds, const tamis_context *context, const char *directory,
-                             const char *beside, tamis_error *err)
+/* Those of the first shard, which are those of all. */
+static tamis_status read_columns(tamis__mds *mds, const json_t *entry, tamis_error *err)
+{
+    const json_t *sizes = json_object_get(entry, "column_sizes");
+    size_t n = json_array_size(sizes);
+    mds->column_size = tamis__malloc(n, sizeof *mds->column_size);
+    if (!mds->column_size) return tamis__fail_memory(err, "columns", n * sizeof *mds->column_size);
+    mds->columns = n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *size = json_array_get(sizes, i);
+        mds->column_size[i] = json_is_integer(size) ? json_integer_value(size) : -1;
+    }
+    return TAMIS_OK;
+}
+
+static tamis_status add_shards(tamis__mds *mds, const json_t *list, const char *path,
+                               const tamis_context *context, const char *directory,
+                               const char *beside, tamis_error *err)
+{
+    size_t n = json_array_size(list), before = mds->shards;
+    tamis__mds_shard *grown = tamis__realloc(mds->shard, before + n, sizeof *grown);
+    if (!grown) return tamis__fail_memory(err, "shards", (before + n) * sizeof *grown);
+    mds->shard = grown;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (!mds->first) mds->first = json_incref(json_array_get(list, 0));
+        TAMIS_TRY(check_entry(entry, mds->first, path, i, err));
+        if (!mds->column_size) TAMIS_TRY(read_columns(mds, entry, err));
+        mds->shard[mds->shards++] = (tamis__mds_shard){0};
+        TAMIS_TRY(open_shard(mds, before + i, entry, context, directory, beside, err));
+        TAMIS_TRY(find_samples(mds, before + i, entry, err));
+    }
+    return TAMIS_OK;
+}
+
+tamis_status tamis__mds_add(tamis__mds *mds, const tamis_context *context, const char *directory,
+                            const char *beside, tamis_error *err)
 {
     char *path = NULL;
+    json_t *index = NULL;
     TAMIS_TRY(tamis__join_path(directory, "index.json", &path, err));
-    tamis_status status = load_index(context, path, &mds->index, err);
-    const json_t *list = json_object_get(mds->index, "shards");
-    size_t n = json_array_size(list);
-    mds->shard = tamis__calloc(n, sizeof *mds->shard);
-    if (status == TAMIS_OK && !mds->shard) status = tamis__fail_memory(err, "shards", n);
-    if (status == TAMIS_OK) mds->shards = n;
-    for (size_t i = 0; status == TAMIS_OK && i < n; i++) {
-        const json_t *entry = json_array_get(list, i);
-        status = check_entry(entry, json_array_get(list, 0), path, i, err);
-        if (status == TAMIS_OK) status = open_shard(mds, i, entry, context, directory, beside, err);
-        if (status == TAMIS_OK) status = find_samples(mds, i, entry, err);
-    }
+    tamis_status status = load_index(context, path, &index, err);
+    const json_t *list = json_object_get(index, "shards");
+    if (status == TAMIS_OK) status = add_shards(mds, list, path, context, directory, beside, err);
+    json_decref(index);
     free(path);
     return status;
 }
@@ -223,8 +260,9 @@ void tamis__mds_close(tamis__mds *mds)
         if (mds->shard[i].compressed.path) tamis__manifest_source_close(&mds->shard[i].compressed);
     }
     free(mds->shard);
+    free(mds->column_size);
     tamis__samples_fini(&mds->samples);
-    json_decref(mds->index);
+    json_decref(mds->first);
     *mds = (tamis__mds){0};
 }
 
@@ -232,13 +270,10 @@ tamis_status tamis__mds_check_sample(const tamis__mds *mds, uint64_t row, tamis_
 {
     const tamis__sample *sample = &mds->samples.of[row];
     const unsigned char *data = mds->samples.chunk[sample->first].data;
-    const json_t *entry = json_array_get(json_object_get(mds->index, "shards"), sample->source);
-    const json_t *sizes = json_object_get(entry, "column_sizes");
     uint64_t head = 0, sum = 0;
-    for (size_t i = 0; i < json_array_size(sizes); i++) {
-        const json_t *size = json_array_get(sizes, i);
-        if (json_is_integer(size)) {
-            sum += (uint64_t)json_integer_value(size);
+    for (size_t i = 0; i < mds->columns; i++) {
+        if (mds->column_size[i] >= 0) {
+            sum += (uint64_t)mds->column_size[i];
         } else if (head + 4 <= sample->bytes) {
             sum += u32_at(data + head);
             head += 4;

@@ -17,24 +17,27 @@ typedef struct tamis__mds_shard {
 } tamis__mds_shard;
 
 typedef struct tamis__mds {
-    json_t *index;
+    json_t *first; /* entry of the first shard in index.json; NULL = there are no shards */
     size_t shards;
     tamis__mds_shard *shard;
     tamis__samples samples;
+    size_t columns;
+    int64_t *column_size;        /* [columns] of all shards; -1 = before each sample's bytes */
     const unsigned char *config; /* of the first shard */
     size_t config_size;
     bool had_hashes, had_compression;
     uint64_t bytes; /* of the shard files, as they are stored */
 } tamis__mds;
 
-/* Open index.json and all shards of `directory`. `beside` names an output: compressed shards are expanded to
- * files without a name there. Accepts a zeroed struct; close it also after a failure. Errors: IO,
- * FORMAT (index.json or a shard is broken, or they disagree), UNSUPPORTED, NOMEM. */
-tamis_status tamis__mds_open(tamis__mds *mds, const tamis_context *context, const char *directory,
-                             const char *beside, tamis_error *err);
+/* Open index.json and all shards of one more `directory`. `beside` names an output: compressed
+ * shards are expanded to files without a name there. Accepts a zeroed struct; close it also after a
+ * failure. Errors: IO, FORMAT (index.json or a shard is broken, or they disagree), UNSUPPORTED,
+ * NOMEM. */
+tamis_status tamis__mds_add(tamis__mds *mds, const tamis_context *context, const char *directory,
+                            const char *beside, tamis_error *err);
 void tamis__mds_close(tamis__mds *mds);
 
-/* Do the sizes of a sample's columns add up to the sample? Errors: FORMAT. */
+/* Do the sizes of a sample's columns add up to the sample? Thread-safe. Errors: FORMAT. */
 tamis_status tamis__mds_check_sample(const tamis__mds *mds, uint64_t row, tamis_error *err);
 
 #endif

@@ -43,7 +43,7 @@ typedef struct blend {
     const char *weight[MAX_BUCKETS];
 } blend;
 
-/* --- parameters --------------------------------------------------------------------------------- */
+/* --- parameters ----------------------------------------------------------------------------- */
 
 static tamis_status fail_weights(const blend *b, const char *text, tamis_error *err)
 {
@@ -80,7 +80,7 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return read_weights(b, param[WEIGHTS].text, err);
 }
 
-/* --- which bucket ------------------------------------------------------------------------------- */
+/* --- which bucket --------------------------------------------------------------------------- */
 
 static int by_rank(const void *a, const void *b, void *arg)
 {
@@ -90,8 +90,8 @@ static int by_rank(const void *a, const void *b, void *arg)
     return x < y ? -1 : x > y;
 }
 
-/* Each row of each kept part gets the quantile of its rank among the part's rows: sizes differ by one at
- * most. */
+/* Each row of each kept part gets the quantile of its rank among the part's rows: sizes differ by
+ * one at most. */
 static tamis_status sort_rows(const tamis__manifest_job *job, uint16_t buckets, uint16_t *bucket,
                               uint64_t *order, tamis_error *err)
 {
@@ -128,7 +128,7 @@ static tamis_status make_buckets(const tamis__manifest_job *job, uint16_t bucket
     return status;
 }
 
-/* --- the blends --------------------------------------------------------------------------------- */
+/* --- the blends ----------------------------------------------------------------------------- */
 
 /* The text of one part: weight prefix weight prefix ..., and the same as a JSON array. */
 typedef struct texts {
@@ -244,8 +244,8 @@ static tamis_status write_dropped(const tamis__megatron_job *job, size_t k, bool
     return TAMIS_OK;
 }
 
-/* {"train": [...], "valid": ..., "test": ...}: all three are wanted, and null is none. Without splits all
- * is for training. */
+/* {"train": [...], "valid": ..., "test": ...}: all three are wanted, and null is none. Without
+ * splits all is for training. */
 static tamis_status write_splits(const tamis__manifest_job *job, const texts *t, tamis_error *err)
 {
     static const char *const split[] = {"train", "valid", "test"};
@@ -290,7 +290,7 @@ static tamis_status check_splits(const tamis_manifest_params *p, tamis_error *er
     return TAMIS_OK;
 }
 
-/* --- the format --------------------------------------------------------------------------------- */
+/* --- the format ----------------------------------------------------------------------------- */
 
 static tamis_status write_all(const blend *b, const tamis__megatron_job *job, uint16_t *bucket,
                               texts *t, tamis_error *err)

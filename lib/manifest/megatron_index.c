@@ -29,7 +29,7 @@ char *tamis__megatron_path(const char *path, const char *ending)
     return joined;
 }
 
-/* --- checks ------------------------------------------------------------------------------------- */
+/* --- checks --------------------------------------------------------------------------------- */
 
 static tamis_status check_header(tamis__megatron *set, tamis_error *err)
 {
@@ -109,7 +109,7 @@ static tamis_status check_documents(const tamis__megatron *set, tamis_error *err
     return TAMIS_OK;
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static tamis_status open_all(tamis__megatron *set, const tamis_context *context, const char *name,
                              tamis_error *err)

@@ -25,10 +25,10 @@ typedef struct tamis__megatron {
     const unsigned char *mode;                       /* of multimodal files, else NULL */
 } tamis__megatron;
 
-/* Map both files and check every number in the index against the sizes of the two. `name` is the prefix, or
- * the path of either file. Errors: FORMAT (no such index, another version or type, counts that disagree
- * with the file's size, a sequence outside the .bin, documents that do not ascend), IO, NOMEM.
- * Complexity: O(sequences). */
+/* Map both files and check every number in the index against the sizes of the two. `name` is the
+ * prefix, or the path of either file. Errors: FORMAT (no such index, another version or type,
+ * counts that disagree with the file's size, a sequence outside the .bin, documents that do not
+ * ascend), IO, NOMEM. Complexity: O(sequences). */
 tamis_status tamis__megatron_open(tamis__megatron *ret_set, const tamis_context *context,
                                   const char *name, tamis_error *err);
 /* Accepts a zeroed struct. */

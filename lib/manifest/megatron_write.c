@@ -27,7 +27,7 @@ uint64_t tamis__megatron_rows(const tamis__megatron_job *job)
     return job->by_document ? job->set->documents : job->set->sequences;
 }
 
-/* --- the sequences of rows ---------------------------------------------------------------------- */
+/* --- the sequences of rows ------------------------------------------------------------------ */
 
 /* Goes over the rows of a walk. */
 typedef struct steps {
@@ -77,7 +77,7 @@ static bool next_step(steps *s)
     return true;
 }
 
-/* --- comparing ---------------------------------------------------------------------------------- */
+/* --- comparing ------------------------------------------------------------------------------ */
 
 /* The row's bytes; `joined` holds them where they are not in one piece. */
 static tamis_status bytes_of(const tamis__megatron *set, uint64_t first, uint64_t end,
@@ -140,7 +140,7 @@ tamis_status tamis__megatron_compare(const tamis__megatron_job *job, tamis_manif
     return TAMIS_OK;
 }
 
-/* --- the .bin ----------------------------------------------------------------------------------- */
+/* --- the .bin ------------------------------------------------------------------------------- */
 
 typedef struct counts {
     uint64_t sequences, documents, bytes;
@@ -213,7 +213,7 @@ static tamis_status become_link(const tamis__megatron_job *job, tamis__output *o
     return status;
 }
 
-/* --- the .idx ----------------------------------------------------------------------------------- */
+/* --- the .idx ------------------------------------------------------------------------------- */
 
 static tamis_status put_u64(tamis__output *output, uint64_t value, tamis_error *err)
 {
@@ -276,7 +276,7 @@ static tamis_status put_index(const steps *s, const counts *c, tamis__output *ou
     return set->mode ? copy_array(*s, set->mode, 1, output, err) : TAMIS_OK;
 }
 
-/* --- both --------------------------------------------------------------------------------------- */
+/* --- both ----------------------------------------------------------------------------------- */
 
 /* Is `path` a link, of the kind that is wanted, to the input's .bin? */
 static bool is_link(const tamis__megatron_job *job, const char *path, const struct stat *st,
@@ -319,8 +319,8 @@ static tamis_status open_output(const tamis__megatron_job *job, const char *path
 }
 
 /* The index last: who waits for it finds the tokens. */
-static tamis_status put_files(const steps *s, const counts *c, const char *idx, const char *bin,
-                              const char *what, tamis_error *err)
+static tamis_status put_files(const steps *s, const counts *c, uint64_t records, const char *idx,
+                              const char *bin, const char *what, tamis_error *err)
 {
     tamis__output *output = NULL;
     const tamis__megatron_job *job = s->job;
@@ -328,11 +328,13 @@ static tamis_status put_files(const steps *s, const counts *c, const char *idx, 
     TAMIS_TRY(check_files(job, idx, bin, &there, err));
     if (there) TAMIS_TRY(tamis__output_check(bin, job->job->params->force, false, err));
     if (!there) TAMIS_TRY(open_output(job, bin, "tokens", &output, err));
+    tamis__outputs_count(job->job->outputs, output, records);
     if (job->mode == TAMIS__MEGATRON_COPY)
         TAMIS_TRY(copy_tokens(*s, output, c->bytes, err));
     else if (!there)
         TAMIS_TRY(become_link(job, output, err));
     TAMIS_TRY(open_output(job, idx, what, &output, err));
+    tamis__outputs_count(job->job->outputs, output, records);
     return put_index(s, c, output, err);
 }
 
@@ -347,7 +349,7 @@ tamis_status tamis__megatron_write(const tamis__megatron_job *job, const tamis__
     if (!job->job->params->dry_run) {
         char *idx = tamis__megatron_path(prefix, ".idx"),
              *bin = tamis__megatron_path(prefix, ".bin");
-        tamis_status status = idx && bin ? put_files(&s, &c, idx, bin, what, err)
+        tamis_status status = idx && bin ? put_files(&s, &c, written.records, idx, bin, what, err)
                                          : tamis__fail_memory(err, "a file name", strlen(prefix));
         free(idx);
         free(bin);

@@ -29,8 +29,9 @@ typedef struct tamis__megatron_written {
 /* Number of rows. */
 uint64_t tamis__megatron_rows(const tamis__megatron_job *job);
 
-/* Compare all rows with the selection, count them and the input's bytes into the result. A row's digest is that
- * of its sequences' bytes, one after another. Errors: SHAPE, FORMAT, NOMEM, CANCELLED. */
+/* Compare all rows with the selection, count them and the input's bytes into the result. A row's
+ * digest is that of its sequences' bytes, one after another. Errors: SHAPE, FORMAT, NOMEM,
+ * CANCELLED. */
 tamis_status tamis__megatron_compare(const tamis__megatron_job *job, tamis_manifest_result *result,
                                      tamis_error *err);
 

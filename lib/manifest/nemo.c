@@ -34,26 +34,27 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
 }
 
 /* A record must be an object in either mode, and a kept one that is marked is noted. */
-static tamis_status check_mark(void *arg, uint64_t row, const tamis__record *record, bool *ret_same,
-                               tamis_error *err)
+static tamis_status check_mark(void *arg, uint64_t row, const tamis__record *record,
+                               const char *path, bool *ret_same, tamis_error *err)
 {
     nemo *n = arg;
     bool marked;
-    TAMIS_TRY(tamis__skipme_marked(record, n->job->params->input[0], &marked, err));
+    TAMIS_TRY(tamis__skipme_marked(record, path, &marked, err));
     n->contradictions += marked && n->job->selection->keep[row];
     *ret_same = true;
     return TAMIS_OK;
 }
 
 static tamis_status set_mark(void *arg, uint64_t row, const tamis__part *part,
-                             const tamis__record *record, tamis__bytes *out, tamis_error *err)
+                             const tamis__record *record, const char *path, tamis__bytes *out,
+                             tamis_error *err)
 {
     const nemo *n = arg;
     tamis__splice s;
     tamis__skipme change;
     (void)part;
-    TAMIS_TRY(tamis__skipme_edit(record, n->job->params->input[0],
-                                 n->job->selection->keep[row] != 0, &s, &change, err));
+    TAMIS_TRY(
+        tamis__skipme_edit(record, path, n->job->selection->keep[row] != 0, &s, &change, err));
     TAMIS_TRY(tamis__bytes_add(out, record->data, s.at, err));
     TAMIS_TRY(tamis__bytes_add(out, s.text, s.size, err));
     size_t rest = s.at + s.removed;
@@ -116,7 +117,7 @@ const tamis__manifest_class tamis__manifest_nemo = {
              .summary =
                  "NeMo manifest: the kept lines, or all with the others marked to be skipped",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT,
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_SEVERAL,
              .params = params,
              .n_params = 1},
     .state_size = sizeof(nemo),

@@ -78,6 +78,13 @@ tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *c
     return tamis__codec_attach(tamis__codec_of_name(path, NULL), *ret_output, err);
 }
 
+void tamis__outputs_count(const tamis__outputs *outputs, const tamis__output *output,
+                          uint64_t records)
+{
+    for (size_t i = 0; i < outputs->n; i++)
+        if (&outputs->made[i]->output == output) outputs->made[i]->records = records;
+}
+
 tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
                                  tamis__tree **ret_tree, tamis_error *err)

@@ -16,7 +16,8 @@ typedef struct tamis__made {
     tamis__output output;
     tamis__tree tree;
     char md5[33];
-    uint64_t bytes; /* of the file, once it is finished; of a tree as the format says */
+    uint64_t bytes;   /* of the file, once it is finished; of a tree as the format says */
+    uint64_t records; /* of a file that no part of the plan stands for, as the format says */
 } tamis__made;
 
 typedef struct tamis__outputs {
@@ -24,8 +25,8 @@ typedef struct tamis__outputs {
     tamis__made **made; /* in the order in which they are committed */
 } tamis__outputs;
 
-/* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or outlives
- * the result. Errors: ARG (the path of another output), IO, NOMEM. */
+/* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or
+ * outlives the result. Errors: ARG (the path of another output), IO, NOMEM. */
 tamis_status tamis__outputs_file(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
                                  tamis__output **ret_output, tamis_error *err);
@@ -35,12 +36,17 @@ tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *
                                   const char *path, const char *what, bool force,
                                   tamis__output **ret_output, tamis_error *err);
 
+/* Say how many records there are in a file that was opened. */
+void tamis__outputs_count(const tamis__outputs *outputs, const tamis__output *output,
+                          uint64_t records);
+
 /* One more directory. The caller commits the files in it. */
 tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
                                  tamis__tree **ret_tree, tamis_error *err);
 
-/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors: IO. */
+/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors:
+ * IO. */
 tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
                                    bool force, tamis_error *err);
 

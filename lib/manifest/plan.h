@@ -15,12 +15,11 @@ typedef struct tamis__part {
     const char *name; /* "kept", a split's name, "dropped" */
     char *path;       /* of the file or directory */
     bool dropped;
-    uint64_t n;    /* records to write, repeats counted */
-    uint64_t *row; /* [n] in the order in which to write them; NULL = in source order, each
+    uint64_t n;            /* records to write, repeats counted */
+    uint64_t *row;         /* [n] in the order in which to write them; NULL = in source order, each
                               as often as the plan's `times` says */
-    tamis__output
-        *output; /* opened by the driver where the format's output is a file; NULL in a dry
-                              run, and for directories */
+    tamis__output *output; /* opened by the driver where the format's output is a file; NULL in a
+                              dry run, and for directories */
     uint64_t records, bytes; /* written: the format counts */
 } tamis__part;
 

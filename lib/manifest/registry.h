@@ -30,8 +30,9 @@ typedef struct tamis__manifest_class {
     size_t state_size; /* zeroed memory for the calls below; may be 0 */
     /* `param` [info.n_params] lives as long as the state. NULL = nothing to read. */
     tamis_status (*init)(void *state, const tamis_param_value *param, tamis_error *err);
-    /* Read the inputs and write the parts. With params->dry_run everything is read, checked and counted
-     * and nothing written. Sets `records`, and what it read in `bytes_in` and `input_records`. */
+    /* Read the inputs and write the parts. With params->dry_run everything is read, checked and
+     * counted and nothing written. Sets `records`, and what it read in `bytes_in` and
+     * `input_records`. */
     tamis_status (*write)(void *state, const tamis__manifest_job *job,
                           tamis_manifest_result *result, tamis_error *err);
     void (*fini)(void *state);

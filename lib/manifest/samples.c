@@ -11,6 +11,13 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "manifest/source.h"
+#include "manifest/threads.h"
+
+/* Samples that a thread compares before it asks for more. */
+#define BLOCK ((uint64_t)64)
+/* What the system maps around a page that is touched. */
+#define AROUND_BYTES ((uintptr_t)64 << 10)
 
 static tamis_status enlarge(void **array, uint64_t n, uint64_t *room, size_t size, tamis_error *err)
 {
@@ -23,12 +30,23 @@ static tamis_status enlarge(void **array, uint64_t n, uint64_t *room, size_t siz
     return TAMIS_OK;
 }
 
-tamis_status tamis__samples_add(tamis__samples *samples, size_t source, tamis_error *err)
+tamis_status tamis__samples_open(tamis__samples *samples, const tamis__input *input,
+                                 tamis_error *err)
+{
+    void *array = samples->input;
+    TAMIS_TRY(enlarge(&array, samples->inputs, &samples->input_room, sizeof *samples->input, err));
+    samples->input = array;
+    samples->input[samples->inputs++] = *input;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__samples_add(tamis__samples *samples, tamis_error *err)
 {
     void *array = samples->of;
     TAMIS_TRY(enlarge(&array, samples->n, &samples->room, sizeof *samples->of, err));
     samples->of = array;
-    samples->of[samples->n++] = (tamis__sample){.first = samples->chunks, .source = source};
+    samples->of[samples->n++] = (tamis__sample){.first = samples->chunks,
+                                                .source = samples->inputs - 1};
     return TAMIS_OK;
 }
 
@@ -54,6 +72,7 @@ void tamis__samples_fini(tamis__samples *samples)
 {
     free(samples->of);
     free(samples->chunk);
+    free(samples->input);
     *samples = (tamis__samples){0};
 }
 
@@ -77,29 +96,91 @@ static tamis_status digest_of(const tamis__samples *samples, uint64_t row, uint6
     return TAMIS_OK;
 }
 
-tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
-                                    const char *path, tamis_error *err)
+/* --- mapped pages ----------------------------------------------------------------------------- */
+
+bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t row)
 {
-    const tamis_selection *selection = job->selection;
-    const uint64_t *digest = selection->examples.digest;
-    if (samples->n != selection->rows)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " samples, the selection %" PRIu64
-                           " rows: use the data that the gradients were made from",
-                           path, samples->n, selection->rows);
-    for (uint64_t row = 0; job->check_digests && row < samples->n; row++) {
+    const tamis__sample *s = &samples->of[row];
+    const unsigned char *data = s->chunks ? samples->chunk[s->first].data : held->end;
+    uintptr_t gap = (uintptr_t)data - (uintptr_t)held->end;
+    if (held->bytes == 0) held->first = held->last = s->source;
+    if (s->source < held->first) held->first = s->source;
+    if (s->source > held->last) held->last = s->source;
+    held->bytes += s->bytes + (gap < AROUND_BYTES ? gap : AROUND_BYTES);
+    held->end = data + s->bytes;
+    return held->bytes >= held->most;
+}
+
+void tamis__held_release(tamis__held *held, const tamis__samples *samples)
+{
+    for (size_t i = held->first; i <= held->last && i < samples->inputs; i++)
+        tamis__input_release(&samples->input[i], 0, samples->input[i].size);
+    held->bytes = 0;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+typedef struct comparison {
+    const tamis__samples *samples;
+    const tamis__manifest_job *job;
+    const char *path;
+    tamis__held held;
+} comparison;
+
+static tamis_status compare_block(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                                  tamis_error *err)
+{
+    (void)slot, (void)worker;
+    const comparison *c = arg;
+    const uint64_t *digest = c->job->selection->examples.digest;
+    for (uint64_t row = item * BLOCK; row < (item + 1) * BLOCK && row < c->samples->n; row++) {
         uint64_t found = 0;
         if (!digest[row]) continue;
-        TAMIS_TRY(digest_of(samples, row, &found, err));
+        TAMIS_TRY(digest_of(c->samples, row, &found, err));
         if (found != digest[row])
             return tamis__fail(err, TAMIS_ERR_FORMAT,
                                "'%s' sample %" PRIu64
                                " is not the one that was scored (its digest differs): use the data "
                                "that the gradients were made from",
-                               path, row);
+                               c->path, row);
     }
     return TAMIS_OK;
 }
+
+static tamis_status end_block(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    (void)slot;
+    comparison *c = arg;
+    bool full = false;
+    uint64_t row = item * BLOCK;
+    for (; row < (item + 1) * BLOCK && row < c->samples->n; row++)
+        full |= tamis__held_add(&c->held, c->samples, row);
+    if (!full && row < c->samples->n) return TAMIS_OK;
+    tamis__held_release(&c->held, c->samples);
+    return tamis__progress(c->job->context, "comparing samples", row, c->samples->n, "samples",
+                           NULL, err);
+}
+
+tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
+                                    const char *path, tamis_error *err)
+{
+    const tamis_selection *selection = job->selection;
+    comparison c = {.samples = samples, .job = job, .path = path};
+    c.held.most = tamis__manifest_held(job->context);
+    tamis__pipeline pipeline = {.arg = &c,
+                                .items = (samples->n + BLOCK - 1) / BLOCK,
+                                .work = compare_block,
+                                .consume = end_block};
+    if (samples->n != selection->rows)
+        return tamis__fail(err, TAMIS_ERR_SHAPE,
+                           "'%s'%s %" PRIu64 " samples, the selection %" PRIu64
+                           " rows: use the data that the gradients were made from",
+                           path, job->params->inputs > 1 ? " and the inputs after it have" : " has",
+                           samples->n, selection->rows);
+    return job->check_digests ? tamis__threads_run(job->context, &pipeline, err) : TAMIS_OK;
+}
+
+/* --- in order --------------------------------------------------------------------------------- */
 
 tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis__sample_fn *put,
                               void *arg, tamis_error *err)
@@ -113,17 +194,6 @@ tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis
     for (uint64_t row = 0; row < plan->rows; row++)
         for (uint32_t k = 0; plan->part[row] == part && k < tamis__plan_times(plan, row); k++)
             TAMIS_TRY(put(arg, row, err));
-    return TAMIS_OK;
-}
-
-tamis_status tamis__sample_write(const tamis__samples *samples, uint64_t row, tamis__output *output,
-                                 tamis_error *err)
-{
-    const tamis__sample *s = &samples->of[row];
-    for (uint64_t i = 0; i < s->chunks; i++) {
-        const tamis__chunk *chunk = &samples->chunk[s->first + i];
-        TAMIS_TRY(tamis__output_write(output, chunk->data, chunk->size, err));
-    }
     return TAMIS_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Samples of binary data sets: where their bytes lie, whether they are those that were scored, and in
- * which order they are written.
+/* Samples of binary data sets: where their bytes lie, whether they are those that were scored, and
+ * in which order they are written.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_SAMPLES_H
@@ -21,34 +21,50 @@ typedef struct tamis__sample {
 } tamis__sample;
 
 typedef struct tamis__samples {
-    uint64_t n, room, chunks, chunk_room;
+    uint64_t n, room, chunks, chunk_room, input_room;
     tamis__sample *of;   /* [n] */
     tamis__chunk *chunk; /* [chunks] */
+    size_t inputs;
+    tamis__input
+        *input; /* [inputs] what samples lie in, by their `source`; the caller's to close */
 } tamis__samples;
 
-/* One more sample, without bytes. Errors: NOMEM. */
-tamis_status tamis__samples_add(tamis__samples *samples, size_t source, tamis_error *err);
+/* One more file, which further samples are in. Errors: NOMEM. */
+tamis_status tamis__samples_open(tamis__samples *samples, const tamis__input *input,
+                                 tamis_error *err);
+/* One more sample, in the last file, without bytes. Errors: NOMEM. */
+tamis_status tamis__samples_add(tamis__samples *samples, tamis_error *err);
 /* More bytes of the last sample. Errors: NOMEM. */
 tamis_status tamis__samples_extend(tamis__samples *samples, const unsigned char *data, size_t size,
                                    tamis_error *err);
 void tamis__samples_fini(tamis__samples *samples);
 
-/* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes) where
- * it has some. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM. */
+/* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes)
+ * where it has some, by all threads. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM,
+ * CANCELLED. */
 tamis_status tamis__samples_compare(const tamis__samples *samples, const tamis__manifest_job *job,
                                     const char *path, tamis_error *err);
 
 typedef tamis_status tamis__sample_fn(void *arg, uint64_t row, tamis_error *err);
 
+/* Pages of the inputs that are mapped because samples were read. Set `most` and zero the rest. */
+typedef struct tamis__held {
+    const unsigned char *end; /* of the sample before */
+    uint64_t bytes, most;     /* most: set by the caller */
+    size_t first, last;       /* inputs that they are in */
+} tamis__held;
+
+/* The sample was read. True when it is time to let go. */
+bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t row);
+/* They come back when they are touched. */
+void tamis__held_release(tamis__held *held, const tamis__samples *samples);
+
 /* Call `put` for each row of a part in the plan's order, as often as the plan says. */
 tamis_status tamis__part_each(const tamis__manifest_job *job, size_t part, tamis__sample_fn *put,
                               void *arg, tamis_error *err);
 
-/* The bytes of a sample. */
-tamis_status tamis__sample_write(const tamis__samples *samples, uint64_t row, tamis__output *output,
-                                 tamis_error *err);
-
-/* Close and put in place, or remove when `status` says that it went wrong; returns the first failure. */
+/* Close and put in place, or remove when `status` says that it went wrong; returns the first
+ * failure. */
 tamis_status tamis__shard_end(tamis__output *output, tamis_status status, tamis_error *err);
 
 /* "<directory>/<name>". Allocated. Errors: NOMEM. */

@@ -17,6 +17,8 @@
 
 /* How far the content is looked at to tell what it is. */
 #define GUESS_BYTES ((size_t)4096)
+/* Mapped bytes to hold, whatever the limit. */
+#define LEAST_HELD ((uint64_t)16 << 20)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -105,9 +107,21 @@ void tamis__manifest_source_close(tamis__manifest_source *source)
     *source = (tamis__manifest_source){0};
 }
 
+void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first, size_t size)
+{
+    tamis__input_release(source->expanded.data ? &source->expanded : &source->input, first, size);
+}
+
+uint64_t tamis__manifest_held(const tamis_context *context)
+{
+    uint64_t half = context ? context->memory / 2 : LEAST_HELD;
+    return half > LEAST_HELD ? half : LEAST_HELD;
+}
+
 /* --- what it holds ---------------------------------------------------------------------------- */
 
-/* Lines that open an object or an array are JSON, a first line with more tabs than commas is TSV. */
+/* Lines that open an object or an array are JSON, a first line with more tabs than commas is
+ * TSV. */
 tamis_status tamis__manifest_source_guess(const tamis__manifest_source *s,
                                           tamis__records_kind *ret_kind, tamis_error *err)
 {

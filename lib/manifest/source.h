@@ -30,12 +30,20 @@ typedef struct tamis__manifest_source {
     size_t counted;
 } tamis__manifest_source;
 
-/* Open and expand. `beside` names an output: the expanded file has its place there. Errors: IO, FORMAT
- * (broken compression), NOMEM, CANCELLED. */
+/* Open and expand. `beside` names an output: the expanded file has its place there. Errors: IO,
+ * FORMAT (broken compression), NOMEM, CANCELLED. */
 tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const tamis_context *context, const char *path,
                                          const char *beside, tamis_error *err);
 void tamis__manifest_source_close(tamis__manifest_source *source);
+
+/* Let go of mapped pages in a range of the bytes: they come back when they are touched. */
+void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first,
+                                    size_t size);
+
+/* So many bytes of inputs may stay mapped when they are read in any order: half of the memory
+ * limit. */
+uint64_t tamis__manifest_held(const tamis_context *context);
 
 /* By the first bytes: JSON Lines, TSV or CSV. Errors: UNSUPPORTED (no text). */
 tamis_status tamis__manifest_source_guess(const tamis__manifest_source *source,

@@ -73,6 +73,12 @@ static int by_group_then_row(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
+/* A row in no group is like a group of one. Labels may be negative: -1 and 1 are two classes. */
+static bool is_alone(const tamis_examples *e, int32_t group)
+{
+    return e->group && group < 0;
+}
+
 /* The split that lacks the largest part of what it should have, ties to the first. */
 static size_t neediest(const tamis_manifest_params *params, const double *has, double all)
 {
@@ -120,7 +126,8 @@ static tamis_status by_group(const tamis_manifest_params *params, const uint64_t
         for (uint64_t i = 0; i < n; i++) sorted[i] = (member){group[kept[i]], kept[i]};
         qsort(sorted, (size_t)n, sizeof *sorted, by_group_then_row);
         for (uint64_t i = 0; i < n; i++)
-            if (i == 0 || sorted[i].group != sorted[i - 1].group) start[groups++] = i;
+            if (i == 0 || sorted[i].group != sorted[i - 1].group || is_alone(e, sorted[i].group))
+                start[groups++] = i;
         start[groups] = n;
         tamis__rng_permutation(rng, order, groups);
         deal_out(params, sorted, n, start, groups, order, has, part);

@@ -8,15 +8,19 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "manifest/tar_member.h"
 
+/* Bytes between two progress reports, at which mapped pages are let go of. */
+#define PROGRESS_BYTES ((size_t)16 << 20)
+
 enum { SHOWN = 100 };
 
-/* Length of the key, 0 = WebDataset passes over the file. Of "a/.b" the key is "a/", unless "a" has a
- * dot: that is how its regular expression falls out. */
+/* Length of the key, 0 = WebDataset passes over the file. Of "a/.b" the key is "a/", unless "a" has
+ * a dot: that is how its regular expression falls out. */
 static size_t key_size(const char *name)
 {
     const char *slash = strrchr(name, '/');
@@ -43,7 +47,7 @@ static tamis_status put_text(tamis__tar_set *set, const char *text, size_t size,
     return TAMIS_OK;
 }
 
-static tamis_status start_sample(tamis__tar_set *set, const char *name, size_t size, size_t source,
+static tamis_status start_sample(tamis__tar_set *set, const char *name, size_t size,
                                  tamis_error *err)
 {
     uint64_t row = set->samples.n;
@@ -54,13 +58,13 @@ static tamis_status start_sample(tamis__tar_set *set, const char *name, size_t s
         set->key = grown;
         set->keys_room = room;
     }
-    TAMIS_TRY(tamis__samples_add(&set->samples, source, err));
+    TAMIS_TRY(tamis__samples_add(&set->samples, err));
     set->key[row] = (tamis__tar_key){.first = set->text_size, .size = size, .row = row};
     return put_text(set, name, size, err);
 }
 
-/* Endings of the sample that is being read lie behind its key, each with its NUL; WebDataset compares
- * them in lower case. */
+/* Endings of the sample that is being read lie behind its key, each with its NUL; WebDataset
+ * compares them in lower case. */
 static tamis_status add_ending(tamis__tar_set *set, const char *ending, const char *name,
                                const char *path, tamis_error *err)
 {
@@ -88,7 +92,7 @@ static tamis_status add_member(tamis__tar_set *set, const tamis__tar_member *m, 
     const tamis__tar_key *key = *open ? &set->key[set->samples.n - 1] : NULL;
     if (!key || key->size != size || memcmp(set->text + key->first, m->name, size) != 0) {
         if (key) set->text_size = key->first + key->size;
-        TAMIS_TRY(start_sample(set, m->name, size, source, err));
+        TAMIS_TRY(start_sample(set, m->name, size, err));
         *open = true;
     }
     TAMIS_TRY(add_ending(set, m->name + size, m->name, s->path, err));
@@ -98,7 +102,7 @@ static tamis_status add_member(tamis__tar_set *set, const tamis__tar_member *m, 
 tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *context, const char *path,
                                 const char *beside, tamis_error *err)
 {
-    size_t source = set->sources;
+    size_t source = set->sources, released = 0;
     tamis__tar_member m;
     bool open = false;
     tamis__manifest_source *grown = tamis__realloc(set->source, set->sources + 1,
@@ -107,11 +111,19 @@ tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *contex
     set->source = grown;
     TAMIS_TRY(tamis__manifest_source_open(&grown[source], context, path, beside, err));
     set->sources++;
+    const tamis__manifest_source *s = &grown[source];
+    const tamis__input *input = s->expanded.data ? &s->expanded : &s->input;
+    TAMIS_TRY(tamis__samples_open(&set->samples, input, err));
     for (size_t at = 0;; at += m.size) {
-        TAMIS_TRY(tamis__tar_member_at(grown[source].data, grown[source].size, at, path, &m, err));
+        TAMIS_TRY(tamis__tar_member_at(s->data, s->size, at, path, &m, err));
         if (!m.size) break;
         TAMIS_TRY(add_member(set, &m, source, &open, err));
+        if (at - released < PROGRESS_BYTES) continue;
+        tamis__input_release(input, released, at - released);
+        released = at;
+        TAMIS_TRY(tamis__progress(context, "reading headers", at, s->size, "bytes", NULL, err));
     }
+    tamis__input_release(input, 0, s->size);
     if (open)
         set->text_size = set->key[set->samples.n - 1].first + set->key[set->samples.n - 1].size;
     return TAMIS_OK;

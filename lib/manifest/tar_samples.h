@@ -1,5 +1,5 @@
-/* Samples in tar files, as WebDataset tells them apart: members one after another that share their path up to
- * the first dot of the base name.
+/* Samples in tar files, as WebDataset tells them apart: members one after another that share their
+ * path up to the first dot of the base name.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_TAR_SAMPLES_H
@@ -27,14 +27,14 @@ typedef struct tamis__tar_set {
     uint64_t skipped; /* directories, links and names without a dot, which WebDataset passes over */
 } tamis__tar_set;
 
-/* Read the headers of one more file. `beside` names an output: a compressed file is expanded to a file without
- * a name there. Errors: IO, FORMAT (truncated, a checksum that is wrong, no tar file, a file of a sample
- * twice), UNSUPPORTED (sparse members, global extended headers), NOMEM. */
+/* Read the headers of one more file. `beside` names an output: a compressed file is expanded to a
+ * file without a name there. Errors: IO, FORMAT (truncated, a checksum that is wrong, no tar file,
+ * a file of a sample twice), UNSUPPORTED (sparse members, global extended headers), NOMEM. */
 tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *context, const char *path,
                                 const char *beside, tamis_error *err);
 
-/* Each key must belong to one sample: in new shards two could become neighbours, and be read as one.
- * Errors: FORMAT, NOMEM. */
+/* Each key must belong to one sample: in new shards two could become neighbours, and be read as
+ * one. Errors: FORMAT, NOMEM. */
 tamis_status tamis__tar_set_check_keys(const tamis__tar_set *set, tamis_error *err);
 
 void tamis__tar_set_close(tamis__tar_set *set);

@@ -1,5 +1,5 @@
-/* The rows of a part, one after another, in the order in which they are written; and bytes on their way
- * from mapped inputs to an output.
+/* The rows of a part, one after another, in the order in which they are written; and bytes on their
+ * way from mapped inputs to an output.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_WALK_H

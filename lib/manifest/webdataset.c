@@ -1,4 +1,5 @@
-/* WebDataset: a directory of new tar files with the kept samples, and an index of them for wids.
+/* WebDataset: a directory of new tar files with the kept samples, and an index of them for wids; or
+ * a list of the kept keys.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -8,150 +9,188 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/md5_file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "manifest/shards.h"
 #include "manifest/tar_samples.h"
 
 /* Tar programs write in records of so many bytes. */
 enum { RECORD = 10240, END = 2 * TAMIS__TAR_BLOCK, SHOWN = 100 };
 
-static const tamis_param_desc params[] = {
-    {.name = "max-samples",
-     .help = "samples of a tar file at most",
-     .type = TAMIS_PARAM_INTEGER,
-     .min = 1,
-     .max = 1e15,
-     .fallback = 100000},
-    {.name = "max-bytes",
-     .help = "bytes of a tar file's samples at most, a larger sample apart",
-     .type = TAMIS_PARAM_INTEGER,
-     .min = 1,
-     .max = 1e15,
-     .fallback = 3e9},
+enum { MODE, MAX_SAMPLES, MAX_BYTES, MD5, PARAMS };
+enum { MODE_TAR, MODE_KEYS };
+
+static const tamis_param_desc params[PARAMS] = {
+    [MODE] = {.name = "mode",
+              .help = "new tar files, or a text file of the kept keys",
+              .type = TAMIS_PARAM_CHOICE,
+              .choices = (const char *const[]){"tar", "keys", NULL}},
+    [MAX_SAMPLES] = {.name = "max-samples",
+                     .help = "samples of a tar file at most",
+                     .type = TAMIS_PARAM_INTEGER,
+                     .min = 1,
+                     .max = 1e15,
+                     .fallback = 100000},
+    [MAX_BYTES] = {.name = "max-bytes",
+                   .help = "bytes of a tar file's samples at most, a larger sample apart",
+                   .type = TAMIS_PARAM_INTEGER,
+                   .min = 1,
+                   .max = 1e15,
+                   .fallback = 3e9},
+    [MD5] = {.name = "md5",
+             .help = "the MD5 of each tar file in the index, which takes longer than the copy",
+             .type = TAMIS_PARAM_BOOLEAN,
+             .fallback = 1},
 };
 
-typedef struct limits {
+typedef struct settings {
+    bool keys, md5;
     uint64_t samples, bytes;
-} limits;
+} settings;
 
 static tamis_status init(void *state, const tamis_param_value *param, tamis_error *err)
 {
-    limits *l = state;
+    settings *s = state;
     (void)err;
-    l->samples = (uint64_t)param[0].number;
-    l->bytes = (uint64_t)param[1].number;
+    s->keys = (int)param[MODE].number == MODE_KEYS;
+    s->samples = (uint64_t)param[MAX_SAMPLES].number;
+    s->bytes = (uint64_t)param[MAX_BYTES].number;
+    s->md5 = param[MD5].number > 0;
     return TAMIS_OK;
 }
+
+/* --- tar files -------------------------------------------------------------------------------- */
 
 typedef struct writer {
     const tamis__tar_set *set;
-    const tamis_context *context;
-    const tamis__tree *tree; /* NULL: only counting */
-    tamis__part *part;
-    const limits *limit;
-    bool open;
-    tamis__output output;
-    char name[40];
-    uint64_t n, bytes; /* of the shard that is being written */
-    size_t shards;
-    json_t *list; /* of the index */
+    const settings *settings;
+    tamis__shards shards;
 } writer;
 
-static tamis_status list_shard(writer *w, tamis_error *err)
+static size_t end_of(const tamis__shard *shard)
 {
-    char md5[33] = "";
-    if (w->tree) {
-        char *path = tamis__tree_path(w->tree, w->name);
-        if (!path) return tamis__fail_memory(err, "a file name", sizeof w->name);
-        tamis_status status = tamis__md5_file(w->context, path, md5, err);
-        free(path);
-        TAMIS_TRY(status);
-    }
-    json_t *entry = json_pack("{s:s, s:s, s:I, s:I}", "url", w->name, "md5sum", md5, "nsamples",
-                              (json_int_t)w->n, "filesize", (json_int_t)w->bytes);
-    if (entry && json_array_append_new(w->list, entry) == 0) return TAMIS_OK;
-    return tamis__fail_memory(err, "index.json", 1);
-}
-
-static tamis_status end_shard(writer *w, tamis_error *err)
-{
-    static const unsigned char zero[RECORD];
-    if (!w->open) return TAMIS_OK;
-    size_t end = RECORD - w->bytes % RECORD;
-    if (end < END) end += RECORD;
-    w->open = false;
-    w->bytes += end;
-    w->part->bytes += w->bytes;
-    tamis_status status = TAMIS_OK;
-    for (size_t left = end; w->tree && left && status == TAMIS_OK;) {
-        size_t size = left < RECORD ? left : RECORD;
-        status = tamis__output_write(&w->output, zero, size, err);
-        left -= size;
-    }
-    if (w->tree) TAMIS_TRY(tamis__shard_end(&w->output, status, err));
-    return list_shard(w, err);
-}
-
-static tamis_status start_shard(writer *w, tamis_error *err)
-{
-    snprintf(w->name, sizeof w->name, "shard-%06zu.tar", w->shards++);
-    if (w->tree) TAMIS_TRY(tamis__tree_file(w->tree, w->name, &w->output, err));
-    w->open = true;
-    w->n = w->bytes = 0;
-    return TAMIS_OK;
+    size_t end = (size_t)(RECORD - shard->bytes % RECORD);
+    return end < END ? end + RECORD : end;
 }
 
 static tamis_status put_sample(void *arg, uint64_t row, tamis_error *err)
 {
     writer *w = arg;
+    tamis__shards *shards = &w->shards;
     uint64_t size = w->set->samples.of[row].bytes;
-    if (w->open && (w->n == w->limit->samples || w->bytes + size > w->limit->bytes))
-        TAMIS_TRY(end_shard(w, err));
-    if (!w->open) TAMIS_TRY(start_shard(w, err));
-    w->n++;
-    w->bytes += size;
-    w->part->records++;
-    return w->tree ? tamis__sample_write(&w->set->samples, row, &w->output, err) : TAMIS_OK;
+    const tamis__shard *last = shards->n ? &shards->of[shards->n - 1] : NULL;
+    if (!last || last->n == w->settings->samples || last->bytes + size > w->settings->bytes) {
+        char name[40];
+        snprintf(name, sizeof name, "shard-%06" PRIu64 ".tar", shards->n);
+        TAMIS_TRY(tamis__shards_begin(shards, name, err));
+    }
+    return tamis__shards_add(shards, &w->set->samples, row, err);
 }
 
-static tamis_status put_index(writer *w, tamis_error *err)
+static tamis_status list_shard(const settings *s, const tamis__shard *shard, json_t *list,
+                               tamis_error *err)
+{
+    json_t *entry = json_pack("{s:s}", "url", shard->name);
+    json_int_t size = (json_int_t)(shard->bytes + end_of(shard));
+    bool whole = entry &&
+                 (!s->md5 || !json_object_set_new(entry, "md5sum", json_string(shard->md5))) &&
+                 !json_object_set_new(entry, "nsamples", json_integer((json_int_t)shard->n)) &&
+                 !json_object_set_new(entry, "filesize", json_integer(size));
+    if (!whole)
+        json_decref(entry);
+    else if (json_array_append_new(list, entry) == 0)
+        return TAMIS_OK;
+    return tamis__fail_memory(err, "index.json", 1);
+}
+
+static tamis_status put_index(const writer *w, const tamis__tree *tree, tamis_error *err)
 {
     tamis__output output = {0};
-    json_t *index = json_pack("{s:s, s:i, s:O}", "__kind__", "wids-shard-index-v1", "wids_version",
-                              1, "shardlist", w->list);
+    json_t *list = json_array();
+    tamis_status status = list ? TAMIS_OK : tamis__fail_memory(err, "index.json", 1);
+    for (uint64_t i = 0; status == TAMIS_OK && i < w->shards.n; i++)
+        status = list_shard(w->settings, &w->shards.of[i], list, err);
+    json_t *index = status == TAMIS_OK
+                        ? json_pack("{s:s, s:i, s:O}", "__kind__", "wids-shard-index-v1",
+                                    "wids_version", 1, "shardlist", list)
+                        : NULL;
     char *text = index ? json_dumps(index, JSON_INDENT(1)) : NULL;
-    tamis_status status = text ? TAMIS_OK : tamis__fail_memory(err, "index.json", 1);
+    if (status == TAMIS_OK && !text) status = tamis__fail_memory(err, "index.json", 1);
     json_decref(index);
-    if (text && w->tree) status = tamis__tree_file(w->tree, "index.json", &output, err);
-    if (status == TAMIS_OK && w->tree)
-        status = tamis__shard_end(&output, tamis__output_printf(&output, err, "%s\n", text), err);
+    json_decref(list);
+    if (status == TAMIS_OK) status = tamis__tree_file(tree, "index.json", &output, err);
+    if (status == TAMIS_OK) {
+        status = tamis__output_write(&output, text, strlen(text), err);
+        if (status == TAMIS_OK) status = tamis__output_write(&output, "\n", 1, err);
+        status = tamis__shard_end(&output, status, err);
+    }
     free(text);
     return status;
 }
 
-static tamis_status write_part(const limits *limit, const tamis__manifest_job *job,
-                               const tamis__tar_set *set, size_t k, tamis_error *err)
+static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size_t k,
+                                 tamis_error *err)
 {
     tamis__part *part = &job->plan->of[k];
     tamis__tree *tree = NULL;
+    tamis__shard_form form = {.md5 = w->settings->md5, .tail = end_of};
     if (!job->params->dry_run)
         TAMIS_TRY(tamis__outputs_tree(job->outputs, job->context, part->path, part->name,
                                       job->params->force, &tree, err));
-    writer w = {.set = set,
-                .context = job->context,
-                .tree = tree,
-                .part = part,
-                .limit = limit,
-                .list = json_array()};
-    tamis_status status = w.list ? tamis__part_each(job, k, put_sample, &w, err)
-                                 : tamis__fail_memory(err, "index.json", 1);
-    if (status == TAMIS_OK) status = end_shard(&w, err);
-    if (w.open && w.tree) tamis__output_abort(&w.output);
-    if (status == TAMIS_OK) status = put_index(&w, err);
-    json_decref(w.list);
+    TAMIS_TRY(tamis__part_each(job, k, put_sample, w, err));
+    if (tree) TAMIS_TRY(tamis__shards_write(&w->shards, &w->set->samples, job, tree, &form, err));
+    for (uint64_t i = 0; i < w->shards.n; i++)
+        part->bytes += w->shards.of[i].bytes + end_of(&w->shards.of[i]);
+    part->records = w->shards.rows;
+    return tree ? put_index(w, tree, err) : TAMIS_OK;
+}
+
+static tamis_status write_part(const settings *s, const tamis__manifest_job *job,
+                               const tamis__tar_set *set, size_t k, tamis_error *err)
+{
+    writer w = {.set = set, .settings = s};
+    tamis_status status = write_shards(&w, job, k, err);
+    tamis__shards_fini(&w.shards);
     return status;
 }
+
+/* --- lists of keys ---------------------------------------------------------------------------- */
+
+typedef struct key_list {
+    const tamis__tar_set *set;
+    tamis__part *part;
+    tamis__output *output; /* NULL: only counting */
+} key_list;
+
+static tamis_status put_key(void *arg, uint64_t row, tamis_error *err)
+{
+    const key_list *list = arg;
+    const tamis__tar_key *key = &list->set->key[row];
+    const char *text = list->set->text + key->first;
+    if (memchr(text, '\n', key->size))
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s': the key of row %" PRIu64
+                           " holds a line end, which a list of keys cannot: say mode=tar",
+                           list->set->source[list->set->samples.of[row].source].path, row);
+    list->part->records++;
+    list->part->bytes += key->size + 1;
+    if (!list->output) return TAMIS_OK;
+    TAMIS_TRY(tamis__output_write(list->output, text, key->size, err));
+    return tamis__output_write(list->output, "\n", 1, err);
+}
+
+static tamis_status write_keys(const settings *s, const tamis__manifest_job *job,
+                               const tamis__tar_set *set, size_t k, tamis_error *err)
+{
+    (void)s;
+    key_list list = {.set = set, .part = &job->plan->of[k]};
+    if (!job->params->dry_run)
+        TAMIS_TRY(tamis__outputs_file(job->outputs, job->context, list.part->path, list.part->name,
+                                      job->params->force, &list.output, err));
+    return tamis__part_each(job, k, put_key, &list, err);
+}
+
+/* --- inputs ----------------------------------------------------------------------------------- */
 
 /* Ids that are texts are keys, with or without the directory before them. */
 static tamis_status compare_keys(const tamis__tar_set *set, const tamis_selection *selection,
@@ -202,27 +241,29 @@ static tamis_status write_webdataset(void *state, const tamis__manifest_job *job
                                      tamis_manifest_result *result, tamis_error *err)
 {
     tamis__tar_set set = {0};
+    const settings *s = state;
     if (job->params->repeats)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "a WebDataset has each key once, so that samples cannot be repeated: "
                            "leave out the repeats");
     tamis_status status = read_inputs(job, &set, result, err);
-    for (size_t k = 0; k < job->plan->parts && status == TAMIS_OK; k++)
-        status = write_part(state, job, &set, k, err);
+    for (size_t k = job->plan->parts; k > 0 && status == TAMIS_OK; k--)
+        status = (s->keys ? write_keys : write_part)(s, job, &set, k - 1, err);
     tamis__tar_set_close(&set);
     return status;
 }
 
 const tamis__manifest_class tamis__manifest_webdataset = {
     .abi = TAMIS__MANIFEST_ABI,
-    .info = {.name = "webdataset",
-             .summary = "WebDataset with new tar files of the kept samples, and a wids index",
-             .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY |
-                      TAMIS_MANIFEST_SEVERAL,
-             .params = params,
-             .n_params = 2},
-    .state_size = sizeof(limits),
+    .info =
+        {.name = "webdataset",
+         .summary =
+             "WebDataset with new tar files of the kept samples and a wids index, or their keys",
+         .extensions = "",
+         .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY | TAMIS_MANIFEST_SEVERAL,
+         .params = params,
+         .n_params = PARAMS},
+    .state_size = sizeof(settings),
     .init = init,
     .write = write_webdataset,
 };

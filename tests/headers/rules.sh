@@ -47,7 +47,6 @@ awk -F: '
         owner["jansson.h"] = "^lib/base/json[.]h"
         owner["zlib.h"] = "^lib/codec/gzip[.]c"
         owner["zstd.h"] = "^lib/codec/zstd[.]c"
-        owner["md5.h"] = "^lib/base/md5[.]c"
         owner["plplot/plplot.h"] = "^lib/plot/canvas[.]c"
         owner["immintrin.h"] = "^lib/kernels/"
         owner["gsl/gsl_rng.h"] = "^lib/base/rng[.]h"

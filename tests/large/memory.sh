@@ -133,6 +133,25 @@ grad="--model model.h5 --data data.csv --label y --checkpoints last"
 bounded 'grad' grad $grad -o out.h5
 # shellcheck disable=SC2086
 bounded 'grad, projected' grad $grad --form projected:4096 --dtype bf16 -o out.h5
+rm -f data.csv model.h5
+
+# Training files of fourteen times the limit, in records of 80 KiB.
+records=$((limit * 176))
+"$store" small.h5 $records 4 1 1 f32 0 10
+"$tamis" select top --train small.h5 --column norm --budget 50% -o kept.h5 -q
+awk -v n=$records 'BEGIN {
+    for (text = "text "; length(text) < 60000;) text = text text
+    for (i = 0; i < n; i++) print "{\"id\":" i ",\"text\":\"" text "\"}"
+}' >data.jsonl
+bounded 'manifest' manifest --selection kept.h5 --in data.jsonl -o out.h5
+bounded 'manifest, shuffled' manifest --selection kept.h5 --in data.jsonl --shuffle 1 -o out.h5
+mkdir files
+split -l 1 -a 4 --additional-suffix=.json data.jsonl files/
+rm data.jsonl
+tar -C files -cf data.tar .
+rm -rf files
+bounded 'manifest of a tar file' manifest --selection kept.h5 --in data.tar --format webdataset -o out.h5
+bounded 'manifest of a tar file, shuffled' manifest --selection kept.h5 --in data.tar --format webdataset --shuffle 1 -o out.h5
 
 echo "1..$number"
 exit $failed

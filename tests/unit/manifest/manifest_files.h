@@ -110,6 +110,24 @@ static inline uint64_t *digests_of(tamis__records_kind kind, const char *data, s
     }
 }
 
+/* Write with these parameters to "out"; records come from "in" where no input is given, lists from
+ * none. */
+static inline tamis_status write_with(tamis_manifest_params p, tamis_manifest_result *result)
+{
+    static const char *const one[] = {"in"};
+    if (!p.inputs && !p.format) p.format = "jsonl";
+    bool list = p.format && strcmp(p.format, "jsonl") && strcmp(p.format, "csv");
+    if (!p.inputs && !list) p.input = one, p.inputs = 1;
+    if (!p.output) p.output = "out";
+    p.force = true;
+    return tamis_manifest_write(NULL, &p, result, &err);
+}
+
+static inline int shell_status(const char *command)
+{
+    return system(command);
+}
+
 static inline tamis_status write_manifest(const tamis_selection *selection, const char *format,
                                           const char *input, const char *dropped)
 {

@@ -1,4 +1,5 @@
-/* Lines found by threads: as by one pass, for lines that are short, long, blank, and at the edges of blocks.
+/* Lines found by threads: as by one pass, for lines that are short, long, blank, and at the edges
+ * of blocks.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/blocks.h"

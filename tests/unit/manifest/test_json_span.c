@@ -147,8 +147,9 @@ START_TEST(strings_are_decoded)
 }
 END_TEST
 
-/* Mutations of good texts: whatever the scanner takes, jansson takes too, and the other way round. The
- * texts hold none of what the two differ in (NaN, invalid UTF-8, \u escapes, doubles too large). */
+/* Mutations of good texts: whatever the scanner takes, jansson takes too, and the other way round.
+ * The texts hold none of what the two differ in (NaN, invalid UTF-8, \u escapes, doubles too
+ * large). */
 START_TEST(mutated_texts_are_judged_as_by_jansson)
 {
     static const char *const seed[] = {

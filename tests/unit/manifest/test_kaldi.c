@@ -186,8 +186,8 @@ START_TEST(other_faults)
 }
 END_TEST
 
-/* Mutated tables: whatever is taken passes `sort`'s rule, here in a plain loop, and all its bytes come
- * back line by line. */
+/* Mutated tables: whatever is taken passes `sort`'s rule, here in a plain loop, and all its bytes
+ * come back line by line. */
 START_TEST(mutated_tables_are_taken_only_when_sorted)
 {
     static const char seed[] = "a 1\nab x y\nb\t2\nba \nc 3\n";

@@ -1,8 +1,9 @@
-/* MosaicML StreamingDataset: shards written by plain loops from the format's description, and what is
- * written of them read the same way; hostile input.
+/* MosaicML StreamingDataset: shards written by plain loops from the format's description, and what
+ * is written of them read the same way; hostile input.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
+#include <tamis/context.h>
 
 #include "base/mem.h"
 #include "base/hash.h"
@@ -86,7 +87,8 @@ static void make_example(bool compressed)
     ck_ok(tamis__output_commit(&output, &err));
 }
 
-/* Read what was written: shards in the order of their names; `wanted` are the samples, -1 at the end. */
+/* Read what was written: shards in the order of their names; `wanted` are the samples, -1 at the
+ * end. */
 static void check_set(const char *directory, const int *wanted, size_t shards)
 {
     char path[100], command[300];
@@ -169,6 +171,42 @@ START_TEST(shards_keep_to_the_limit)
 }
 END_TEST
 
+/* Rows go on from directory to directory. */
+START_TEST(several_directories)
+{
+    static const char *const in[] = {"in", "in2", "in"};
+    tamis_manifest_result result;
+    make_example(true);
+    ck_assert_int_eq(system("rm -rf in2"), 0);
+    ck_assert_int_eq(rename("in", "in2"), 0);
+    make_example(false);
+    tamis_selection *s = make_selection("010000000000000001010000000001", NULL);
+    tamis_manifest_params p = {.selection = s,
+                               .format = "mds",
+                               .input = in,
+                               .inputs = 3,
+                               .output = "out",
+                               .dropped = "rest"};
+    ck_ok(tamis_manifest_write(NULL, &p, &result, &err));
+    check_set("out", (const int[]){1, 7, 9, 9, -1}, 1);
+    for (int i = 0; i < 3; i++) ck_assert_uint_eq(result.input_records[i], SAMPLES);
+    tamis_manifest_result_fini(&result);
+    p.force = true;
+    p.inputs = 2;
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_SHAPE,
+             "'in' and the inputs after it have 20 samples, the selection 30 rows");
+    put("in2/index.json", "{\"version\":2,\"shards\":[]}");
+    p.inputs = 3;
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_SHAPE, "have 20 samples");
+    put("in2/index.json",
+        "{\"version\":2,\"shards\":[{\"column_encodings\":[\"int\"],\"column_names\":[\"n\"],"
+        "\"column_sizes\":[8],\"format\":\"mds\"}]}");
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_UNSUPPORTED,
+             "'in2/index.json' shard 0 has other columns than the first shard");
+    tamis_selection_free(&s);
+}
+END_TEST
+
 START_TEST(all_none_and_in_order)
 {
     make_example(false);
@@ -191,6 +229,64 @@ START_TEST(all_none_and_in_order)
                                NULL, &err));
     check_set("out", (const int[]){9, 3, 1, -1}, 1);
     tamis_selection_free(&selection);
+}
+END_TEST
+
+/* Samples larger than what is copied at once, and a shard of its own for most of them. */
+START_TEST(large_samples)
+{
+    static const char config[] = "{" COLUMNS "}";
+    enum { N = 7, LARGEST = 3 << 20 };
+    static unsigned char shard[8 << 20], before[8 << 20];
+    size_t sizes[N] = {0, LARGEST, 1, 1 << 20, 100000, (1 << 20) - 12, 300000};
+    size_t head = 4 + 4 * (N + 1), at = head + strlen(config);
+    ck_assert_int_eq(system("rm -rf in out out-*; mkdir in"), 0);
+    put_u32(shard, N);
+    memcpy(shard + head, config, strlen(config));
+    for (size_t i = 0; i <= N; i++) {
+        put_u32(shard + 4 + 4 * i, (uint32_t)at);
+        if (i == N) break;
+        put_u32(shard + at, (uint32_t)sizes[i]);
+        for (size_t k = 0; k < 8 + sizes[i]; k++)
+            shard[at + 4 + k] = (unsigned char)tamis__splitmix(i, k);
+        at += 12 + sizes[i];
+    }
+    put_bytes("in/a.mds", shard, at);
+    snprintf(index_text, sizeof index_text,
+             "{\"version\":2,\"shards\":[{" COLUMNS ",\"format\":\"mds\",\"raw_data\":{"
+             "\"basename\":\"a.mds\",\"bytes\":%zu},\"samples\":%d}]}",
+             at, N);
+    put("in/index.json", index_text);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        tamis_context *context = NULL;
+        tamis_selection *selection = make_selection("1111111", NULL);
+        ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = threads}, &err));
+        tamis_manifest_params p = {.selection = selection,
+                                   .format = "mds:size-limit=1500000",
+                                   .input = (const char *const[]){"in"},
+                                   .inputs = 1,
+                                   .output = "out",
+                                   .force = true};
+        ck_ok(tamis_manifest_write(context, &p, NULL, &err));
+        /* Files of samples 0, 1, 2 to 4, and 5 and 6, one after another, are the samples in
+         * order. */
+        size_t used = 0;
+        for (int i = 0; i < 4; i++) {
+            char path[40];
+            snprintf(path, sizeof path, "out/shard.%05d.mds", i);
+            bytes file = get(path);
+            uint32_t first = get_u32((unsigned char *)file.data + 4);
+            memcpy(before + used, file.data + first, file.size - first);
+            used += file.size - first;
+            free(file.data);
+        }
+        ck_assert(!exists("out/shard.00004.mds"));
+        size_t start = head + strlen(config);
+        ck_assert_uint_eq(used, at - start);
+        ck_assert_int_eq(memcmp(before, shard + start, used), 0);
+        tamis_selection_free(&selection);
+        tamis_context_destroy(&context);
+    }
 }
 END_TEST
 
@@ -318,7 +414,9 @@ int main(void)
     tcase_set_timeout(tcase, 100);
     tcase_add_test(tcase, kept_samples_are_copied);
     tcase_add_test(tcase, shards_keep_to_the_limit);
+    tcase_add_test(tcase, several_directories);
     tcase_add_test(tcase, all_none_and_in_order);
+    tcase_add_test(tcase, large_samples);
     tcase_add_test(tcase, digests_are_compared);
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);

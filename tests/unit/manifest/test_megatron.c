@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "manifest_files.h"
 
-/* --- a data set in memory, and its two files ---------------------------------------------------------- */
+/* --- a data set in memory, and its two files ------------------------------------------------ */
 
 enum { MAX = 64 };
 
@@ -142,7 +142,7 @@ static void check_set(const char *prefix, const char *sequences, const char *doc
     free(tokens.data);
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running -------------------------------------------------------------------------------- */
 
 static tamis_context *context;
 static char warning[1024];
@@ -169,6 +169,24 @@ static void teardown(void)
     leave_scratch();
 }
 
+/* Records of the files that are listed: those of a data set in both of its files, and all of them
+ * together. */
+static void check_list(const tamis_manifest_result *result, bool dry)
+{
+    uint64_t kept = 0, dropped = 0;
+    for (size_t i = 0; i < result->files; i++) {
+        const tamis_manifest_file *idx = &result->file[i],
+                                  *bin = i + 1 < result->files ? idx + 1 : idx;
+        size_t size = strlen(idx->path);
+        if (strcmp(idx->path + size - 4, ".idx") != 0) continue;
+        *(strcmp(idx->what, "dropped") ? &kept : &dropped) += idx->records;
+        if (!dry && !strncmp(idx->path, bin->path, size - 3) && bin != idx)
+            ck_assert_uint_eq(bin->records, idx->records);
+    }
+    if (kept) ck_assert_uint_eq(kept, result->written);
+    if (dropped) ck_assert_uint_eq(dropped, result->dropped);
+}
+
 static tamis_status run(const char *format, const char *keep, const tamis_examples *examples,
                         tamis_manifest_params params)
 {
@@ -183,6 +201,7 @@ static tamis_status run(const char *format, const char *keep, const tamis_exampl
     if (!params.output) params.output = "out";
     tamis_status status = tamis_manifest_write(context, &params, &result, &err);
     if (status == TAMIS_OK) ck_assert_uint_eq(result.records, strlen(keep));
+    if (status == TAMIS_OK) check_list(&result, params.dry_run);
     tamis_manifest_result_fini(&result);
     tamis_selection_free(&selection);
     return status;
@@ -200,7 +219,7 @@ static int count_files(void)
     return n;
 }
 
-/* --- megatron ----------------------------------------------------------------------------------- */
+/* --- megatron ------------------------------------------------------------------------------- */
 
 START_TEST(everything_is_the_same)
 {
@@ -379,7 +398,7 @@ START_TEST(own_input)
 }
 END_TEST
 
-/* --- bad input ---------------------------------------------------------------------------------- */
+/* --- bad input ------------------------------------------------------------------------------ */
 
 typedef struct patch {
     size_t at, size;
@@ -464,7 +483,7 @@ START_TEST(counts)
 }
 END_TEST
 
-/* --- megatron-blend ----------------------------------------------------------------------------- */
+/* --- megatron-blend ------------------------------------------------------------------------- */
 
 static void shell(const char *command)
 {
@@ -545,7 +564,7 @@ START_TEST(blend_splits)
 }
 END_TEST
 
-/* --- failures ----------------------------------------------------------------------------------- */
+/* --- failures ------------------------------------------------------------------------------- */
 
 static void fail_each(const char *format, void (*arm)(long n))
 {

@@ -1,5 +1,5 @@
-/* nemo, kaldi, lhotse, lhotse-ids, llama-factory and axolotl: what is written, read back by others (jq,
- * sort, grep, cmp); bad input; failures.
+/* nemo, kaldi, lhotse, lhotse-ids, llama-factory and axolotl: what is written, read back by others
+ * (jq, sort, grep, cmp); bad input; failures.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <sys/stat.h>
@@ -59,6 +59,48 @@ START_TEST(nemo_marks)
                  (tamis_manifest_params){.dropped = "rest", .force = true}),
              TAMIS_ERR_ARG, "mode=skipme keeps every line");
     ck_assert(!exists("rest"));
+}
+END_TEST
+
+/* Rows go on from file to file, and a bad line is named with its own. */
+START_TEST(several_inputs)
+{
+    static const char *const in[] = {"a", "b"};
+    tamis_manifest_result result;
+    tamis_selection *s = make_selection("0110", NULL);
+    tamis_manifest_params p = {
+        .selection = s, .format = "nemo", .input = in, .inputs = 2, .dropped = "rest"};
+    put("a", "{\"id\":\"1\"}\n{\"id\":\"2\"}");
+    put("b", "{\"id\":\"3\"}\n\n{\"id\":\"4\"}\n");
+    p.output = "out";
+    p.force = true;
+    ck_ok(tamis_manifest_write(NULL, &p, &result, &err));
+    ck_assert(result.input_records[0] == 2 && result.input_records[1] == 2);
+    tamis_manifest_result_fini(&result);
+    check_text("out", "{\"id\":\"2\"}\n{\"id\":\"3\"}\n");
+    check_text("rest", "{\"id\":\"1\"}\n{\"id\":\"4\"}\n");
+    p.format = "lhotse";
+    ck_ok(tamis_manifest_write(NULL, &p, NULL, &err));
+    check_text("out", "{\"id\":\"2\"}\n{\"id\":\"3\"}\n");
+    p.format = "lhotse-ids";
+    ck_ok(tamis_manifest_write(NULL, &p, NULL, &err));
+    shell("test \"$(jq -c . out rest | xargs)\" = '[2,3] [1,4]'");
+    p.dropped = NULL;
+    p.format = "nemo:mode=skipme";
+    ck_ok(tamis_manifest_write(NULL, &p, NULL, &err));
+    check_text("out", "{\"id\":\"1\", \"_skipme\": true}\n{\"id\":\"2\"}\n{\"id\":\"3\"}\n"
+                      "{\"id\":\"4\", \"_skipme\": true}\n");
+    put("b", "{\"id\":\"1\"}\n\n{\"id\":}\n");
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_FORMAT, "'b' line 3");
+    p.format = "nemo";
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_FORMAT, "'b' line 3");
+    p.format = "lhotse";
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_FORMAT, "'b' line 3");
+    put("b", "{\"id\":\"1\"}\n\n{\"id\":\"4\"}\n");
+    p.format = "lhotse-ids";
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_FORMAT,
+             "'a' and the inputs after it: the cuts of rows 0 and 2 have one id");
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -253,6 +295,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, enter_scratch, leave_scratch);
     tcase_add_test(tcase, nemo_lines);
     tcase_add_test(tcase, nemo_marks);
+    tcase_add_test(tcase, several_inputs);
     tcase_add_test(tcase, nemo_bad_lines);
     tcase_add_test(tcase, lhotse_cuts);
     tcase_add_test(tcase, lhotse_id_list);

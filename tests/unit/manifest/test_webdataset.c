@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "manifest_files.h"
 
+#include <tamis/context.h>
+
 #define LONG                                                                                       \
     "d/a-directory-with-quite-a-long-name-that-goes-on-and-on/and-another-one-that-is-long-as-"    \
     "well/so-that-the-name-does-not-fit-a-header"
@@ -120,7 +122,8 @@ START_TEST(several_inputs_directories_and_order)
                                .inputs = 2,
                                .order = TAMIS_MANIFEST_SHUFFLE};
     tamis_manifest_result result;
-    ck_fails(run(p, "000011", NULL, NULL), TAMIS_ERR_SHAPE, "'in.tar' has 7 samples");
+    ck_fails(run(p, "000011", NULL, NULL), TAMIS_ERR_SHAPE,
+             "'in.tar' and the inputs after it have 7 samples");
     ck_ok(run(p, "1111111", NULL, &result));
     ck_assert_uint_eq(result.input_records[1], 2);
     tamis_manifest_result_fini(&result);
@@ -144,6 +147,74 @@ START_TEST(ids_are_compared)
              "'in.tar': the key of row 1 is 'b', its id in the selection 'c'");
     ck_fails(run((tamis_manifest_params){.force = true, .repeats = 9}, "11111", NULL, NULL),
              TAMIS_ERR_ARG, "samples cannot be repeated");
+}
+END_TEST
+
+START_TEST(keys_are_listed)
+{
+    tamis_manifest_result result, dry;
+    tamis_manifest_params p = {
+        .format = "webdataset:mode=keys", .dropped = "rest", .dry_run = true};
+    make_example("pax");
+    ck_ok(run(p, "01101", NULL, &dry));
+    ck_assert(!exists("out"));
+    p.dry_run = false;
+    ck_ok(run(p, "01101", NULL, &result));
+    check_text("out", "b\n" LONG "\nd\n");
+    check_text("rest", "a\nc\n");
+    ck_assert_uint_eq(result.written, 3);
+    ck_assert_uint_eq(result.bytes_out, dry.bytes_out);
+    ck_assert_uint_eq(result.files, 3);
+    ck_assert_uint_eq(result.file[0].records, 3);
+    tamis_manifest_result_fini(&result);
+    tamis_manifest_result_fini(&dry);
+    run_shell(
+        "rm -rf in.tar rest*; cd src && printf x >'two\nlines.txt' && tar -cf ../in.tar *.txt");
+    p.force = true;
+    p.dropped = NULL;
+    ck_ok(run(p, "1110", NULL, NULL));
+    ck_fails(run(p, "1111", NULL, NULL), TAMIS_ERR_UNSUPPORTED,
+             "'in.tar': the key of row 3 holds a line end, which a list of keys cannot");
+}
+END_TEST
+
+/* Samples of several pieces, none, and many; so many files that they are written in two goes. */
+START_TEST(threads_change_no_byte)
+{
+    static const char *const format[] = {"webdataset:max-samples=2", "webdataset:md5=no"};
+    run_shell("rm -rf src in*.tar out*; mkdir src; for i in $(seq 11 50); do yes $i | head -c "
+              "$((i % 7 * i % 5 * 200000 + i)) >src/$i.a; printf $i >src/$i.b; done; "
+              "cd src && tar -cf ../in.tar *");
+    for (size_t f = 0; f < 2; f++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            if (threads == 1) run_shell("rm -rf out-*");
+            tamis_context *context = NULL;
+            char output[20];
+            tamis_selection *selection = make_selection("1111111111011111111111111111111111111110",
+                                                        NULL);
+            snprintf(output, sizeof output, "out-%u", threads);
+            ck_ok(
+                tamis_context_create(&context, &(tamis_context_params){.threads = threads}, &err));
+            tamis_manifest_params p = {.selection = selection,
+                                       .format = format[f],
+                                       .input = (const char *const[]){"in.tar"},
+                                       .inputs = 1,
+                                       .output = output,
+                                       .force = true};
+            ck_ok(tamis_manifest_write(context, &p, NULL, &err));
+            tamis_selection_free(&selection);
+            tamis_context_destroy(&context);
+            run_shell("diff -r out-1 out-$(ls -d out-* | tail -c 2)");
+            if (f == 0)
+                run_shell(
+                    "jq -r '.shardlist[] | \"\\(.md5sum)  out-1/\\(.url)\"' out-1/index.json | "
+                    "md5sum -c --quiet && test $(ls out-1 | wc -l) = 20");
+            else
+                run_shell("jq -e '.shardlist | length == 1 and (.[0] | has(\"md5sum\") | not)' "
+                          "out-1/index.json >/dev/null");
+            run_shell("rm -rf x && mkdir x && for t in out-1/*.tar; do tar -xf $t -C x; done && "
+                      "cp src/21.* src/50.* x && diff -r src x");
+        }
 }
 END_TEST
 
@@ -230,6 +301,8 @@ int main(void)
     tcase_add_test(tcase, shards_keep_to_their_limits);
     tcase_add_test(tcase, several_inputs_directories_and_order);
     tcase_add_test(tcase, ids_are_compared);
+    tcase_add_test(tcase, keys_are_listed);
+    tcase_add_test(tcase, threads_change_no_byte);
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);
     tcase_add_test(tcase, failures_leave_nothing);

@@ -1,0 +1,341 @@
+/* Samples on their way into the files of a directory.
+ *
+ * Several files are open at once. Their samples are one text for each, which is cut into pieces
+ * that threads gather and write where they belong, in any order; sums are taken of finished pieces
+ * in order, of all open files side by side.
+ *
+ * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "manifest/shards.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/md5.h"
+#include "base/mem.h"
+#include "manifest/source.h"
+#include "manifest/threads.h"
+
+/* Bytes of a piece: small enough for a core's cache, large enough for the system. */
+#define PIECE_BYTES ((size_t)1 << 20)
+/* The same where sums are taken, and a piece of each file is held. */
+#define SUMMED_BYTES ((size_t)256 << 10)
+
+/* --- which rows ------------------------------------------------------------------------------- */
+
+tamis_status tamis__shards_begin(tamis__shards *shards, const char *name, tamis_error *err)
+{
+    if (shards->n == shards->room) {
+        uint64_t room = shards->room ? 2 * shards->room : 16;
+        tamis__shard *grown = tamis__realloc(shards->of, (size_t)room, sizeof *grown);
+        if (!grown) return tamis__fail_memory(err, "shards", room * sizeof *grown);
+        shards->of = grown;
+        shards->room = room;
+    }
+    tamis__shard *shard = &shards->of[shards->n++];
+    *shard = (tamis__shard){.first = shards->rows};
+    snprintf(shard->name, sizeof shard->name, "%s", name);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__shards_add(tamis__shards *shards, const tamis__samples *samples, uint64_t row,
+                               tamis_error *err)
+{
+    if (shards->rows == shards->row_room) {
+        uint64_t room = shards->row_room ? 2 * shards->row_room : 256;
+        uint64_t *grown = tamis__realloc(shards->row, (size_t)room, sizeof *grown);
+        if (!grown) return tamis__fail_memory(err, "the order of samples", room * sizeof *grown);
+        shards->row = grown;
+        shards->row_room = room;
+    }
+    shards->row[shards->rows++] = row;
+    shards->of[shards->n - 1].n++;
+    shards->of[shards->n - 1].bytes += samples->of[row].bytes;
+    return TAMIS_OK;
+}
+
+void tamis__shards_fini(tamis__shards *shards)
+{
+    free(shards->of);
+    free(shards->row);
+    *shards = (tamis__shards){0};
+}
+
+/* --- pieces ----------------------------------------------------------------------------------- */
+
+/* So many bytes of one shard. */
+typedef struct piece {
+    uint64_t shard, turn; /* the turn-th of its shard */
+    uint64_t first;       /* row in the list in which it begins */
+    uint64_t skip;        /* bytes of that row's sample that are in the piece before */
+    uint64_t rows;        /* rows that begin in it */
+    size_t bytes;
+} piece;
+
+/* A shard whose file is open. */
+typedef struct open_shard {
+    tamis__output output;
+    uint64_t head; /* bytes before the samples */
+    tamis__md5 md5;
+} open_shard;
+
+typedef struct writer {
+    tamis__shards *shards;
+    const tamis__samples *samples;
+    const tamis__manifest_job *job;
+    const tamis__tree *tree;
+    const tamis__shard_form *form;
+    uint64_t first, end; /* shards of this batch */
+    open_shard *open;    /* those of the batch */
+    piece *piece;        /* [pieces] */
+    uint64_t pieces, room;
+    size_t piece_bytes, group; /* pieces in an item of work, at most */
+    unsigned char *buffer;     /* [slots] group * piece_bytes each */
+    uint64_t *item;            /* [items + 1] where an item's pieces begin */
+    uint64_t items, done;      /* done: rows so far */
+    tamis__held held;
+} writer;
+
+static tamis_status add_piece(writer *w, const piece *p, tamis_error *err)
+{
+    if (w->pieces == w->room) {
+        uint64_t room = w->room ? 2 * w->room : 256;
+        piece *grown = tamis__realloc(w->piece, (size_t)room, sizeof *grown);
+        if (!grown) return tamis__fail_memory(err, "pieces of shards", room * sizeof *grown);
+        w->piece = grown;
+        w->room = room;
+    }
+    w->piece[w->pieces++] = *p;
+    return TAMIS_OK;
+}
+
+static tamis_status cut_shard(writer *w, uint64_t k, tamis_error *err)
+{
+    const tamis__shard *shard = &w->shards->of[k];
+    piece p = {.shard = k, .first = shard->first};
+    for (uint64_t i = shard->first; i < shard->first + shard->n; i++) {
+        uint64_t left = w->samples->of[w->shards->row[i]].bytes, size = left;
+        p.rows++;
+        while (left > 0) {
+            size_t free = w->piece_bytes - p.bytes, n = left < free ? (size_t)left : free;
+            p.bytes += n;
+            left -= n;
+            if (p.bytes < w->piece_bytes) continue;
+            TAMIS_TRY(add_piece(w, &p, err));
+            p = (piece){.shard = k,
+                        .turn = p.turn + 1,
+                        .first = left ? i : i + 1,
+                        .skip = left ? size - left : 0};
+        }
+    }
+    return p.rows || p.bytes ? add_piece(w, &p, err) : TAMIS_OK;
+}
+
+/* Files take turns, so that threads write to different ones (the system lets one write to a file at
+ * a time), and that sums of them can be taken side by side. */
+static int by_turn(const void *a, const void *b)
+{
+    const piece *x = a, *y = b;
+    if (x->turn != y->turn) return x->turn < y->turn ? -1 : 1;
+    return x->shard < y->shard ? -1 : x->shard > y->shard;
+}
+
+/* Pieces of one turn go together, as many as a group has. */
+static tamis_status make_items(writer *w, tamis_error *err)
+{
+    qsort(w->piece, (size_t)w->pieces, sizeof *w->piece, by_turn);
+    free(w->item);
+    w->item = tamis__malloc((size_t)w->pieces + 1, sizeof *w->item);
+    if (!w->item) return tamis__fail_memory(err, "pieces of shards", w->pieces * 8);
+    w->items = 0;
+    for (uint64_t i = 0, begin = 0; i < w->pieces; i++)
+        if (i == 0 || i - begin == w->group || w->piece[i].turn != w->piece[begin].turn)
+            w->item[w->items++] = begin = i;
+    w->item[w->items] = w->pieces;
+    return TAMIS_OK;
+}
+
+/* --- the work --------------------------------------------------------------------------------- */
+
+/* The piece's bytes, from wherever they are mapped. */
+static void gather(const writer *w, const piece *p, unsigned char *to)
+{
+    uint64_t skip = p->skip;
+    size_t used = 0;
+    for (uint64_t i = p->first; used < p->bytes; i++) {
+        const tamis__sample *sample = &w->samples->of[w->shards->row[i]];
+        const tamis__chunk *chunk = w->samples->chunk + sample->first;
+        for (uint64_t k = 0; k < sample->chunks && used < p->bytes; k++) {
+            size_t from = skip < chunk[k].size ? (size_t)skip : chunk[k].size;
+            size_t size = chunk[k].size - from, free = p->bytes - used;
+            if (size > free) size = free;
+            memcpy(to + used, chunk[k].data + from, size);
+            used += size;
+            skip -= from;
+        }
+    }
+}
+
+static tamis_status copy_piece(const writer *w, const piece *p, unsigned char *buffer,
+                               tamis_error *err)
+{
+    const open_shard *open = &w->open[p->shard - w->first];
+    uint64_t begin = p->first + (p->skip > 0);
+    for (uint64_t i = begin; i < begin + p->rows && w->form->check; i++)
+        TAMIS_TRY(w->form->check(w->form->arg, w->shards->row[i], err));
+    if (!w->tree) return TAMIS_OK;
+    gather(w, p, buffer);
+    return tamis__output_put_at(&open->output, buffer, p->bytes,
+                                open->head + p->turn * w->piece_bytes, err);
+}
+
+static unsigned char *buffer_of(const writer *w, unsigned slot)
+{
+    return w->buffer ? w->buffer + slot * w->group * w->piece_bytes : NULL;
+}
+
+static tamis_status copy_item(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
+{
+    (void)worker;
+    const writer *w = arg;
+    unsigned char *buffer = buffer_of(w, slot);
+    for (uint64_t i = w->item[item]; i < w->item[item + 1]; i++) {
+        TAMIS_TRY(copy_piece(w, &w->piece[i], buffer, err));
+        if (buffer) buffer += w->piece_bytes;
+    }
+    return TAMIS_OK;
+}
+
+/* Pieces of several files side by side; all of them are of one size, but for the last of a file. */
+static void sum_item(writer *w, uint64_t item, const unsigned char *buffer)
+{
+    const piece *p = w->piece + w->item[item];
+    size_t n = (size_t)(w->item[item + 1] - w->item[item]), at = 0;
+    for (;;) {
+        tamis__md5 *md5[TAMIS__MD5_LANES];
+        const unsigned char *data[TAMIS__MD5_LANES];
+        size_t lanes = 0, size = SIZE_MAX;
+        for (size_t i = 0; i < n; i++) {
+            if (p[i].bytes <= at) continue;
+            md5[lanes] = &w->open[p[i].shard - w->first].md5;
+            data[lanes++] = buffer + i * w->piece_bytes + at;
+            if (p[i].bytes - at < size) size = p[i].bytes - at;
+        }
+        if (lanes == 0) return;
+        tamis__md5_add(md5, data, lanes, size / TAMIS__MD5_BLOCK);
+        at += size;
+    }
+}
+
+static tamis_status end_item(void *arg, uint64_t item, unsigned slot, tamis_error *err)
+{
+    writer *w = arg;
+    bool full = false;
+    if (w->tree && w->form->md5) sum_item(w, item, buffer_of(w, slot));
+    for (uint64_t i = w->item[item]; i < w->item[item + 1]; i++) {
+        const piece *p = &w->piece[i];
+        uint64_t begin = p->first + (p->skip > 0);
+        for (uint64_t k = 0; k < p->rows; k++)
+            full |= tamis__held_add(&w->held, w->samples, w->shards->row[begin + k]);
+        w->done += p->rows;
+    }
+    if (!full && w->done < w->shards->rows) return TAMIS_OK;
+    tamis__held_release(&w->held, w->samples);
+    return tamis__progress(w->job->context, "copying samples", w->done, w->shards->rows, "samples",
+                           NULL, err);
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static tamis_status open_file(const writer *w, uint64_t k, tamis_error *err)
+{
+    open_shard *open = &w->open[k - w->first];
+    const tamis__shard *shard = &w->shards->of[k];
+    tamis__md5_start(&open->md5);
+    TAMIS_TRY(tamis__tree_file(w->tree, shard->name, &open->output, err));
+    if (w->form->head)
+        TAMIS_TRY(
+            w->form->head(w->form->arg, shard, w->shards->row + shard->first, &open->output, err));
+    open->head = open->output.written;
+    return tamis__output_finish(&open->output, err);
+}
+
+static tamis_status end_file(const writer *w, uint64_t k, tamis_error *err)
+{
+    static const unsigned char zero[4096];
+    open_shard *open = &w->open[k - w->first];
+    tamis__shard *shard = &w->shards->of[k];
+    tamis__md5 *md5 = &open->md5;
+    const unsigned char *data = zero;
+    uint64_t at = open->head + shard->bytes;
+    size_t left = w->form->tail ? w->form->tail(shard) : 0;
+    while (left > 0) {
+        size_t size = left < sizeof zero ? left : sizeof zero;
+        TAMIS_TRY(tamis__output_put_at(&open->output, zero, size, at, err));
+        if (w->form->md5) tamis__md5_add(&md5, &data, 1, size / TAMIS__MD5_BLOCK);
+        at += size;
+        left -= size;
+    }
+    if (w->form->md5) tamis__md5_end(md5, "", 0, shard->md5);
+    return TAMIS_OK;
+}
+
+static tamis_status copy_batch(writer *w, tamis_error *err)
+{
+    w->pieces = 0;
+    for (uint64_t k = w->first; k < w->end; k++) {
+        if (w->tree) TAMIS_TRY(open_file(w, k, err));
+        TAMIS_TRY(cut_shard(w, k, err));
+    }
+    TAMIS_TRY(make_items(w, err));
+    tamis__pipeline copy = {.arg = w,
+                            .items = w->items,
+                            .slots = 2 * tamis__threads_of(w->job->context),
+                            .work = copy_item,
+                            .consume = end_item};
+    TAMIS_TRY(tamis__threads_run(w->job->context, &copy, err));
+    for (uint64_t k = w->first; w->tree && k < w->end; k++) TAMIS_TRY(end_file(w, k, err));
+    return TAMIS_OK;
+}
+
+static tamis_status write_batch(writer *w, tamis_error *err)
+{
+    tamis_status status = copy_batch(w, err);
+    for (uint64_t k = 0; k < w->end - w->first; k++) {
+        tamis__output *output = &w->open[k].output;
+        if (output->path) status = tamis__shard_end(output, status, err);
+        w->open[k] = (open_shard){0};
+    }
+    return status;
+}
+
+tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *samples,
+                                 const tamis__manifest_job *job, const tamis__tree *tree,
+                                 const tamis__shard_form *form, tamis_error *err)
+{
+    unsigned threads = tamis__threads_of(job->context);
+    uint64_t batch = form->md5 ? TAMIS__MD5_LANES : threads;
+    writer w = {.shards = shards, .samples = samples, .job = job, .tree = tree, .form = form};
+    w.held.most = tamis__manifest_held(job->context);
+    if (batch > shards->n) batch = shards->n ? shards->n : 1;
+    w.group = form->md5 ? (size_t)batch : 1;
+    w.piece_bytes = form->md5 ? SUMMED_BYTES : PIECE_BYTES;
+    size_t slots = 2 * (size_t)threads, room = w.group * w.piece_bytes;
+    w.open = tamis__calloc((size_t)batch, sizeof *w.open);
+    w.buffer = tree ? tamis__malloc(slots, room) : NULL;
+    tamis_status status = w.open && (w.buffer || !tree)
+                              ? TAMIS_OK
+                              : tamis__fail_memory(err, "copying samples", slots * room);
+    for (uint64_t k = 0; k < shards->n && status == TAMIS_OK; k = w.end) {
+        w.first = k;
+        w.end = k + batch < shards->n ? k + batch : shards->n;
+        status = write_batch(&w, err);
+    }
+    free(w.open);
+    free(w.buffer);
+    free(w.piece);
+    free(w.item);
+    return status;
+}
