@@ -4,7 +4,7 @@
 #include "base/md5_file.h"
 
 #include "base/error.h"
-#include "base/md5.h"
+#include "base/md5_sum.h"
 
 /* Bytes between two looks at cancellation. */
 #define PIECE ((size_t)16 << 20)
@@ -13,21 +13,19 @@ tamis_status tamis__md5_file(const tamis_context *context, const char *path, cha
                              tamis_error *err)
 {
     tamis__input input;
-    tamis__md5 md5, *one = &md5;
+    tamis__md5 md5;
     tamis_status status = TAMIS_OK;
     TAMIS_TRY(tamis__input_open(&input, context, path, err));
     tamis__input_sequential(&input);
     tamis__md5_start(&md5);
-    size_t at = 0, whole = input.size / TAMIS__MD5_BLOCK * TAMIS__MD5_BLOCK;
-    while (status == TAMIS_OK && at < whole) {
-        size_t size = whole - at < PIECE ? whole - at : PIECE;
-        const unsigned char *data = input.data + at;
-        tamis__md5_add(&one, &data, 1, size / TAMIS__MD5_BLOCK);
+    for (size_t at = 0; status == TAMIS_OK && at < input.size;) {
+        size_t size = input.size - at < PIECE ? input.size - at : PIECE;
+        tamis__md5_add(&md5, input.data + at, size);
         tamis__input_release(&input, at, size);
         at += size;
         status = tamis__progress(context, "MD5", at, input.size, "bytes", NULL, err);
     }
-    if (status == TAMIS_OK) tamis__md5_end(&md5, input.data + at, input.size - at, ret_text);
+    if (status == TAMIS_OK) tamis__md5_end(&md5, ret_text);
     tamis__input_close(&input);
     return status;
 }

@@ -1,8 +1,8 @@
 /* Samples on their way into the files of a directory.
  *
  * Several files are open at once. Their samples are one text for each, which is cut into pieces
- * that threads gather and write where they belong, in any order; sums are taken of finished pieces
- * in order, of all open files side by side.
+ * that threads gather and write where they belong, in any order; a file whose sum is wanted is one
+ * thread's for a while, since sums are taken in order.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/shards.h"
@@ -12,15 +12,15 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/md5.h"
+#include "base/md5_sum.h"
 #include "base/mem.h"
 #include "manifest/source.h"
 #include "manifest/threads.h"
 
 /* Bytes of a piece: small enough for a core's cache, large enough for the system. */
 #define PIECE_BYTES ((size_t)1 << 20)
-/* The same where sums are taken, and a piece of each file is held. */
-#define SUMMED_BYTES ((size_t)256 << 10)
+/* Pieces of a file that one thread does one after another where sums are taken. */
+#define ROUND 16
 
 /* --- which rows ------------------------------------------------------------------------------- */
 
@@ -90,10 +90,10 @@ typedef struct writer {
     open_shard *open;    /* those of the batch */
     piece *piece;        /* [pieces] */
     uint64_t pieces, room;
-    size_t piece_bytes, group; /* pieces in an item of work, at most */
-    unsigned char *buffer;     /* [slots] group * piece_bytes each */
-    uint64_t *item;            /* [items + 1] where an item's pieces begin */
-    uint64_t items, done;      /* done: rows so far */
+    unsigned char *buffer; /* [slots] of PIECE_BYTES each */
+    uint64_t *item;        /* [items + 1] where an item's pieces begin */
+    uint64_t base;         /* the first item of this round */
+    uint64_t items, done;  /* done: rows so far */
     tamis__held held;
 } writer;
 
@@ -118,10 +118,10 @@ static tamis_status cut_shard(writer *w, uint64_t k, tamis_error *err)
         uint64_t left = w->samples->of[w->shards->row[i]].bytes, size = left;
         p.rows++;
         while (left > 0) {
-            size_t free = w->piece_bytes - p.bytes, n = left < free ? (size_t)left : free;
+            size_t free = PIECE_BYTES - p.bytes, n = left < free ? (size_t)left : free;
             p.bytes += n;
             left -= n;
-            if (p.bytes < w->piece_bytes) continue;
+            if (p.bytes < PIECE_BYTES) continue;
             TAMIS_TRY(add_piece(w, &p, err));
             p = (piece){.shard = k,
                         .turn = p.turn + 1,
@@ -132,8 +132,8 @@ static tamis_status cut_shard(writer *w, uint64_t k, tamis_error *err)
     return p.rows || p.bytes ? add_piece(w, &p, err) : TAMIS_OK;
 }
 
-/* Files take turns, so that threads write to different ones (the system lets one write to a file at
- * a time), and that sums of them can be taken side by side. */
+/* Files take turns, so that threads write to different ones: the system lets one write to a file at
+ * a time. */
 static int by_turn(const void *a, const void *b)
 {
     const piece *x = a, *y = b;
@@ -141,17 +141,30 @@ static int by_turn(const void *a, const void *b)
     return x->shard < y->shard ? -1 : x->shard > y->shard;
 }
 
-/* Pieces of one turn go together, as many as a group has. */
+static int by_round(const void *a, const void *b)
+{
+    const piece *x = a, *y = b;
+    uint64_t i = x->turn / ROUND, j = y->turn / ROUND;
+    if (i != j) return i < j ? -1 : 1;
+    if (x->shard != y->shard) return x->shard < y->shard ? -1 : 1;
+    return x->turn < y->turn ? -1 : x->turn > y->turn;
+}
+
+static bool goes_with(const writer *w, const piece *p)
+{
+    return w->form->md5 && p->shard == p[-1].shard && p->turn / ROUND == p[-1].turn / ROUND;
+}
+
+/* A piece is an item of work; with sums, the pieces of a file that belong to a round. */
 static tamis_status make_items(writer *w, tamis_error *err)
 {
-    qsort(w->piece, (size_t)w->pieces, sizeof *w->piece, by_turn);
+    qsort(w->piece, (size_t)w->pieces, sizeof *w->piece, w->form->md5 ? by_round : by_turn);
     free(w->item);
     w->item = tamis__malloc((size_t)w->pieces + 1, sizeof *w->item);
     if (!w->item) return tamis__fail_memory(err, "pieces of shards", w->pieces * 8);
     w->items = 0;
-    for (uint64_t i = 0, begin = 0; i < w->pieces; i++)
-        if (i == 0 || i - begin == w->group || w->piece[i].turn != w->piece[begin].turn)
-            w->item[w->items++] = begin = i;
+    for (uint64_t i = 0; i < w->pieces; i++)
+        if (i == 0 || !goes_with(w, &w->piece[i])) w->item[w->items++] = i;
     w->item[w->items] = w->pieces;
     return TAMIS_OK;
 }
@@ -180,19 +193,15 @@ static void gather(const writer *w, const piece *p, unsigned char *to)
 static tamis_status copy_piece(const writer *w, const piece *p, unsigned char *buffer,
                                tamis_error *err)
 {
-    const open_shard *open = &w->open[p->shard - w->first];
+    open_shard *open = &w->open[p->shard - w->first];
     uint64_t begin = p->first + (p->skip > 0);
     for (uint64_t i = begin; i < begin + p->rows && w->form->check; i++)
         TAMIS_TRY(w->form->check(w->form->arg, w->shards->row[i], err));
     if (!w->tree) return TAMIS_OK;
     gather(w, p, buffer);
-    return tamis__output_put_at(&open->output, buffer, p->bytes,
-                                open->head + p->turn * w->piece_bytes, err);
-}
-
-static unsigned char *buffer_of(const writer *w, unsigned slot)
-{
-    return w->buffer ? w->buffer + slot * w->group * w->piece_bytes : NULL;
+    if (w->form->md5) tamis__md5_add(&open->md5, buffer, p->bytes);
+    return tamis__output_put_at(&open->output, buffer, p->bytes, open->head + p->turn * PIECE_BYTES,
+                                err);
 }
 
 static tamis_status copy_item(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -200,40 +209,19 @@ static tamis_status copy_item(void *arg, uint64_t item, unsigned slot, unsigned 
 {
     (void)worker;
     const writer *w = arg;
-    unsigned char *buffer = buffer_of(w, slot);
-    for (uint64_t i = w->item[item]; i < w->item[item + 1]; i++) {
+    unsigned char *buffer = w->buffer ? w->buffer + slot * PIECE_BYTES : NULL;
+    item += w->base;
+    for (uint64_t i = w->item[item]; i < w->item[item + 1]; i++)
         TAMIS_TRY(copy_piece(w, &w->piece[i], buffer, err));
-        if (buffer) buffer += w->piece_bytes;
-    }
     return TAMIS_OK;
-}
-
-/* Pieces of several files side by side; all of them are of one size, but for the last of a file. */
-static void sum_item(writer *w, uint64_t item, const unsigned char *buffer)
-{
-    const piece *p = w->piece + w->item[item];
-    size_t n = (size_t)(w->item[item + 1] - w->item[item]), at = 0;
-    for (;;) {
-        tamis__md5 *md5[TAMIS__MD5_LANES];
-        const unsigned char *data[TAMIS__MD5_LANES];
-        size_t lanes = 0, size = SIZE_MAX;
-        for (size_t i = 0; i < n; i++) {
-            if (p[i].bytes <= at) continue;
-            md5[lanes] = &w->open[p[i].shard - w->first].md5;
-            data[lanes++] = buffer + i * w->piece_bytes + at;
-            if (p[i].bytes - at < size) size = p[i].bytes - at;
-        }
-        if (lanes == 0) return;
-        tamis__md5_add(md5, data, lanes, size / TAMIS__MD5_BLOCK);
-        at += size;
-    }
 }
 
 static tamis_status end_item(void *arg, uint64_t item, unsigned slot, tamis_error *err)
 {
+    (void)slot;
     writer *w = arg;
     bool full = false;
-    if (w->tree && w->form->md5) sum_item(w, item, buffer_of(w, slot));
+    item += w->base;
     for (uint64_t i = w->item[item]; i < w->item[item + 1]; i++) {
         const piece *p = &w->piece[i];
         uint64_t begin = p->first + (p->skip > 0);
@@ -267,18 +255,31 @@ static tamis_status end_file(const writer *w, uint64_t k, tamis_error *err)
     static const unsigned char zero[4096];
     open_shard *open = &w->open[k - w->first];
     tamis__shard *shard = &w->shards->of[k];
-    tamis__md5 *md5 = &open->md5;
-    const unsigned char *data = zero;
     uint64_t at = open->head + shard->bytes;
     size_t left = w->form->tail ? w->form->tail(shard) : 0;
     while (left > 0) {
         size_t size = left < sizeof zero ? left : sizeof zero;
         TAMIS_TRY(tamis__output_put_at(&open->output, zero, size, at, err));
-        if (w->form->md5) tamis__md5_add(&md5, &data, 1, size / TAMIS__MD5_BLOCK);
+        if (w->form->md5) tamis__md5_add(&open->md5, zero, size);
         at += size;
         left -= size;
     }
-    if (w->form->md5) tamis__md5_end(md5, "", 0, shard->md5);
+    if (w->form->md5) tamis__md5_end(&open->md5, shard->md5);
+    return TAMIS_OK;
+}
+
+/* Without sums all items are one round. */
+static tamis_status copy_round(writer *w, tamis_error *err)
+{
+    uint64_t end = w->base, round = w->piece[w->item[end]].turn / ROUND;
+    while (end < w->items && (!w->form->md5 || w->piece[w->item[end]].turn / ROUND == round)) end++;
+    tamis__pipeline copy = {.arg = w,
+                            .items = end - w->base,
+                            .slots = 2 * tamis__threads_of(w->job->context),
+                            .work = copy_item,
+                            .consume = end_item};
+    TAMIS_TRY(tamis__threads_run(w->job->context, &copy, err));
+    w->base = end;
     return TAMIS_OK;
 }
 
@@ -290,12 +291,7 @@ static tamis_status copy_batch(writer *w, tamis_error *err)
         TAMIS_TRY(cut_shard(w, k, err));
     }
     TAMIS_TRY(make_items(w, err));
-    tamis__pipeline copy = {.arg = w,
-                            .items = w->items,
-                            .slots = 2 * tamis__threads_of(w->job->context),
-                            .work = copy_item,
-                            .consume = end_item};
-    TAMIS_TRY(tamis__threads_run(w->job->context, &copy, err));
+    for (w->base = 0; w->base < w->items;) TAMIS_TRY(copy_round(w, err));
     for (uint64_t k = w->first; w->tree && k < w->end; k++) TAMIS_TRY(end_file(w, k, err));
     return TAMIS_OK;
 }
@@ -316,18 +312,15 @@ tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *sa
                                  const tamis__shard_form *form, tamis_error *err)
 {
     unsigned threads = tamis__threads_of(job->context);
-    uint64_t batch = form->md5 ? TAMIS__MD5_LANES : threads;
+    uint64_t batch = threads < shards->n ? threads : shards->n ? shards->n : 1;
     writer w = {.shards = shards, .samples = samples, .job = job, .tree = tree, .form = form};
     w.held.most = tamis__manifest_held(job->context);
-    if (batch > shards->n) batch = shards->n ? shards->n : 1;
-    w.group = form->md5 ? (size_t)batch : 1;
-    w.piece_bytes = form->md5 ? SUMMED_BYTES : PIECE_BYTES;
-    size_t slots = 2 * (size_t)threads, room = w.group * w.piece_bytes;
+    size_t slots = 2 * (size_t)threads;
     w.open = tamis__calloc((size_t)batch, sizeof *w.open);
-    w.buffer = tree ? tamis__malloc(slots, room) : NULL;
+    w.buffer = tree ? tamis__malloc(slots, PIECE_BYTES) : NULL;
     tamis_status status = w.open && (w.buffer || !tree)
                               ? TAMIS_OK
-                              : tamis__fail_memory(err, "copying samples", slots * room);
+                              : tamis__fail_memory(err, "copying samples", slots * PIECE_BYTES);
     for (uint64_t k = 0; k < shards->n && status == TAMIS_OK; k = w.end) {
         w.first = k;
         w.end = k + batch < shards->n ? k + batch : shards->n;

@@ -16,7 +16,7 @@ typedef struct tamis__shard {
 /* What a format says of its files. */
 typedef struct tamis__shard_form {
     const void *arg; /* handed to the calls; all of these may be NULL */
-    bool md5; /* of each file: nothing stands before the samples, and sizes are multiples of 64 */
+    bool md5;        /* of each file: nothing stands before the samples */
     /* Write what stands before the samples. */
     tamis_status (*head)(const void *arg, const tamis__shard *shard, const uint64_t *row,
                          tamis__output *output, tamis_error *err);
@@ -41,7 +41,7 @@ tamis_status tamis__shards_add(tamis__shards *shards, const tamis__samples *samp
 void tamis__shards_fini(tamis__shards *shards);
 
 /* Write and commit all files; without a tree the samples are only checked. The files are the same
- * for any number of threads, which copy pieces of 1 MiB, or with MD5 of 256 KiB of up to 16 files.
+ * for any number of threads, which copy pieces of 1 MiB, or with MD5 a file each.
  * `total` is the number of rows that the progress is of. Errors: IO, NOMEM, CANCELLED, what the
  * calls return for the first row that they refuse. */
 tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *samples,

@@ -46,6 +46,7 @@ awk -F: '
         owner["xxhash.h"] = "^lib/base/digest[.]c"
         owner["jansson.h"] = "^lib/base/json[.]h"
         owner["zlib.h"] = "^lib/codec/gzip[.]c"
+        owner["md5.h"] = "^lib/base/md5[.]c"
         owner["zstd.h"] = "^lib/codec/zstd[.]c"
         owner["plplot/plplot.h"] = "^lib/plot/canvas[.]c"
         owner["immintrin.h"] = "^lib/kernels/"

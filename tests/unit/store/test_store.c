@@ -481,13 +481,15 @@ START_TEST(columns_come_and_go)
     ck_ok(small_open(&writer, context, &s));
     ck_ok(small_append(writer, &s, 2));
     s.labels = false;
-    ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG, "row 2: ids, digests, labels, lengths or groups");
+    ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG,
+             "row 2: ids, digests, labels, lengths or groups");
     tamis_store_writer_abort(&writer);
     s.labels = true;
     ck_ok(small_open(&writer, context, &s));
     ck_ok(small_append(writer, &s, 2));
     s.class_name = small_class_name;
-    ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG, "row 2: ids, digests, labels, lengths or groups");
+    ck_fails(small_append(writer, &s, 2), TAMIS_ERR_ARG,
+             "row 2: ids, digests, labels, lengths or groups");
     tamis_store_writer_abort(&writer);
 }
 END_TEST
