@@ -10,7 +10,7 @@
 #include "base/context.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "filter/list.h"
@@ -170,15 +170,12 @@ static tamis_status read_line(reading *r, const char *line, size_t size, const t
 static tamis_status read_lines(reading *r, const tamis__input *input, const tamis_store *query,
                                tamis_error *err)
 {
-    const char *at = (const char *)input->data, *end = at + input->size;
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (!stop) stop = end;
-        size_t size = (size_t)(stop - at);
-        if (size > 0 && at[size - 1] == '\r') size--;
-        r->line++;
-        if (size > 0) TAMIS_TRY(read_line(r, at, size, query, err));
-        at = stop < end ? stop + 1 : end;
+    tamis__lines lines = tamis__lines_of(input);
+    const char *text;
+    size_t size;
+    while (tamis__lines_next(&lines, &text, &size)) {
+        r->line = lines.line;
+        if (size > 0) TAMIS_TRY(read_line(r, text, size, query, err));
     }
     if (r->pairs > 0) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' names no training row", r->path);

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "import/npy.h"
-#include "import/records.h"
 #include "import/texts.h"
 
 /* A one-column .npy of this many integers. */
@@ -191,18 +191,15 @@ tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context,
 static tamis_status read_ids(const tamis__input *input, tamis__ids *ids, tamis__names *seen,
                              const char *path, tamis_error *err)
 {
-    const char *at = (const char *)input->data, *end = at + input->size;
-    at += tamis__records_bom(at, input->size);
-    for (uint64_t line = 1; at < end; line++) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (!stop) stop = end;
-        size_t size = (size_t)(stop - at);
+    tamis__lines lines = tamis__lines_of(input);
+    const char *text;
+    size_t size;
+    while (tamis__lines_next(&lines, &text, &size)) {
         int32_t index;
-        if (stop < end && size > 0 && stop[-1] == '\r') size--;
-        tamis_status status = tamis__ids_add(ids, at, size, err);
-        if (status == TAMIS_OK) status = tamis__names_add(seen, at, size, &index, err);
-        if (status != TAMIS_OK) return tamis__prefix(err, status, "'%s' line %" PRIu64, path, line);
-        at = stop < end ? stop + 1 : end;
+        tamis_status status = tamis__ids_add(ids, text, size, err);
+        if (status == TAMIS_OK) status = tamis__names_add(seen, text, size, &index, err);
+        if (status != TAMIS_OK)
+            return tamis__prefix(err, status, "'%s' line %" PRIu64, path, lines.line);
     }
     return TAMIS_OK;
 }

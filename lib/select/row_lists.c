@@ -10,33 +10,12 @@
 
 #include "base/context.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "import/npy.h"
 #include "import/texts.h"
 #include "select/find_id.h"
-
-/* --- lines ------------------------------------------------------------------------------------ */
-
-typedef struct lines {
-    const char *at, *end;
-    uint64_t line; /* the last one given, from 1 */
-} lines;
-
-static bool next_line(lines *l, const char **ret_text, size_t *ret_size)
-{
-    if (l->at >= l->end) return false;
-    const char *stop = memchr(l->at, '\n', (size_t)(l->end - l->at));
-    if (!stop) stop = l->end;
-    size_t size = (size_t)(stop - l->at);
-    if (size > 0 && l->at[size - 1] == '\r') size--;
-    *ret_text = l->at;
-    *ret_size = size;
-    l->at = stop < l->end ? stop + 1 : l->end;
-    l->line++;
-    return true;
-}
 
 /* --- ids -------------------------------------------------------------------------------------- */
 
@@ -76,9 +55,9 @@ tamis_status tamis_rows_load(tamis_context *context, const char *file,
     size_t size;
     tamis__id_finder f = {0};
     TAMIS_TRY(tamis__input_open(&input, context, file, err));
-    lines l = {(const char *)input.data, (const char *)input.data + input.size, 0};
+    tamis__lines l = tamis__lines_of(&input);
     tamis_status status = tamis__id_finder_init(&f, file, examples, rows, err);
-    while (status == TAMIS_OK && next_line(&l, &text, &size))
+    while (status == TAMIS_OK && tamis__lines_next(&l, &text, &size))
         if (size > 0) status = find(&f, l.line, text, size, err);
     if (status == TAMIS_OK) status = give_rows(&f, ret_row, ret_n, err);
     tamis__id_finder_fini(&f);
@@ -136,13 +115,13 @@ static tamis_status groups_of_npy(tamis_group_list *list, tamis_context *context
     return status;
 }
 
-static tamis_status read_names(tamis_group_list *list, lines *l, tamis__names *names,
+static tamis_status read_names(tamis_group_list *list, tamis__lines *l, tamis__names *names,
                                const char *file, uint64_t n, tamis_error *err)
 {
     const char *text;
     size_t size;
     uint64_t found = 0;
-    for (; next_line(l, &text, &size); found++) {
+    for (; tamis__lines_next(l, &text, &size); found++) {
         if (found >= n) continue;
         list->group[found] = -1;
         if (size == 0) continue;
@@ -158,7 +137,7 @@ static tamis_status groups_of_text(tamis_group_list *list, tamis_context *contex
     tamis__input input;
     tamis__names names = {0};
     TAMIS_TRY(tamis__input_open(&input, context, file, err));
-    lines l = {(const char *)input.data, (const char *)input.data + input.size, 0};
+    tamis__lines l = tamis__lines_of(&input);
     tamis_status status = read_names(list, &l, &names, file, n, err);
     if (status == TAMIS_OK) status = tamis__names_sort(&names, list->group, n, &list->name, err);
     list->groups = (uint32_t)names.list.count;

@@ -458,7 +458,9 @@ START_TEST(lists_of_ids)
     ck_rows(c, 1, 0, NULL);
     ck_rows(c, 2, 1, gamma);
     tamis_candidates_free(&c);
-    ck_ok(read_list("3\n1\n", plain, NULL, &c));
+    ck_ok(read_list("\xef\xbb\xbf"
+                    "3\n1\n",
+                    plain, NULL, &c));
     ck_rows(c, 0, 2, some);
     tamis_candidates_free(&c);
     ck_fails(read_list("alpha\ndelta\n", named, NULL, &c), TAMIS_ERR_FORMAT,

@@ -399,7 +399,8 @@ START_TEST(rows_come_by_id)
 {
     const tamis_examples *e = &tamis_scores_info_get(scores)->examples;
     uint64_t *row = NULL, n = 0, one = 0;
-    put("ids.txt", "117\r\n\n103\n130");
+    put("ids.txt", "\xef\xbb\xbf" /* as some editors begin a file */
+                   "117\r\n\n103\n130");
     ck_ok(tamis_rows_load(context, "ids.txt", e, ROWS, &row, &n, &err));
     ck_assert_uint_eq(n, 3);
     ck_assert(row[0] == 3 && row[1] == 17 && row[2] == 30);
