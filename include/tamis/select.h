@@ -139,7 +139,8 @@ typedef struct tamis_select_params {
  *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
  *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
  *  cost (top, bottom, and selectors of every query's scores as docs/selectors.md says) or in the order
- *  in which they were drawn (random), and those that no longer fit are passed over.
+ *  in which they were drawn (random), and those that no longer fit are passed over; stratified shares
+ *  costs out among strata.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores, or infinities cancel when columns are added: names the

@@ -273,7 +273,8 @@ static tamis_status parse_allowance(const tamis_select_params *p, double all, do
             "of it (5%%)",
             p->budget, p->cost_name);
     *ret_allowance = percent ? number * all / 100 : number;
-    if (percent ? number <= 100 : number <= all) return TAMIS_OK;
+    /* Ten times a tenth, added up, is less than one. */
+    if (percent ? number <= 100 : number <= all * (1 + 1e-12)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG, "budget '%s' is more than all rows cost: %g of %s",
                        p->budget, all, p->cost_name);
 }
@@ -291,6 +292,11 @@ tamis_status tamis__rules_costs(const tamis_select_params *p, tamis__candidates 
                                row, p->cost[row], p->cost_name);
         all += p->cost[row];
     }
+    if (isinf(all))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "all rows together cost more of %s than a number holds: take a larger "
+                           "unit",
+                           p->cost_name);
     TAMIS_TRY(parse_allowance(p, all, &c->allowance, err));
     c->cost = p->cost;
     c->budget_text = p->budget;

@@ -216,9 +216,18 @@ START_TEST(costs_are_a_greedy_knapsack)
             .selector = "top", .budget = "1e9", .cost = cost, .cost_name = "tokens"},
         "more than all rows cost");
     check_fails(
-        (tamis_select_params){
-            .selector = "stratified", .budget = "5", .cost = cost, .cost_name = "tokens"},
+        (tamis_select_params){.selector = "threshold:min=0", .cost = cost, .cost_name = "tokens"},
         "does not heed costs");
+    cost[4] = cost[5] = 1.5e308;
+    check_fails(
+        (tamis_select_params){
+            .selector = "top", .budget = "5%", .cost = cost, .cost_name = "tokens"},
+        "take a larger unit");
+    for (uint64_t i = 0; i < ROWS; i++) cost[i] = i < 10 ? 0.1 : 0;
+    s = choose((tamis_select_params){
+        .selector = "top", .budget = "1", .cost = cost, .cost_name = "tokens"});
+    ck_assert_uint_eq(s->kept, ROWS);
+    tamis_selection_free(&s);
     cost[4] = -1;
     check_fails(
         (tamis_select_params){
