@@ -54,6 +54,12 @@ static tamis_status check_budget(const tamis__candidates *c, tamis_error *err)
                            "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
                            " may be kept: %" PRIu64 " are barred by a list or a filter",
                            c->budget_text ? c->budget_text : "", c->budget, scored, barred);
+    if (barred == c->rows)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "all %" PRIu64
+                           " rows are barred by a list or a filter: nothing is left to "
+                           "choose from",
+                           barred);
     if (scored == 0)
         return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a score",
                            scores ? tamis_scores_path(scores) : "the store", c->rows);

@@ -5,6 +5,7 @@
 #define TAMIS_SELECT_RULES_H
 
 #include "select/registry.h"
+#include "stream/engine.h"
 
 typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
@@ -41,5 +42,15 @@ tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_para
  * together). */
 tamis_status tamis__rules_costs(const tamis_select_params *params, tamis__candidates *candidates,
                                 tamis_error *err);
+
+/* A sink that gives on all rows but those that are barred, so that they stand in no list. Several calls
+ * of `next` may be of one block. */
+typedef struct tamis__unbarred {
+    const uint8_t *standing; /* [rows]; NULL = none is barred */
+    tamis__sink next;
+} tamis__unbarred;
+tamis__sink tamis__unbarred_of(tamis__unbarred *unbarred);
+/* How many of the rows are not barred. */
+uint64_t tamis__count_unbarred(const uint8_t *standing, uint64_t rows);
 
 #endif
