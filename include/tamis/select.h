@@ -20,7 +20,9 @@ enum {
                                           needs a scores file with a matrix */
     TAMIS_SELECTOR_LISTS = 1u << 4,  /**< heeds lists of rows that must be kept or dropped */
     TAMIS_SELECTOR_COSTS = 1u << 5,  /**< heeds what rows cost */
-    TAMIS_SELECTOR_ZSCORE = 1u << 6  /**< scores are normalised by zscore unless told otherwise */
+    TAMIS_SELECTOR_ZSCORE = 1u << 6, /**< scores are normalised by zscore unless told otherwise */
+    TAMIS_SELECTOR_GROUPS = 1u << 7, /**< may look at groups of candidates */
+    TAMIS_SELECTOR_QUERY_GROUPS = 1u << 8 /**< may look at groups of queries */
 };
 
 /** What a selector says of itself; const and static. */

@@ -24,6 +24,14 @@ typedef struct lines {
     uint64_t line; /* the last one given, from 1 */
 } lines;
 
+/* A byte order mark is none of a name. */
+static lines lines_of(const tamis__input *input)
+{
+    const char *text = (const char *)input->data;
+    bool mark = input->size >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3);
+    return (lines){text + (mark ? 3 : 0), text + input->size, 0};
+}
+
 static bool next_line(lines *l, const char **ret_text, size_t *ret_size)
 {
     if (l->at >= l->end) return false;
@@ -76,7 +84,7 @@ tamis_status tamis_rows_load(tamis_context *context, const char *file,
     size_t size;
     tamis__id_finder f = {0};
     TAMIS_TRY(tamis__input_open(&input, context, file, err));
-    lines l = {(const char *)input.data, (const char *)input.data + input.size, 0};
+    lines l = lines_of(&input);
     tamis_status status = tamis__id_finder_init(&f, file, examples, rows, err);
     while (status == TAMIS_OK && next_line(&l, &text, &size))
         if (size > 0) status = find(&f, l.line, text, size, err);
@@ -158,7 +166,7 @@ static tamis_status groups_of_text(tamis_group_list *list, tamis_context *contex
     tamis__input input;
     tamis__names names = {0};
     TAMIS_TRY(tamis__input_open(&input, context, file, err));
-    lines l = {(const char *)input.data, (const char *)input.data + input.size, 0};
+    lines l = lines_of(&input);
     tamis_status status = read_names(list, &l, &names, file, n, err);
     if (status == TAMIS_OK) status = tamis__names_sort(&names, list->group, n, &list->name, err);
     list->groups = (uint32_t)names.list.count;

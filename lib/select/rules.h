@@ -11,7 +11,7 @@ typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
     uint16_t *
         cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then
-                    * term i has no value for it; NULL = without lists, filters and terms */
+                    * term i has no value for it, then filter i has none; NULL = without lists, filters and terms */
     double *bound;             /* [filters, 2] of each filter: low and high, quantiles worked out */
     uint64_t required, barred; /* rows */
 } tamis__rules;
@@ -36,6 +36,9 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
 tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_params *params,
                                     const tamis__groups *group, double *value, uint64_t rows,
                                     tamis_error *err);
+
+/* Does any normalising look at groups of candidates, whatever the selector? */
+bool tamis__groups_heeded(const tamis_select_params *params);
 
 /* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most. Errors: ARG
  * (a cost that is negative or not finite: names the row; a budget that is no amount, or above all costs

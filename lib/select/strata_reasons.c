@@ -46,8 +46,9 @@ static tamis_status explain_stratum(const tamis__strata *s, uint64_t i, tamis_se
     snprintf(text, sizeof text, "%s %" PRIu64 " of %" PRIu64 " in %s%s", how, taken, s->size[i],
              name, cost);
     if (taken > 0) TAMIS_TRY(tamis_selection_reason(selection, text, &ret_reason[1], err));
-    snprintf(text, sizeof text, "not %s %" PRIu64 " of %" PRIu64 " in %s%s",
-             s->options->top ? "among the highest" : "drawn", taken, s->size[i], name, cost);
+    snprintf(text, sizeof text, "not among the %s%" PRIu64 " of %" PRIu64 " %sin %s%s",
+             s->options->top ? "highest " : "", taken, s->size[i], s->options->top ? "" : "drawn ",
+             name, cost);
     if (taken == s->size[i]) return TAMIS_OK;
     return tamis_selection_reason(selection, text, &ret_reason[0], err);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "select/rules.h"
 #include "select/strata.h"
 #include "select/values.h"
 
@@ -205,6 +206,12 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "stratified:by=group needs groups or labels of the rows, and there are "
                            "none: give groups, or leave by=group out");
+    if (!options->group && c->source && !tamis__groups_heeded(c->source) &&
+        (c->source->group || c->source->group_by))
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "stratified: groups of candidates are of by=group: say that, or leave them "
+            "out");
     if (options->group) s.n = (uint64_t)c->group->groups + 1;
     TAMIS_TRY(tamis__picks_init(&picks, c, err));
     tamis_status status = stratify(&s, selection, err);
@@ -223,7 +230,7 @@ const tamis__selector_class tamis__selector_stratified = {
              .citation = "Zheng et al. 2023, CCS, arXiv 2210.15809, and Lin et al. 2024, DEALRec, "
                          "arXiv 2401.17197: equal widths, smallest first; groups by largest "
                          "remainder",
-             .flags = TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS,
+             .flags = TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS | TAMIS_SELECTOR_GROUPS,
              .params = params,
              .n_params = PARAMS},
     .state_size = sizeof(tamis__strata_options),

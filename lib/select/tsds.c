@@ -115,6 +115,10 @@ static tamis_status init_kde(void *state, const tamis_param_value *param, tamis_
     TAMIS_TRY(init_shared("knn-kde", t, param, err));
     t->sigma = param[SIGMA].number;
     t->kde = (uint64_t)param[KDE].number;
+    if (param[KDE].given && t->sigma == 0)
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "knn-kde: kde= is of densities, which sigma=0 leaves out: leave one out");
     return TAMIS_OK;
 }
 

@@ -218,7 +218,7 @@ START_TEST(refuses_what_cannot_be)
     p = with(selectors[_i], "1", false, false);
     p.must_drop = all;
     p.n_must_drop = N;
-    ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG, "70 are barred");
+    ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG, "all 70 rows are barred");
     p.cost = cost;
     p.cost_name = "tokens";
     ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG, "all 70 rows are barred");
