@@ -248,6 +248,18 @@ static tamis_status check_stores(const select_args *args, const char *name, tami
     return TAMIS_OK;
 }
 
+/* Only where scores are to become one value; the library cannot tell a given default from none. */
+static tamis_status check_by(const session *s, const select_args *args,
+                             const tamis_selector_info *info, tamis_error *err)
+{
+    const unsigned others = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_NO_VALUE;
+    if (!invocation_has(s->invocation, "by")) return TAMIS_OK;
+    if (info->flags & others)
+        return fail(err, TAMIS_ERR_ARG, "%s does not heed --by: leave it out", info->name);
+    if (!args->scores) return fail(err, TAMIS_ERR_ARG, "--by goes with --scores");
+    return TAMIS_OK;
+}
+
 static tamis_status check(const select_args *args, const tamis_selector_info *info,
                           tamis_error *err)
 {
@@ -293,6 +305,7 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
     const tamis_selector_info *info = NULL;
     TRY(tamis_selector_check(args->selector, &info, err));
     TRY(check(args, info, err));
+    TRY(check_by(s, args, info, err));
     TRY(session_add_input(s, "scores", args->scores, err));
     TRY(session_add_input(s, "train", args->train, err));
     TRY(session_add_input(s, "query", args->query, err));

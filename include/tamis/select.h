@@ -20,7 +20,9 @@ enum {
                                           needs a scores file with a matrix */
     TAMIS_SELECTOR_LISTS = 1u << 4,  /**< heeds lists of rows that must be kept or dropped */
     TAMIS_SELECTOR_COSTS = 1u << 5,  /**< heeds what rows cost */
-    TAMIS_SELECTOR_ZSCORE = 1u << 6  /**< scores are normalised by zscore unless told otherwise */
+    TAMIS_SELECTOR_ZSCORE = 1u << 6, /**< scores are normalised by zscore unless told otherwise */
+    TAMIS_SELECTOR_GROUPS = 1u << 7, /**< may look at groups of candidates */
+    TAMIS_SELECTOR_QUERY_GROUPS = 1u << 8 /**< may look at groups of queries */
 };
 
 /** What a selector says of itself; const and static. */
@@ -140,7 +142,8 @@ typedef struct tamis_select_params {
  *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
  *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
  *  cost (top, bottom, and selectors of every query's scores as docs/selectors.md says) or in the order
- *  in which they were drawn (random), and those that no longer fit are passed over.
+ *  in which they were drawn (random), and those that no longer fit are passed over; stratified shares
+ *  costs out among strata.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores, or infinities cancel when columns are added: names the

@@ -128,6 +128,10 @@ static tamis_status from_npy(tamis_context *context, const column_spec *s, uint6
                              double **ret_value, tamis_error *err)
 {
     tamis__npy npy;
+    if (s->column)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "'%s' is an array, whose columns have no names: leave '#%s' out",
+                           s->file, s->column);
     TAMIS_TRY(tamis__npy_open(&npy, context, s->file, err));
     tamis_status status = check_rows(s, npy.rows, rows, err);
     if (status == TAMIS_OK && npy.cols != 1)

@@ -39,8 +39,9 @@ bool tamis__field_kind(const char *path, tamis__records_kind *ret_kind)
 typedef struct reading {
     const tamis__source *source;
     tamis__records_kind kind;
-    const char *field, *id_field; /* id_field: NULL = records are in the candidates' order */
-    int64_t at, id_at;            /* CSV: which fields they are */
+    const char *field, *id_field;     /* id_field: NULL = records are in the candidates' order */
+    int64_t at, id_at, fields_wanted; /* CSV: which fields they are, and how many a record has */
+    bool seen;                        /* JSON Lines: some record has the field */
     tamis__id_finder *ids;
     tamis__fields fields;
     double *value;
@@ -76,6 +77,7 @@ static tamis_status read_header(reading *r, const tamis__record *record, tamis_e
         TAMIS_TRY(tamis__fields_next(&r->fields, &field, err));
         if (is_named(&field, r->field)) r->at = i;
         if (is_named(&field, r->id_field)) r->id_at = i;
+        r->fields_wanted = i + 1;
     }
     const char *missing = r->at < 0 ? r->field : r->id_field && r->id_at < 0 ? r->id_field : NULL;
     if (!missing) return TAMIS_OK;
@@ -87,16 +89,24 @@ static tamis_status read_csv(reading *r, const tamis__record *record, double *re
                              uint64_t *ret_row, tamis_error *err)
 {
     tamis__field field = {0};
-    int64_t last = r->at > r->id_at ? r->at : r->id_at;
+    int64_t found = 0;
     start(r, record);
-    for (int64_t i = 0; i <= last && r->fields.more; i++) {
+    for (int64_t i = 0; r->fields.more; i++, found++) {
         TAMIS_TRY(tamis__fields_next(&r->fields, &field, err));
         if (i == r->id_at)
             TAMIS_TRY(tamis__id_find(r->ids, record->line, field.text, field.size, ret_row, err));
         if (i == r->at && field.size > 0 && !tamis__parse_double(field.text, field.size, ret_value))
             return no_number(r, record, field.text, field.size, err);
     }
-    return TAMIS_OK;
+    if (found == r->fields_wanted) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT,
+                       "'%s' line %" PRIu64 ": it has %" PRId64 " fields, the header has %" PRId64,
+                       r->source->path, record->line, found, r->fields_wanted);
+}
+
+static const char *kind_of(const json_t *value)
+{
+    return json_is_string(value) ? "a text" : json_is_array(value) ? "an array" : "an object";
 }
 
 static tamis_status read_json_id(const reading *r, const tamis__record *record,
@@ -116,25 +126,32 @@ static tamis_status read_json_id(const reading *r, const tamis__record *record,
     return tamis__id_find(r->ids, record->line, number, (size_t)size, ret_row, err);
 }
 
-static tamis_status read_json(const reading *r, const tamis__record *record, double *ret_value,
+static tamis_status read_json(reading *r, const tamis__record *record, double *ret_value,
                               uint64_t *ret_row, tamis_error *err)
 {
     json_error_t why;
     json_t *object = json_loadb((const char *)record->data, record->size, 0, &why);
     if (!json_is_object(object)) {
+        bool parsed = object != NULL;
+        char shown[TAMIS__SHOWN_SIZE(80)];
         json_decref(object);
-        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": it is no JSON object",
-                           r->source->path, record->line);
+        return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": it is no JSON object%s%s",
+                           r->source->path, record->line, parsed ? "" : ": ",
+                           parsed ? ""
+                                  : tamis__show(shown, sizeof shown, why.text, strlen(why.text)));
     }
     const json_t *value = json_object_get(object, r->field);
     tamis_status status = TAMIS_OK;
+    r->seen |= value != NULL;
     if (r->id_field) status = read_json_id(r, record, object, ret_row, err);
     if (json_is_number(value))
         *ret_value = json_number_value(value);
     else if (json_is_boolean(value))
         *ret_value = json_is_true(value) ? 1 : 0;
     else if (status == TAMIS_OK && value && !json_is_null(value))
-        status = no_number(r, record, "no number", 9, err);
+        status = tamis__fail(err, TAMIS_ERR_FORMAT,
+                             "'%s' line %" PRIu64 ": '%s' is %s, which is no number",
+                             r->source->path, record->line, r->field, kind_of(value));
     json_decref(object);
     return status;
 }
@@ -152,6 +169,14 @@ static tamis_status add(reading *r, double value, tamis_error *err)
     return TAMIS_OK;
 }
 
+/* A field that no record has is misspelt. */
+static tamis_status check_seen(const reading *r, tamis_error *err)
+{
+    if (r->kind != TAMIS__RECORDS_JSONL || r->seen) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': no record has a field '%s'", r->source->path,
+                       r->field);
+}
+
 static tamis_status read_all(reading *r, tamis_error *err)
 {
     tamis__records records;
@@ -161,7 +186,7 @@ static tamis_status read_all(reading *r, tamis_error *err)
         double value = (double)NAN;
         uint64_t row = UINT64_MAX;
         TAMIS_TRY(tamis__records_next(&records, r->source->path, &record, err));
-        if (!record.data) return TAMIS_OK;
+        if (!record.data) return check_seen(r, err);
         if (record.number < 0) {
             TAMIS_TRY(read_header(r, &record, err));
             continue;

@@ -14,8 +14,8 @@
 bool tamis__field_kind(const char *path, tamis__records_kind *ret_kind);
 
 /* The field of each record: NaN where it is empty, null or missing. ret_value [*ret_rows], free with
- * free(). Errors: FORMAT (no such field in the header, a value that is no number, broken JSON: names the
- * line), NOMEM. */
+ * free(). Errors: FORMAT (no such field in the header or any record, a value that is no number, broken
+ * JSON, a record of other fields than the header's: names the line), NOMEM. */
 tamis_status tamis__field_numbers(const tamis__source *source, tamis__records_kind kind,
                                   const char *field, double **ret_value, uint64_t *ret_rows,
                                   tamis_error *err);

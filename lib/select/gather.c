@@ -37,37 +37,47 @@ static tamis_status budget_of(const tamis__selector_class *class, const tamis_se
 }
 
 /* Every value is one of a row that can be kept, or NaN. */
-static tamis_status check_budget(const tamis__candidates *c, tamis_error *err)
+static tamis_status check_budget(const tamis__candidates *c, uint64_t barred, tamis_error *err)
 {
-    const tamis_scores *scores = c->source->scores;
-    uint64_t scored = 0, barred = 0;
+    const tamis_select_params *p = c->source;
+    const tamis_scores *scores = p->scores;
+    const char *path = scores ? tamis_scores_path(scores)
+                              : tamis_store_path(p->train ? p->train : p->store);
+    uint64_t scored = 0;
     for (uint64_t row = 0; row < c->rows; row++) {
         uint8_t standing = c->standing ? c->standing[row] : TAMIS__FREE;
-        barred += standing == TAMIS__BARRED;
         scored += standing == TAMIS__MUST_KEEP ||
                   (standing == TAMIS__FREE && !(c->value && isnan(c->value[row])));
     }
     uint64_t top = scores ? tamis_scores_info_get(scores)->top : 0;
     if (c->cost && scored > 0) return TAMIS_OK;
-    if (barred > 0 && c->budget > scored && !c->matrix)
+    if (barred > 0 && barred < c->rows && c->budget > scored)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
                            " may be kept: %" PRIu64 " are barred by a list or a filter",
                            c->budget_text ? c->budget_text : "", c->budget, scored, barred);
+    if (barred == c->rows)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "all %" PRIu64
+                           " rows are barred by a list or a filter: nothing is left to "
+                           "choose from",
+                           barred);
     if (scored == 0)
-        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a score",
-                           scores ? tamis_scores_path(scores) : "the store", c->rows);
+        return tamis__fail(err, TAMIS_ERR_ARG, "'%s': none of its %" PRIu64 " rows has a %s%s",
+                           path, c->rows, scores ? "score" : "value",
+                           p->terms ? ", or none has one of every added column" : "");
     if (c->budget <= scored) return TAMIS_OK;
     if (top > 0)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
                            " rows stand in some query's top %" PRIu64
                            " in '%s': score with a larger --top, or without",
-                           c->budget_text, c->budget, scored, top, tamis_scores_path(scores));
+                           c->budget_text, c->budget, scored, top, path);
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "budget '%s' is %" PRIu64 " rows, but only %" PRIu64
-                       " have a score in '%s': ask for at most that many",
-                       c->budget_text, c->budget, scored, tamis_scores_path(scores));
+                       " have a %s in '%s'%s: ask for at most that many",
+                       c->budget_text, c->budget, scored, scores ? "score" : "value", path,
+                       p->terms ? " and every added column" : "");
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -243,7 +253,7 @@ tamis_status tamis__gather(tamis__gathered *g, const tamis__selector_class *clas
     TAMIS_TRY(gather(class, c, &g->rules, &g->value, err));
     c->value = g->value;
     TAMIS_TRY(gather_queries(class, c, &g->queries, err));
-    return check_budget(c, err);
+    return check_budget(c, g->rules.barred, err);
 }
 
 void tamis__gathered_fini(tamis__gathered *g)

@@ -73,6 +73,11 @@ typedef struct tamis__gain {
 } tamis__gain;
 tamis_status tamis__greedy(tamis__picks *picks, const tamis__gain *gain, tamis_error *err);
 
+/* The two reasons of rows by value, when all are picked: `name` is that of the value, `highest` which end
+ * of it was taken. They tell costs, and how many of the rows had to be kept. */
+void tamis__picks_reasons(const tamis__picks *picks, const char *name, bool highest, char kept[256],
+                          char dropped[256]);
+
 /* Rows by `value` [rows], highest first, as many as fit; with costs by value over cost. `name`
  * is that of the value, for reasons. Sets keep, rank, reason and score. Errors: as
  * tamis__picks_init(). */

@@ -260,6 +260,28 @@ tamis_status tamis__picks_give(const tamis__picks *picks, const double *value, c
     return status;
 }
 
+void tamis__picks_reasons(const tamis__picks *p, const char *name, bool highest, char kept[256],
+                          char dropped[256])
+{
+    char of[96], must[64] = "";
+    const tamis__candidates *c = p->from;
+    const char *end = highest ? "top" : "bottom", *cost = c->source ? c->source->cost_name : NULL;
+    uint64_t required = 0;
+    for (uint64_t i = 0; i < p->n; i++) required += must_keep(c, p->row[i]);
+    if (c->cost) {
+        snprintf(kept, 256, "%s %.96s for its %.64s, within %.32s", highest ? "high" : "low", name,
+                 cost ? cost : "cost", c->budget_text);
+        snprintf(dropped, 256, "%s %.96s for its %.64s: the %.32s are used up",
+                 highest ? "low" : "high", name, cost ? cost : "cost", c->budget_text);
+        return;
+    }
+    if (required > 0) snprintf(must, sizeof must, ", %" PRIu64 " of them must be kept", required);
+    snprintf(of, sizeof of, "%" PRIu64 " of %" PRIu64, p->n, c->rows);
+    snprintf(kept, 256, "in the %s %.32s (%s%s) by %.96s", end, c->budget_text, of, must, name);
+    snprintf(dropped, 256, "%s the %s %.32s (%s%s) by %.96s", highest ? "below" : "above", end,
+             c->budget_text, of, must, name);
+}
+
 tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *value,
                                   const char *name, tamis_selection *selection, tamis_error *err)
 {
@@ -269,14 +291,9 @@ tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *v
     TAMIS_TRY(tamis__picks_init(&picks, from, err));
     tamis_status status = tamis__order_by_cost(from, value, true, &order, err);
     if (status == TAMIS_OK) {
-        const char *cost = from->cost ? " for its cost" : "";
         tamis__picks_walk(&picks, order, from->rows);
         for (uint64_t row = 0; row < from->rows; row++) selection->score[row] = (float)value[row];
-        snprintf(kept, sizeof kept, "in the top %.32s (%" PRIu64 " of %" PRIu64 ") by %s%s",
-                 from->budget_text, picks.n, from->rows, name, cost);
-        snprintf(dropped, sizeof dropped,
-                 "below the top %.32s (%" PRIu64 " of %" PRIu64 ") by %s%s", from->budget_text,
-                 picks.n, from->rows, name, cost);
+        tamis__picks_reasons(&picks, name, true, kept, dropped);
         status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
     }
     free(order);

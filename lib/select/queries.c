@@ -70,6 +70,16 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
     return status;
 }
 
+tamis_status tamis__need_query_groups(const tamis__candidates *c, const char *selector,
+                                      tamis_error *err)
+{
+    for (uint64_t q = 0; q < c->query_group->n; q++)
+        if (c->query_group->of[q] >= 0) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "%s looks at groups of queries, and no query is in one: name some",
+                       selector);
+}
+
 void tamis__query_scores_close(tamis__query_scores *scores)
 {
     tamis__query_matrix_close(&scores->matrix);

@@ -128,3 +128,47 @@ tamis_status tamis__quotas_bounded(const double *weight, const uint64_t *low, co
     free(s.settled);
     return status;
 }
+
+/* --- not rounded ------------------------------------------------------------------------------ */
+
+/* What those that are not settled share, by weight, or alike where no weight is left. */
+static void share_open(const double *weight, const bool *settled, uint64_t n, double total,
+                       double *share)
+{
+    double left = total, weights = 0, open = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        left -= settled[i] ? share[i] : 0;
+        weights += settled[i] ? 0 : weight[i];
+        open += !settled[i];
+    }
+    for (uint64_t i = 0; i < n; i++)
+        if (!settled[i]) share[i] = weights > 0 ? left * (weight[i] / weights) : left / open;
+}
+
+static bool settle_shares(const double *low, const double *high, bool *settled, uint64_t n,
+                          double *share)
+{
+    double over = 0, under = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (settled[i]) continue;
+        if (share[i] > high[i]) over += share[i] - high[i];
+        if (share[i] < low[i]) under += low[i] - share[i];
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        if (settled[i]) continue;
+        settled[i] = over >= under ? share[i] > high[i] : share[i] < low[i];
+        if (settled[i]) share[i] = over >= under ? high[i] : low[i];
+    }
+    return over > 0 || under > 0;
+}
+
+tamis_status tamis__shares_bounded(const double *weight, const double *low, const double *high,
+                                   uint64_t n, double total, double *ret_share, tamis_error *err)
+{
+    bool *settled = tamis__calloc((size_t)n, sizeof *settled);
+    if (!settled) return tamis__fail_memory(err, "strata", n);
+    do share_open(weight, settled, n, total, ret_share);
+    while (settle_shares(low, high, settled, n, ret_share));
+    free(settled);
+    return TAMIS_OK;
+}

@@ -9,6 +9,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "select/heads.h"
+#include "select/queries.h"
 #include "select/row_values.h"
 
 typedef struct round_robin {
@@ -82,6 +83,12 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     const round_robin *r = state;
     tamis__picks picks = {0};
     tamis__heads heads = {0};
+    if (!r->group && c->source && c->source->query_group)
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "round-robin: groups of queries are of by=group: say that, or leave them "
+            "out");
+    if (r->group) TAMIS_TRY(tamis__need_query_groups(c, "round-robin:by=group", err));
     TAMIS_TRY(tamis__picks_init(&picks, c, err));
     tamis_status status = tamis__heads_init(&heads, &picks, r->group ? c->query_group : NULL,
                                             r->best, err);
@@ -98,7 +105,8 @@ const tamis__selector_class tamis__selector_round_robin = {
              .summary = "let every query, or group of queries, take its best row in turn",
              .citation = "RDS+ (Ivison et al. 2025, arXiv 2503.01807) and Targeted Instruction "
                          "Selection 2026 (arXiv 2602.14696): in turn the best row not yet taken",
-             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS,
+             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS |
+                      TAMIS_SELECTOR_QUERY_GROUPS,
              .params = params,
              .n_params = sizeof params / sizeof *params},
     .state_size = sizeof(round_robin),

@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "select/matrix.h"
 
-/* 2 + i: filter i; 2 + filters + i: term i. */
+/* 2 + i: filter i; 2 + filters + i: term i; 2 + filters + terms + i: filter i has no value. */
 enum { MUST_DROP = 1, FILTERED = 2 };
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -72,14 +72,17 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The value below which a share of the rows lies: linear between neighbours. */
+/* The value below which a share of the rows lies: linear between neighbours. From minus infinity upwards
+ * it stays there. */
 static double quantile(const double *sorted, uint64_t n, double share)
 {
     double at = share * (double)(n - 1);
     uint64_t low = (uint64_t)at;
     if (low + 1 >= n) return sorted[n - 1];
-    double part = at - (double)low;
-    return part > 0 ? sorted[low] + part * (sorted[low + 1] - sorted[low]) : sorted[low];
+    double part = at - (double)low, a = sorted[low], b = sorted[low + 1];
+    if (!(part > 0) || a == b || isinf(a)) return a;
+    /* The difference of two finite numbers may be none. */
+    return isinf(b - a) ? (1 - part) * a + part * b : a + part * (b - a);
 }
 
 static tamis_status find_bounds(const tamis_select_filter *f, uint64_t rows, double *ret_low,
@@ -114,9 +117,12 @@ static tamis_status apply_filter(tamis__rules *rules, const tamis_select_params 
     const tamis_select_filter *f = &p->filter[i];
     TAMIS_TRY(find_bounds(f, rows, &rules->bound[2 * i], &rules->bound[2 * i + 1], err));
     double low = rules->bound[2 * i], high = rules->bound[2 * i + 1];
-    for (uint64_t row = 0; row < rows; row++)
-        if (!(f->value[row] >= low && f->value[row] <= high))
+    for (uint64_t row = 0; row < rows; row++) {
+        if (isnan(f->value[row]))
+            bar(rules, row, (uint16_t)(FILTERED + p->filters + p->terms + i));
+        else if (!(f->value[row] >= low && f->value[row] <= high))
             bar(rules, row, (uint16_t)(FILTERED + i));
+    }
     return TAMIS_OK;
 }
 
@@ -181,7 +187,9 @@ static void cause_text(const tamis__rules *rules, const tamis_select_params *p, 
     }
     size_t i = cause - FILTERED;
     if (i >= p->filters) {
-        snprintf(text, size, "no value of %.100s", p->term[i - p->filters].name);
+        i -= p->filters;
+        snprintf(text, size, "no value of %.100s",
+                 i < p->terms ? p->term[i].name : p->filter[i - p->terms].name);
         return;
     }
     const tamis_select_filter *f = &p->filter[i];
@@ -198,7 +206,7 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
                                   tamis_selection *selection, tamis_error *err)
 {
     char text[384];
-    size_t causes = FILTERED + p->filters + p->terms;
+    size_t causes = FILTERED + 2 * p->filters + p->terms;
     for (size_t cause = 1; rules->cause && cause < causes; cause++) {
         uint16_t reason = 0;
         bool known = false;
@@ -258,6 +266,14 @@ tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_para
     return status;
 }
 
+bool tamis__groups_heeded(const tamis_select_params *params)
+{
+    bool used = params->normalise == TAMIS_NORMALISE_CLASS_ZSCORE;
+    for (size_t i = 0; i < params->terms; i++)
+        used |= params->term[i].normalise == TAMIS_NORMALISE_CLASS_ZSCORE;
+    return used;
+}
+
 /* --- costs ------------------------------------------------------------------------------------ */
 
 static tamis_status parse_allowance(const tamis_select_params *p, double all, double *ret_allowance,
@@ -273,7 +289,8 @@ static tamis_status parse_allowance(const tamis_select_params *p, double all, do
             "of it (5%%)",
             p->budget, p->cost_name);
     *ret_allowance = percent ? number * all / 100 : number;
-    if (percent ? number <= 100 : number <= all) return TAMIS_OK;
+    /* Ten times a tenth, added up, is less than one. */
+    if (percent ? number <= 100 : number <= all * (1 + 1e-12)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG, "budget '%s' is more than all rows cost: %g of %s",
                        p->budget, all, p->cost_name);
 }
@@ -285,12 +302,21 @@ tamis_status tamis__rules_costs(const tamis_select_params *p, tamis__candidates 
     if (!p->cost_name || !*p->cost_name)
         return tamis__fail(err, TAMIS_ERR_ARG, "costs have no name: say what they are");
     for (uint64_t row = 0; row < c->rows; row++) {
+        if (isnan(p->cost[row]))
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "row %" PRIu64 " has no value of %s: every row needs its cost", row,
+                               p->cost_name);
         if (!(p->cost[row] >= 0) || isinf(p->cost[row]))
             return tamis__fail(err, TAMIS_ERR_ARG,
                                "row %" PRIu64 " costs %g of %s: costs are finite, and at least 0",
                                row, p->cost[row], p->cost_name);
         all += p->cost[row];
     }
+    if (isinf(all))
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "all rows together cost more of %s than a number holds: take a larger "
+                           "unit",
+                           p->cost_name);
     TAMIS_TRY(parse_allowance(p, all, &c->allowance, err));
     c->cost = p->cost;
     c->budget_text = p->budget;
@@ -298,4 +324,37 @@ tamis_status tamis__rules_costs(const tamis_select_params *p, tamis__candidates 
     for (uint64_t row = 0; row < c->rows; row++)
         c->budget -= c->standing && c->standing[row] == TAMIS__BARRED;
     return TAMIS_OK;
+}
+
+/* --- lists of rows that are not barred -------------------------------------------------------- */
+
+static tamis_status put_unbarred(void *arg, uint64_t first_row, uint64_t rows, uint64_t first_query,
+                                 uint64_t queries, const float *values, size_t stride,
+                                 tamis_error *err)
+{
+    const tamis__unbarred *u = arg;
+    for (uint64_t r = 0, end; r < rows; r = end) {
+        const uint8_t *standing = u->standing + first_row;
+        for (; r < rows && standing[r] == TAMIS__BARRED; r++) {
+        }
+        for (end = r; end < rows && standing[end] != TAMIS__BARRED; end++) {
+        }
+        if (end > r)
+            TAMIS_TRY(u->next.put(u->next.arg, first_row + r, end - r, first_query, queries,
+                                  values + r * stride, stride, err));
+    }
+    return TAMIS_OK;
+}
+
+tamis__sink tamis__unbarred_of(tamis__unbarred *unbarred)
+{
+    if (!unbarred->standing) return unbarred->next;
+    return (tamis__sink){.arg = unbarred, .put = put_unbarred};
+}
+
+uint64_t tamis__count_unbarred(const uint8_t *standing, uint64_t rows)
+{
+    uint64_t n = 0;
+    for (uint64_t row = 0; row < rows; row++) n += !standing || standing[row] != TAMIS__BARRED;
+    return n;
 }

@@ -5,12 +5,13 @@
 #define TAMIS_SELECT_RULES_H
 
 #include "select/registry.h"
+#include "stream/engine.h"
 
 typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
     uint16_t *
         cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then
-                    * term i has no value for it; NULL = without lists, filters and terms */
+                    * term i has no value for it, then filter i has none; NULL = without lists, filters and terms */
     double *bound;             /* [filters, 2] of each filter: low and high, quantiles worked out */
     uint64_t required, barred; /* rows */
 } tamis__rules;
@@ -36,10 +37,23 @@ tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_para
                                     const tamis__groups *group, double *value, uint64_t rows,
                                     tamis_error *err);
 
+/* Does any normalising look at groups of candidates, whatever the selector? */
+bool tamis__groups_heeded(const tamis_select_params *params);
+
 /* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most. Errors: ARG
  * (a cost that is negative or not finite: names the row; a budget that is no amount, or above all costs
  * together). */
 tamis_status tamis__rules_costs(const tamis_select_params *params, tamis__candidates *candidates,
                                 tamis_error *err);
+
+/* A sink that gives on all rows but those that are barred, so that they stand in no list. Several calls
+ * of `next` may be of one block. */
+typedef struct tamis__unbarred {
+    const uint8_t *standing; /* [rows]; NULL = none is barred */
+    tamis__sink next;
+} tamis__unbarred;
+tamis__sink tamis__unbarred_of(tamis__unbarred *unbarred);
+/* How many of the rows are not barred. */
+uint64_t tamis__count_unbarred(const uint8_t *standing, uint64_t rows);
 
 #endif

@@ -81,6 +81,9 @@ static tamis_status check_source(const tamis__selector_class *class,
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "%s looks at the score of every query: give a scores file, not a store",
                            class->info.name);
+    if (class->info.flags & TAMIS_SELECTOR_NO_VALUE && params->column)
+        return tamis__fail(err, TAMIS_ERR_ARG, "%s looks at no value: leave out the column '%s'",
+                           class->info.name, params->column);
     if (class->info.flags & TAMIS_SELECTOR_NO_VALUE) return TAMIS_OK;
     if (params->scores && params->column)
         return tamis__fail(
@@ -111,7 +114,12 @@ static tamis_status check_heeded(const tamis__selector_class *class,
     if (params->terms && !by_value) what = "added columns";
     if (params->normalise != TAMIS_NORMALISE_NONE && !by_value && !(flags & TAMIS_SELECTOR_MATRIX))
         what = "normalising";
-    if (params->query_group && !(flags & TAMIS_SELECTOR_MATRIX)) what = "groups of queries";
+    if (params->query_group && !(flags & TAMIS_SELECTOR_QUERY_GROUPS)) what = "groups of queries";
+    if ((params->group || params->group_by) && !(flags & TAMIS_SELECTOR_GROUPS) &&
+        !tamis__groups_heeded(params))
+        what = "groups of candidates";
+    if (params->by != TAMIS_AGGREGATE_TOTAL && !(by_value && params->scores))
+        what = "how a row's scores become one value";
     if (!what) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "%s does not heed %s: leave that out, or take another selector",

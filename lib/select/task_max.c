@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "select/queries.h"
 #include "select/row_values.h"
 
 /* Groups are up to so many without memory of their own. */
@@ -29,6 +30,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
 {
     (void)state;
     tamis__view view = {0};
+    TAMIS_TRY(tamis__need_query_groups(c, "task-max", err));
     TAMIS_TRY(tamis__view_init(&view, c->matrix, c->query_group, TAMIS__GROUP_MEAN, err));
     tamis_status status = tamis__pick_by_row_value(c, best_mean, &view, "best mean of a group",
                                                    selection, err);
@@ -43,6 +45,7 @@ const tamis__selector_class tamis__selector_task_max = {
              .citation =
                  "Xia et al. 2024, LESS, arXiv 2402.04333: max over groups of the mean over "
                  "a group's queries of A(row, q)",
-             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS},
+             .flags = TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS |
+                      TAMIS_SELECTOR_QUERY_GROUPS},
     .select = choose,
 };

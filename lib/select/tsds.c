@@ -12,13 +12,16 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "select/greedy.h"
+#include "select/rules.h"
 
 enum { ALPHA, C, NEIGHBOURS, WHITEN, DRAW, WEIGHTS, REPEATS, SHARED, SIGMA = SHARED, KDE };
 enum { DRAW_SAMPLE, DRAW_LARGEST };
 enum { WEIGHTS_NONE, WEIGHTS_MASS };
 
-/* Lists are made this long at first, and four times as long when they are used up. */
-enum { FIRST_LENGTH = 64, MOST_LENGTH = 5000 };
+/* Lists are made this long at first, and four times as long when they are used up. With densities, which
+ * are dear, so many of a list count at first, and half as many again when they are used up. */
+enum { FIRST_LENGTH = 64, FIRST_COUNTED = 8, MOST_LENGTH = 5000 };
 
 static const char *const draw_names[] = {"sample", "largest", NULL};
 static const char *const weights_names[] = {"none", "mass", NULL};
@@ -112,6 +115,10 @@ static tamis_status init_kde(void *state, const tamis_param_value *param, tamis_
     TAMIS_TRY(init_shared("knn-kde", t, param, err));
     t->sigma = param[SIGMA].number;
     t->kde = (uint64_t)param[KDE].number;
+    if (param[KDE].given && t->sigma == 0)
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "knn-kde: kde= is of densities, which sigma=0 leaves out: leave one out");
     return TAMIS_OK;
 }
 
@@ -123,19 +130,21 @@ typedef struct run {
     tamis__tarot tarot;
     double *density; /* [n] 0 = not asked for; NULL without sigma */
     tamis__tsds_plan plan;
-    uint64_t most; /* length of lists */
+    tamis__picks picks;
 } run;
 
-static tamis_status plan_with(run *r, uint64_t length, tamis_error *err)
+/* The plan among the first `counted` of each list. */
+static tamis_status plan_with(run *r, uint64_t counted, tamis_error *err)
 {
     const tsds *o = r->options;
     tamis__tarot *t = &r->tarot;
+    const tamis__tsds_kernel kernel = {o->sigma, o->kde, r->c->standing};
     tamis__tsds_plan_fini(&r->plan);
-    TAMIS_TRY(tamis__tarot_lists(t, length, err));
-    if (r->density) TAMIS_TRY(tamis__tsds_densities(t, o->sigma, o->kde, r->density, err));
+    if (r->density) TAMIS_TRY(tamis__tsds_densities(t, &kernel, counted, r->density, err));
     const tamis__tsds_problem problem = {.n = t->n,
                                          .m = t->m,
-                                         .k = t->k,
+                                         .k = counted,
+                                         .length = t->k,
                                          .row = t->row,
                                          .cosine = t->score,
                                          .density = r->density,
@@ -147,14 +156,20 @@ static tamis_status plan_with(run *r, uint64_t length, tamis_error *err)
 /* Lists grow until they hold all that targets send mass to. */
 static tamis_status find_plan(run *r, tamis_error *err)
 {
-    uint64_t tenth = r->tarot.n / 10 > 0 ? r->tarot.n / 10 : 1;
-    r->most = r->options->neighbours;
-    if (r->most == 0) r->most = tenth < MOST_LENGTH ? tenth : MOST_LENGTH;
-    if (r->most > r->tarot.n) r->most = r->tarot.n;
+    uint64_t there = tamis__count_unbarred(r->c->standing, r->tarot.n),
+             most = r->options->neighbours;
+    uint64_t tenth = there / 10 > 0 ? there / 10 : 1, counted = r->density ? FIRST_COUNTED : 0;
+    if (most == 0) most = tenth < MOST_LENGTH ? tenth : MOST_LENGTH;
+    if (most > there) most = there;
     for (uint64_t length = FIRST_LENGTH;; length *= 4) {
-        if (length > r->most) length = r->most;
-        TAMIS_TRY(plan_with(r, length, err));
-        if (!r->plan.cut || length == r->most) return TAMIS_OK;
+        if (length > most) length = most;
+        TAMIS_TRY(tamis__tsds_lists(&r->tarot, r->c->standing, length, err));
+        for (bool cut = true; cut; counted += counted / 2) {
+            if (!r->density || counted > length) counted = length;
+            TAMIS_TRY(plan_with(r, counted, err));
+            cut = r->plan.cut && counted < length;
+        }
+        if (!r->plan.cut || length == most) return TAMIS_OK;
     }
 }
 
@@ -174,54 +189,85 @@ static int by_key(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* Exponential waiting times of rates `mass`: the first to come are drawn one after the other, each by
- * its share of the mass that is left. A row's number depends on its index alone. */
-static tamis_status find_places(const run *r, place *places, tamis_error *err)
+/* The largest mass for its cost, or rows drawn one by one, each in proportion to its mass among those that
+ * are left: waiting times -log(u) / mass, keyed by the row. Returns how many rows may be kept. */
+static tamis_status find_places(const run *r, place *places, uint64_t *ret_n, tamis_error *err)
 {
+    const tamis__candidates *c = r->c;
+    uint64_t n = 0;
     gsl_rng *rng = tamis__rng_create();
-    if (!rng) return tamis__fail_memory(err, "random numbers", 0);
+    if (!rng) return tamis__fail_memory(err, "random numbers", 64);
     for (uint64_t i = 0; i < r->tarot.n; i++) {
-        double mass = r->plan.mass[i], wait = -mass;
+        double mass = r->plan.mass[i], wait = c->cost ? -mass / c->cost[i] : -mass;
+        if (c->standing && c->standing[i] == TAMIS__BARRED) continue;
         if (!r->options->largest) {
-            tamis__rng_key(rng, r->c->seed, TAMIS__STREAM_SELECT, i);
+            tamis__rng_key(rng, c->seed, TAMIS__STREAM_SELECT, i);
             wait = -log(gsl_rng_uniform_pos(rng)) / mass;
         }
-        places[i] = (place){mass > 0 ? wait : (double)INFINITY, r->tarot.best[i], i};
+        places[n++] = (place){mass > 0 ? wait : (double)INFINITY, r->tarot.best[i], i};
     }
     gsl_rng_free(rng);
-    qsort(places, r->tarot.n, sizeof *places, by_key);
+    qsort(places, n, sizeof *places, by_key);
+    *ret_n = n;
     return TAMIS_OK;
 }
 
-static tamis_status give_rows(const run *r, const place *places, tamis_selection *selection,
-                              tamis_error *err)
+enum { DRAWN, FILLED, NOT_DRAWN, WITHOUT };
+
+static const char *reason_of(const run *r, int why)
 {
-    enum { DRAWN, FILLED, NOT_DRAWN, WITHOUT };
-    const char *text[] = {r->options->largest ? "among the largest shares of the targets' mass"
-                                              : "drawn by its share of the targets' mass",
-                          "no target sends it mass, but it is the nearest of such rows",
-                          r->options->largest ? "others have larger shares of the targets' mass"
-                                              : "not drawn by its share of the targets' mass",
-                          "no target sends it mass"};
-    uint16_t reason[4];
-    for (int i = 0; i < 4; i++)
-        TAMIS_TRY(tamis_selection_reason(selection, text[i], &reason[i], err));
-    for (uint64_t at = 0; at < r->tarot.n; at++) {
-        uint64_t row = places[at].row;
-        bool kept = at<r->c->budget, mass = r->plan.mass[row]> 0;
-        selection->keep[row] = kept;
-        selection->rank[row] = at;
-        selection->score[row] = (float)r->plan.mass[row];
-        selection->reason[row] = reason[(kept ? DRAWN : NOT_DRAWN) + !mass];
+    bool largest = r->options->largest;
+    switch (why) {
+    case DRAWN:
+        return largest ? "among the largest shares of the targets' mass"
+                       : "drawn by its share of the targets' mass";
+    case FILLED: return "no target sends it mass, but it is the nearest of such rows";
+    case NOT_DRAWN:
+        return largest ? "others have larger shares of the targets' mass"
+                       : "not drawn by its share of the targets' mass";
+    default: return "no target sends it mass";
+    }
+}
+
+/* Of rows that are free and were not passed over. */
+static tamis_status give_reasons(const run *r, tamis_selection *selection, tamis_error *err)
+{
+    bool known[WITHOUT + 1] = {false};
+    uint16_t reason[WITHOUT + 1];
+    for (uint64_t row = 0; row < r->tarot.n; row++) {
+        if (r->picks.taken[row] == TAMIS__PASSED_OVER || !tamis__picks_free(r->c, row)) continue;
+        int why = (selection->keep[row] ? DRAWN : NOT_DRAWN) + !(r->plan.mass[row] > 0);
+        if (!known[why])
+            TAMIS_TRY(tamis_selection_reason(selection, reason_of(r, why), &reason[why], err));
+        known[why] = true;
+        selection->reason[row] = reason[why];
     }
     return TAMIS_OK;
+}
+
+/* Rows that must be kept, then as many of the places' order as fit. */
+static tamis_status give_rows(run *r, const place *places, uint64_t n, double *value,
+                              tamis_selection *selection, tamis_error *err)
+{
+    TAMIS_TRY(tamis__picks_init(&r->picks, r->c, err));
+    for (uint64_t i = 0; i < r->tarot.n; i++) value[i] = (double)NAN;
+    for (uint64_t at = 0; at < n; at++) {
+        uint64_t row = places[at].row;
+        value[row] = -(double)at;
+        if (!tamis__picks_done(&r->picks)) tamis__picks_try(&r->picks, row);
+    }
+    for (uint64_t i = 0; i < r->tarot.n; i++)
+        selection->score[i] = isnan(value[i]) ? NAN : (float)r->plan.mass[i];
+    TAMIS_TRY(tamis__picks_give(&r->picks, value, reason_of(r, DRAWN), reason_of(r, NOT_DRAWN),
+                                selection, err));
+    return give_reasons(r, selection, err);
 }
 
 /* --- weights ---------------------------------------------------------------------------------- */
 
 static tamis_status give_weights(const run *r, tamis_selection *selection, tamis_error *err)
 {
-    uint64_t n = r->c->budget, at = 0, total = r->options->repeats;
+    uint64_t n = r->picks.n, at = 0, total = r->options->repeats;
     double *weight = tamis__malloc(n, sizeof *weight), sum = 0;
     uint64_t *share = tamis__malloc(n, sizeof *share);
     tamis_status status = weight && share ? TAMIS_OK
@@ -233,7 +279,7 @@ static tamis_status give_weights(const run *r, tamis_selection *selection, tamis
     at = 0;
     for (uint64_t i = 0; i < r->tarot.n && status == TAMIS_OK; i++) {
         if (!selection->keep[i]) continue;
-        double mean_one = weight[at] * ((double)n / sum);
+        double mean_one = sum > 0 ? weight[at] * ((double)n / sum) : 1.0;
         selection->weight[i] = total > 0 ? (float)share[at] : (float)mean_one;
         at++;
     }
@@ -264,15 +310,19 @@ static json_t *facts_of(const run *r)
     return facts;
 }
 
-static tamis_status give(const run *r, tamis_selection *selection, tamis_error *err)
+static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
+    uint64_t n = 0;
     place *places = tamis__malloc(r->tarot.n, sizeof *places);
-    if (!places)
-        return tamis__fail_memory(err, "the order of the rows", r->tarot.n * sizeof *places);
-    tamis_status status = find_places(r, places, err);
-    if (status == TAMIS_OK) status = give_rows(r, places, selection, err);
+    double *value = tamis__malloc(r->tarot.n, sizeof *value);
+    tamis_status status = places && value ? find_places(r, places, &n, err)
+                                          : tamis__fail_memory(err, "the order of the rows",
+                                                               r->tarot.n * sizeof *places);
+    if (status == TAMIS_OK) status = give_rows(r, places, n, value, selection, err);
     free(places);
-    if (status == TAMIS_OK && r->options->by_mass) status = give_weights(r, selection, err);
+    free(value);
+    if (status == TAMIS_OK && r->options->by_mass && r->picks.n > 0)
+        status = give_weights(r, selection, err);
     return status == TAMIS_OK ? tamis__tarot_facts(selection, facts_of(r), err) : status;
 }
 
@@ -292,6 +342,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     if (status == TAMIS_OK) status = find_plan(&r, err);
     if (status == TAMIS_OK) status = give(&r, selection, err);
     tamis__tsds_plan_fini(&r.plan);
+    tamis__picks_fini(&r.picks);
     free(r.density);
     tamis__tarot_close(&r.tarot);
     return status;
@@ -306,7 +357,7 @@ const tamis__selector_class tamis__selector_knn_kde = {
     .info = {.name = "knn-kde",
              .summary = "draw rows by the targets' mass, of which near-duplicates share a portion",
              .citation = CITATION "KNN-KDE",
-             .flags = TAMIS_SELECTOR_STORES,
+             .flags = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS,
              .params = kde_params,
              .n_params = sizeof kde_params / sizeof *kde_params},
     .state_size = sizeof(tsds),
@@ -319,7 +370,7 @@ const tamis__selector_class tamis__selector_knn_uniform = {
     .info = {.name = "knn-uniform",
              .summary = "draw rows by the targets' mass, shared among the nearest candidates",
              .citation = CITATION "KNN-Uniform",
-             .flags = TAMIS_SELECTOR_STORES,
+             .flags = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_LISTS | TAMIS_SELECTOR_COSTS,
              .params = uniform_params,
              .n_params = sizeof uniform_params / sizeof *uniform_params},
     .state_size = sizeof(tsds),

@@ -16,10 +16,11 @@
  * nearest candidates, in their order, as it may (Liu, Karbasi and Rekatsinas 2024). The slope in s of
  * the whole changes only where a target uses a candidate up. */
 typedef struct tamis__tsds_problem {
-    uint64_t n, m, k;      /* candidates, targets, length of a list */
-    const uint64_t *row;   /* [m, k] nearest first */
-    const float *cosine;   /* [m, k] of that candidate and the target; d = sqrt(2 - 2 cosine) */
-    const double *density; /* [n] > 0 where a row stands in a list; NULL = all are 1 */
+    uint64_t n, m, k;    /* candidates, targets, so many of a list count */
+    uint64_t length;     /* of a list, >= k */
+    const uint64_t *row; /* [m, length] nearest first */
+    const float *cosine; /* [m, length] of that candidate and the target; d = sqrt(2 - 2 cosine) */
+    const double *density; /* [n] > 0 where a row is among the k of a list; NULL = all are 1 */
     double price;          /* C (1 - alpha) / alpha; may be infinite */
 } tamis__tsds_problem;
 
@@ -39,13 +40,26 @@ tamis_status tamis__tsds_plan_make(const tamis__tsds_problem *problem, tamis__ts
 /* Accepts a zeroed struct. */
 void tamis__tsds_plan_fini(tamis__tsds_plan *plan);
 
+/* --- lists (tsds_lists.c) --------------------------------------------------------------------- */
+
+/* As tamis__tarot_lists(), but rows that are barred by `standing` (NULL = none) stand in no list and are
+ * near to nobody. k is at most as many as are not. */
+tamis_status tamis__tsds_lists(tamis__tarot *tarot, const uint8_t *standing, uint64_t k,
+                               tamis_error *err);
+
 /* --- densities (tsds_density.c) --------------------------------------------------------------- */
 
-/* Densities of the rows in the lists which are still 0 in `density` [n]: the sum of
+typedef struct tamis__tsds_kernel {
+    double sigma;            /* > 0 */
+    uint64_t most;           /* so many nearest rows count, the row itself among them */
+    const uint8_t *standing; /* [n] rows that are barred do not count; NULL = none is */
+} tamis__tsds_kernel;
+
+/* Densities of the rows among the first `k` of the lists which are still 0 in `density` [n]: the sum of
  * max(0, 1 - d^2 / sigma^2) over the `most` candidates nearest to the row, itself among them, whose
  * own term is 1. All rows of a batch are one product with the candidates. Errors: NOMEM, IO,
  * CANCELLED. */
-tamis_status tamis__tsds_densities(tamis__tarot *tarot, double sigma, uint64_t most,
+tamis_status tamis__tsds_densities(tamis__tarot *tarot, const tamis__tsds_kernel *by, uint64_t k,
                                    double *density, tamis_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "linalg/blas.h"
+#include "select/rules.h"
 #include "select/tsds.h"
 #include "stream/sinks.h"
 
@@ -16,7 +17,9 @@ enum { BATCH = 256 };
 
 typedef struct kernel {
     tamis__tarot *tarot;
-    double scale; /* 1 / sigma^2 */
+    const uint8_t *standing;
+    double scale;    /* 1 / sigma^2 */
+    float threshold; /* rows of lower cosines count for nothing */
     uint64_t most;
     uint64_t *row; /* [most] of a list */
     float *cosine; /* [most] */
@@ -45,6 +48,16 @@ static tamis_status take_queries(kernel *k, const uint64_t *row, tamis__held_que
     return tamis__held_queries_ready(held, k->tarot->context, "a candidate", err);
 }
 
+/* Few rows are near to any: the others do not even enter a list. */
+static tamis_status multiply(kernel *k, const tamis__queries *queries, tamis__top_sink *top,
+                             tamis_error *err)
+{
+    for (uint64_t i = 0; i < queries->rows; i++) top->threshold[i] = k->threshold;
+    tamis__unbarred unbarred = {k->standing, tamis__top_sink_of(top)};
+    return tamis__tarot_multiply(k->tarot, queries, queries->rows * k->most * sizeof *top->heap,
+                                 tamis__unbarred_of(&unbarred), err);
+}
+
 static tamis_status do_batch(kernel *k, const uint64_t *row, uint64_t n, double *density,
                              tamis_error *err)
 {
@@ -54,9 +67,7 @@ static tamis_status do_batch(kernel *k, const uint64_t *row, uint64_t n, double 
     TAMIS_TRY(tamis__held_queries_init(&held, t->context, 1, n, t->columns, err));
     tamis_status status = take_queries(k, row, &held, err);
     if (status == TAMIS_OK) status = tamis__top_sink_init(&top, t->context, n, k->most, false, err);
-    if (status == TAMIS_OK)
-        status = tamis__tarot_multiply(t, &held.queries, n * k->most * sizeof(tamis__ranked),
-                                       tamis__top_sink_of(&top), err);
+    if (status == TAMIS_OK) status = multiply(k, &held.queries, &top, err);
     for (uint64_t i = 0; i < n && status == TAMIS_OK; i++) {
         tamis__top_sink_list(&top, i, k->row, k->cosine);
         density[row[i]] = density_of(k);
@@ -66,21 +77,28 @@ static tamis_status do_batch(kernel *k, const uint64_t *row, uint64_t n, double 
     return status;
 }
 
-/* Rows in lists that have no density yet, ascending. */
-static uint64_t find_missing(const tamis__tarot *t, const double *density, uint8_t *listed,
-                             uint64_t *row)
+/* Rows among the first k of a list that have no density yet, ascending. */
+static uint64_t find_missing(const tamis__tarot *t, uint64_t k, const double *density,
+                             uint8_t *listed, uint64_t *row)
 {
     uint64_t n = 0;
-    for (uint64_t i = 0; i < t->m * t->k; i++) listed[t->row[i]] = 1;
+    for (uint64_t j = 0; j < t->m; j++)
+        for (uint64_t i = 0; i < k; i++) listed[t->row[j * t->k + i]] = 1;
     for (uint64_t i = 0; i < t->n; i++)
         if (listed[i] && density[i] == 0) row[n++] = i;
     return n;
 }
 
-tamis_status tamis__tsds_densities(tamis__tarot *t, double sigma, uint64_t most, double *density,
-                                   tamis_error *err)
+tamis_status tamis__tsds_densities(tamis__tarot *t, const tamis__tsds_kernel *by, uint64_t listed_k,
+                                   double *density, tamis_error *err)
 {
-    kernel k = {.tarot = t, .scale = 1.0 / (sigma * sigma), .most = most < t->n ? most : t->n};
+    double square = by->sigma * by->sigma;
+    kernel k = {.tarot = t,
+                .standing = by->standing,
+                .scale = 1.0 / square,
+                /* A hair lower, for what rounding does to either side. */
+                .threshold = (float)(1.0 - square / 2) - 1e-6f,
+                .most = by->most < t->n ? by->most : t->n};
     uint8_t *listed = tamis__calloc(t->n, sizeof *listed);
     uint64_t *row = tamis__malloc(t->n, sizeof *row);
     k.row = tamis__malloc(k.most, sizeof *k.row);
@@ -88,7 +106,7 @@ tamis_status tamis__tsds_densities(tamis__tarot *t, double sigma, uint64_t most,
     tamis_status status = listed && row && k.row && k.cosine
                               ? TAMIS_OK
                               : tamis__fail_memory(err, "densities", t->n * (sizeof *row + 1));
-    uint64_t n = status == TAMIS_OK ? find_missing(t, density, listed, row) : 0;
+    uint64_t n = status == TAMIS_OK ? find_missing(t, listed_k, density, listed, row) : 0;
     for (uint64_t first = 0; first < n && status == TAMIS_OK; first += BATCH) {
         uint64_t rows = n - first < BATCH ? n - first : BATCH;
         status = do_batch(&k, row + first, rows, density, err);

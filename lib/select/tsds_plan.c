@@ -33,12 +33,12 @@ typedef struct sweep {
 
 static double weight_at(const tamis__tsds_problem *p, uint64_t j, uint64_t at)
 {
-    return p->density ? 1.0 / p->density[p->row[j * p->k + at]] : 1.0;
+    return p->density ? 1.0 / p->density[p->row[j * p->length + at]] : 1.0;
 }
 
 static double distance_at(const tamis__tsds_problem *p, uint64_t j, uint64_t at)
 {
-    return tamis__tsds_distance(p->cosine[j * p->k + at]);
+    return tamis__tsds_distance(p->cosine[j * p->length + at]);
 }
 
 static bool before(const target *a, const target *b)
@@ -95,7 +95,7 @@ static void give(const sweep *w, tamis__tsds_plan *plan)
     double each = 1.0 / (double)p->m;
     for (uint64_t h = 0; h < p->m; h++) plan->full[w->heap[h].index] = w->heap[h].full;
     for (uint64_t j = 0; j < p->m; j++) {
-        const uint64_t *row = p->row + j * p->k;
+        const uint64_t *row = p->row + j * p->length;
         double left = w->s;
         for (uint64_t at = 0; at < plan->full[j]; at++) {
             double weight = weight_at(p, j, at);

@@ -266,9 +266,10 @@ tamis_status tamis__take(tamis_selection *selection, const uint64_t *order, uint
 }
 
 /* With lists or costs; the lowest value is the best when it is the bottom that is wanted. */
-static tamis_status pick_end(const tamis__candidates *c, bool highest, const char *kept,
-                             const char *dropped, tamis_selection *selection, tamis_error *err)
+static tamis_status pick_end(const tamis__candidates *c, bool highest, tamis_selection *selection,
+                             tamis_error *err)
 {
+    char kept[256], dropped[256];
     tamis__picks picks = {0};
     uint64_t *order = NULL;
     double *good = tamis__malloc((size_t)c->rows, sizeof *good);
@@ -279,6 +280,7 @@ static tamis_status pick_end(const tamis__candidates *c, bool highest, const cha
     if (status == TAMIS_OK) status = tamis__order_by_cost(c, c->value, highest, &order, err);
     if (status == TAMIS_OK) {
         tamis__picks_walk(&picks, order, c->rows);
+        tamis__picks_reasons(&picks, c->value_name, highest, kept, dropped);
         status = tamis__picks_give(&picks, good, kept, dropped, selection, err);
     }
     free(order);
@@ -293,18 +295,11 @@ tamis_status tamis__take_end(const tamis__candidates *c, bool highest, tamis_sel
     char kept[256], dropped[256];
     uint64_t *order = NULL;
     const char *end = highest ? "top" : "bottom";
-    if (c->cost) {
-        snprintf(kept, sizeof kept, "%s %s for its %.64s, within %.32s", highest ? "high" : "low",
-                 c->value_name, c->source->cost_name, c->budget_text);
-        snprintf(dropped, sizeof dropped, "%s %s for its %.64s: the %.32s are used up",
-                 highest ? "low" : "high", c->value_name, c->source->cost_name, c->budget_text);
-        return pick_end(c, highest, kept, dropped, selection, err);
-    }
+    if (c->cost || c->standing) return pick_end(c, highest, selection, err);
     snprintf(kept, sizeof kept, "in the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s", end,
              c->budget_text, c->budget, c->rows, c->value_name);
     snprintf(dropped, sizeof dropped, "%s the %s %.32s (%" PRIu64 " of %" PRIu64 ") by %s",
              highest ? "below" : "above", end, c->budget_text, c->budget, c->rows, c->value_name);
-    if (c->standing) return pick_end(c, highest, kept, dropped, selection, err);
     TAMIS_TRY(tamis__order(c->value, c->rows, highest, &order, err));
     tamis_status status = tamis__take(selection, order, c->budget, kept, dropped, err);
     free(order);

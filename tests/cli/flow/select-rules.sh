@@ -35,6 +35,8 @@ printf 'math\ncode\n' >tasks.txt
 picks round-robin:by=group --scores s.h5 --budget 4 --query-groups tasks.txt
 printf 'x\nx\nx\ny\ny\ny\n' >groups.txt
 picks stratified:by=group,quota=equal,within=top --scores s.h5 --budget 2 --groups groups.txt
+picks stratified:by=group,within=top --scores s.h5 --budget 36 --groups groups.txt --cost 't.csv#tokens'
+tamis explain sel.h5 b e | grep -v '^ '
 
 quiet select top --scores s.h5 --budget 3 --drop drop.txt -o a.h5
 quiet select bottom --scores s.h5 --budget 3 -o b.h5

@@ -177,9 +177,12 @@ static tamis_selection *choose(tamis_context *context, const table *t, const cha
                                   .scores = scores,
                                   .budget = budget,
                                   .normalise = normalise,
-                                  .normalise_given = true,
-                                  .query_group = t->group,
-                                  .query_groups = t->groups};
+                                  .normalise_given = true};
+    /* The others would refuse them. */
+    if (!strncmp(selector, "task-max", 8) || strstr(selector, "by=group")) {
+        params.query_group = t->group;
+        params.query_groups = t->groups;
+    }
     tamis_status status = tamis_select(&selection, context, &params, &err);
     ck_assert_msg(status == TAMIS_OK, "%s of %s: %s", selector, t->name, err.message);
     tamis_scores_close(&scores);

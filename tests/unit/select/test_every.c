@@ -320,10 +320,11 @@ START_TEST(dropped_rows_have_no_say)
         bool none = info->flags & TAMIS_SELECTOR_NO_BUDGET;
         tamis_select_params params = {.selector = written(info),
                                       .scores = scores,
-                                      .by = TAMIS_AGGREGATE_MAX,
                                       .budget = none ? NULL : "47",
                                       .must_drop = drop,
                                       .n_must_drop = 1};
+        if (!(info->flags & (TAMIS_SELECTOR_MATRIX | TAMIS_SELECTOR_NO_VALUE)))
+            params.by = TAMIS_AGGREGATE_MAX;
         tamis_selection *s = choose(params, info->name);
         ck_assert_msg(s->kept == 47 && !s->keep[9], "%s", info->name);
         tamis_selection_free(&s);

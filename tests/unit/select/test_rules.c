@@ -133,7 +133,7 @@ START_TEST(filters_bar_rows)
         (tamis_select_params){.selector = "top", .budget = "10", .filter = &filter, .filters = 1});
     plain_pick(worth, standing, 10, wanted);
     ck_assert_mem_eq(s->keep, wanted, ROWS);
-    ck_assert_str_eq(reason_of(s, 9), "fails the filter length: not from 5 to 30");
+    ck_assert_str_eq(reason_of(s, 9), "no value of length");
     tamis_selection_free(&s);
     /* The quantile .5 of 39 values that are 0..39 without one is the 20th of them. */
     filter.low = .5;
@@ -150,7 +150,9 @@ START_TEST(filters_bar_rows)
     for (uint64_t i = 0; i < ROWS; i++) ck_assert_int_eq(s->keep[i], column[i] >= middle);
     char why[96];
     snprintf(why, sizeof why, "fails the filter length: below quantile 0.5 (%.0f)", middle);
-    ck_assert_str_eq(reason_of(s, 9), why);
+    for (uint64_t i = 0; i < ROWS; i++)
+        if (column[i] < middle) ck_assert_str_eq(reason_of(s, i), why);
+    ck_assert_str_eq(reason_of(s, 9), "no value of length");
     tamis_selection_free(&s);
     filter.low = 2;
     check_fails(
@@ -161,6 +163,75 @@ START_TEST(filters_bar_rows)
     check_fails(
         (tamis_select_params){.selector = "top", .budget = "10", .filter = &filter, .filters = 1},
         "may be kept");
+}
+END_TEST
+
+/* Infinities at the ends of a column are values like others: a quantile among them is one, and elsewhere
+ * it is what it would be. */
+START_TEST(quantiles_know_infinities)
+{
+    static const double share[] = {0, 0.01, 0.05, 0.06, 0.5, 0.94, 0.97, 1};
+    double column[ROWS];
+    for (uint64_t i = 0; i < ROWS; i++)
+        column[i] = i < 3           ? -HUGE_VAL
+                    : i >= ROWS - 2 ? HUGE_VAL
+                    : i == 3        ? -1.5e308
+                    : i == 4        ? 1.5e308
+                                    : (double)i;
+    for (size_t k = 0; k < sizeof share / sizeof *share; k++) {
+        double sorted[ROWS];
+        for (uint64_t i = 0; i < ROWS; i++) sorted[i] = column[i];
+        for (uint64_t i = 0; i < ROWS; i++)
+            for (uint64_t j = i + 1; j < ROWS; j++)
+                if (sorted[j] < sorted[i]) {
+                    double held = sorted[i];
+                    sorted[i] = sorted[j];
+                    sorted[j] = held;
+                }
+        double at = share[k] * (ROWS - 1), part = at - floor(at), a = sorted[(int)at],
+               b = sorted[at < ROWS - 1 ? (int)at + 1 : ROWS - 1];
+        double bound = part == 0 || a == b || isinf(a) ? a : (1 - part) * a + part * b;
+        tamis_select_filter filter = {.value = column,
+                                      .name = "length",
+                                      .low = share[k],
+                                      .high = HUGE_VAL,
+                                      .quantiles = true};
+        tamis_selection *s = choose((tamis_select_params){
+            .selector = "threshold:min=-100", .filter = &filter, .filters = 1});
+        for (uint64_t i = 0; i < ROWS; i++)
+            ck_assert_msg(s->keep[i] == (column[i] >= bound), "%g: row %d", share[k], (int)i);
+        tamis_selection_free(&s);
+    }
+}
+END_TEST
+
+/* A row that its value alone would let in may be left out by those that must be kept: the reason says
+ * how many they are. */
+START_TEST(reasons_count_required_rows)
+{
+    static const uint64_t keep[] = {0, 1};
+    tamis_selection *s = choose((tamis_select_params){
+        .selector = "top", .budget = "3", .must_keep = keep, .n_must_keep = 2});
+    uint64_t best = 2, second = ROWS;
+    for (uint64_t i = 2; i < ROWS; i++)
+        if (total(i) > total(best)) best = i;
+    for (uint64_t i = 2; i < ROWS; i++)
+        if (i != best && (second == ROWS || total(i) > total(second))) second = i;
+    ck_assert_str_eq(reason_of(s, best),
+                     "in the top 3 (3 of 40, 2 of them must be kept) by total score");
+    ck_assert_str_eq(reason_of(s, second),
+                     "below the top 3 (3 of 40, 2 of them must be kept) by total score");
+    tamis_selection_free(&s);
+    double cost[ROWS];
+    for (uint64_t i = 0; i < ROWS; i++) cost[i] = 2;
+    s = choose((tamis_select_params){.selector = "sum",
+                                     .budget = "5",
+                                     .cost = cost,
+                                     .cost_name = "tokens",
+                                     .must_keep = keep,
+                                     .n_must_keep = 2});
+    ck_assert_str_eq(reason_of(s, best), "low sum of scores for its tokens: the 5 are used up");
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -216,9 +287,23 @@ START_TEST(costs_are_a_greedy_knapsack)
             .selector = "top", .budget = "1e9", .cost = cost, .cost_name = "tokens"},
         "more than all rows cost");
     check_fails(
-        (tamis_select_params){
-            .selector = "stratified", .budget = "5", .cost = cost, .cost_name = "tokens"},
+        (tamis_select_params){.selector = "threshold:min=0", .cost = cost, .cost_name = "tokens"},
         "does not heed costs");
+    cost[4] = cost[5] = 1.5e308;
+    check_fails(
+        (tamis_select_params){
+            .selector = "top", .budget = "5%", .cost = cost, .cost_name = "tokens"},
+        "take a larger unit");
+    for (uint64_t i = 0; i < ROWS; i++) cost[i] = i < 10 ? 0.1 : 0;
+    s = choose((tamis_select_params){
+        .selector = "top", .budget = "1", .cost = cost, .cost_name = "tokens"});
+    ck_assert_uint_eq(s->kept, ROWS);
+    tamis_selection_free(&s);
+    cost[4] = (double)NAN;
+    check_fails(
+        (tamis_select_params){
+            .selector = "top", .budget = "5", .cost = cost, .cost_name = "tokens"},
+        "row 4 has no value of tokens");
     cost[4] = -1;
     check_fails(
         (tamis_select_params){
@@ -294,8 +379,9 @@ START_TEST(lists_that_make_no_sense_are_refused)
         (tamis_select_params){
             .selector = "top", .budget = "2", .must_keep = many, .n_must_keep = 3},
         "must be kept");
-    check_fails((tamis_select_params){.selector = "top", .budget = "2", .group_by = "task"},
-                "not by 'task'");
+    check_fails(
+        (tamis_select_params){.selector = "stratified:by=group", .budget = "2", .group_by = "task"},
+        "not by 'task'");
 }
 END_TEST
 
@@ -534,6 +620,8 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, lists_are_heeded);
     tcase_add_test(all, filters_bar_rows);
+    tcase_add_test(all, quantiles_know_infinities);
+    tcase_add_test(all, reasons_count_required_rows);
     tcase_add_test(all, costs_are_a_greedy_knapsack);
     tcase_add_test(all, terms_are_added_after_normalising);
     tcase_add_test(all, scores_are_normalised_by_query);

@@ -125,6 +125,7 @@ static void make_plan(const scene *s, uint64_t k, tamis__tsds_plan *ret)
     const tamis__tsds_problem problem = {.n = (uint64_t)s->n,
                                          .m = (uint64_t)s->m,
                                          .k = k,
+                                         .length = k,
                                          .row = row,
                                          .cosine = cosine,
                                          .density = s->density,
