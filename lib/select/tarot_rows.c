@@ -294,6 +294,7 @@ void tamis__tarot_close(tamis__tarot *t)
     free(t->row);
     free(t->score);
     free(t->best);
+    tamis__tarot_costs_fini(&t->costs);
     tamis__held_queries_fini(&t->target);
     tamis__whitening_fini(&t->whitening);
     *t = (tamis__tarot){0};

@@ -57,9 +57,9 @@ static void widen(double *out, const float *in, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = (double)in[i];
 }
 
-/* Rows of side b are columns of the matrix. Eight values of a row are written at once: rows of a tile
- * are 4 KiB apart, so that one value of each row after the other would drive the lines they lie in out
- * of the cache. */
+/* Rows of side b are columns of the matrix. Eight values of a row are written at once: rows of a
+ * tile are 4 KiB apart, so that one value of each row after the other would drive the lines they
+ * lie in out of the cache. */
 static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t first,
                  size_t columns, double *out)
 {
@@ -121,6 +121,14 @@ typedef struct look {
     part *part; /* [blocks] */
 } look;
 
+static tamis_status refuse_cost(uint64_t row, uint64_t column, double cost, tamis_error *err)
+{
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "the cost of row %" PRIu64 " of side a with row %" PRIu64
+                       " of side b is %g: costs are finite numbers",
+                       row, column, cost);
+}
+
 static tamis_status look_at(const double *cost, size_t columns, uint64_t row, uint64_t first,
                             part *p, tamis_error *err)
 {
@@ -133,11 +141,7 @@ static tamis_status look_at(const double *cost, size_t columns, uint64_t row, ui
     p->sum += sum;
     if (isfinite(sum)) return TAMIS_OK;
     for (size_t j = 0; j < columns; j++)
-        if (!isfinite(cost[j]))
-            return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                               "the cost of row %" PRIu64 " of side a with row %" PRIu64
-                               " of side b is %g: costs are finite numbers",
-                               row, first + j, cost[j]);
+        if (!isfinite(cost[j])) return refuse_cost(row, first + j, cost[j], err);
     return tamis__fail(err, TAMIS_ERR_NUMERIC, "costs are too large to be added: scale them");
 }
 
@@ -220,6 +224,32 @@ static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
     free(l.scratch);
     free(l.part);
     return status;
+}
+
+/* Exponents of all ones are those of what is not finite. */
+static bool all_finite(const float *cost, size_t n)
+{
+    const uint32_t ones = UINT32_C(0x7f800000);
+    uint32_t found = 0;
+    for (size_t j = 0; j < n; j++) {
+        uint32_t bits;
+        memcpy(&bits, cost + j, sizeof bits);
+        found |= (bits & ones) == ones;
+    }
+    return !found;
+}
+
+tamis_status tamis__cost_check_floats(const tamis_transport_problem *p, tamis_error *err)
+{
+    size_t stride = p->cost_stride ? p->cost_stride : p->m;
+    TAMIS_TRY(check(p, err));
+    for (uint64_t i = 0; i < p->n; i++) {
+        const float *cost = p->cost_f32 + i * stride;
+        if (all_finite(cost, p->m)) continue;
+        for (uint64_t j = 0; j < p->m; j++)
+            if (!isfinite(cost[j])) return refuse_cost(i, j, (double)cost[j], err);
+    }
+    return TAMIS_OK;
 }
 
 /* --- open and close --------------------------------------------------------------------------- */

@@ -32,6 +32,9 @@ typedef struct tamis__cost {
  * with `both`. Errors: ARG, NUMERIC, NOMEM, CANCELLED. */
 tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
                               const tamis_transport_problem *problem, bool both, tamis_error *err);
+/* The problem, and that its float costs are finite. Errors: ARG, NUMERIC. */
+tamis_status tamis__cost_check_floats(const tamis_transport_problem *problem, tamis_error *err);
+
 /* Accepts a zeroed struct. */
 void tamis__cost_close(tamis__cost *cost);
 
