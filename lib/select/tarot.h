@@ -98,6 +98,9 @@ typedef struct tamis__tarot {
     tamis_store *train, *query;
     tamis__tarot_options options;
     uint64_t n, m, columns;     /* candidates, targets */
+    const uint8_t *standing;    /* [n] the candidates'; NULL = all are free */
+    unsigned char *skip;        /* [n] 1 = barred, in no list; NULL = none is */
+    uint64_t required;          /* candidates that must be kept */
     tamis__whitening whitening; /* zeroed = none */
     double *inverse;            /* [columns, columns] as released: (L^-1)^T; NULL otherwise */
     tamis__held_queries target; /* values[0] [m, columns]: unit rows */
@@ -110,13 +113,14 @@ typedef struct tamis__tarot {
     uint64_t k;    /* of a list */
     uint64_t *row; /* [m, k] best first */
     float *score;  /* [m, k] cosines */
-    float *best;   /* [n] the largest cosine of a candidate with any target */
+    float
+        *best; /* [n] the largest cosine of a candidate with any target; -infinity of barred ones */
     bool has_best;
     tamis__tarot_costs costs;
 } tamis__tarot;
 
 /* Check the stores, find the whitening and make what fits memory; zeroed again when it fails. Do
- * not copy the struct. Errors: SHAPE, ARG, NUMERIC (a row
+ * not copy the struct. Errors: SHAPE, ARG (lists with compat too), NUMERIC (a row
  * is not finite, no covariance), NOMEM, IO, CANCELLED. */
 tamis_status tamis__tarot_open(tamis__tarot *tarot, const tamis__candidates *candidates,
                                const tamis__tarot_options *options, tamis_error *err);
@@ -133,7 +137,8 @@ tamis_status tamis__tarot_make(const tamis__tarot *tarot, uint64_t first, uint64
 tamis_status tamis__tarot_take(const tamis__tarot *tarot, const uint64_t *row, uint64_t n,
                                float *out, tamis_error *err);
 
-/* Lists of length k <= n, in place of those there are: ties go to the lower row. */
+/* Lists of length k <= n, in place of those there are: ties go to the lower row, barred candidates
+ * are in none. A list that has no more ends in UINT64_MAX. */
 tamis_status tamis__tarot_lists(tamis__tarot *tarot, uint64_t k, tamis_error *err);
 
 /* Unit rows of all candidates times `queries`, which are such rows too: cosines, for the sink.
@@ -200,6 +205,12 @@ tamis_status tamis__tarot_weigh(tamis__tarot *tarot, tamis_selection *selection,
  * their sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
 tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t total,
                                       uint64_t *ret_share, tamis_error *err);
+
+/* Must the candidate be kept? */
+static inline bool tamis__tarot_required(const tamis__tarot *tarot, uint64_t row)
+{
+    return tarot->standing && tarot->standing[row] == TAMIS__MUST_KEEP;
+}
 
 /* `step` [n] is 0 for rows that are dropped, and otherwise says which were chosen first. Among
  * those of a step, and the dropped, nearer ones come first. Sets keep, rank, score and reasons;

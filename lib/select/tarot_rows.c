@@ -257,8 +257,27 @@ static tamis_status open_rows(tamis__tarot *t, tamis_error *err)
     return make_all(t, t->train, t->n, t->held, err);
 }
 
+/* What lists and filters say of candidates. */
+static tamis_status open_standing(tamis__tarot *t, tamis_error *err)
+{
+    if (!t->standing) return TAMIS_OK;
+    if (t->options.compat)
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "compat=tarot-2024-12 knows nothing of rows that must be kept or dropped: "
+            "leave out the lists and filters, or compat");
+    t->skip = tamis__calloc(t->n, sizeof *t->skip);
+    if (!t->skip) return tamis__fail_memory(err, "a list of rows", t->n);
+    for (uint64_t i = 0; i < t->n; i++) {
+        t->required += t->standing[i] == TAMIS__MUST_KEEP;
+        t->skip[i] = t->standing[i] == TAMIS__BARRED;
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status open_parts(tamis__tarot *t, const tamis_curvature *curvature, tamis_error *err)
 {
+    TAMIS_TRY(open_standing(t, err));
     TAMIS_TRY(open_scratch(t, err));
     TAMIS_TRY(find_whitening(t, curvature, err));
     return open_rows(t, err);
@@ -274,6 +293,7 @@ tamis_status tamis__tarot_open(tamis__tarot *t, const tamis__candidates *candida
                         .train = source->train,
                         .query = source->query,
                         .options = *options,
+                        .standing = candidates->standing,
                         .n = candidates->rows,
                         .m = tamis_store_info_get(source->query)->rows,
                         .columns = tamis_store_info_get(source->train)->columns};
@@ -294,6 +314,7 @@ void tamis__tarot_close(tamis__tarot *t)
     free(t->product);
     free(t->inverse);
     free(t->held);
+    free(t->skip);
     free(t->row);
     free(t->score);
     free(t->best);
