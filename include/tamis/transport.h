@@ -33,7 +33,8 @@ typedef struct tamis_transport_problem {
                           most 1e-6 of themselves are taken as the same, and b is scaled to a's; the
                           unbalanced method takes any sums */
     const double *cost_f64; /**< [n, m] costs, or */
-    const float *cost_f32;  /**< [n, m] costs, or */
+    const float *cost_f32;  /**< [n, m] costs, which exact and entropic methods hold as doubles when
+                                 they fit a quarter of the context's memory limit, or */
     size_t cost_stride;     /**< values from row to row of either; 0 = m */
     const float *x, *y;     /**< [n, columns] and [m, columns] points without gaps, or */
     uint64_t columns; /**< > 0 with points. Small problems are done in double; else inner products
@@ -42,6 +43,11 @@ typedef struct tamis_transport_problem {
     tamis_transport_cost cost;  /**< between points */
     tamis_transport_row_fn row; /**< a function of the caller */
     void *cookie;               /**< for it */
+    const double *start; /**< [m] potentials of side B to start from, finite, such as the `g` of a
+                              problem with the same side B and other points of side A; NULL = none.
+                              Exact and entropic methods get there faster the nearer they are; to
+                              the same distance, within what these methods promise. The annealing
+                              schedule does not look at them */
 } tamis_transport_problem;
 
 /** One entry of a plan. */
@@ -111,7 +117,7 @@ typedef struct tamis_transport_entropic_result {
     double mass;         /**< of the plan */
     bool converged;      /**< marginal <= tolerance */
     uint64_t iterations; /**< pairs of updates at all epsilons together */
-    uint64_t bytes;      /**< held for costs: 0 when the caller's were used */
+    uint64_t bytes;      /**< held for costs: 0 when the caller's were used in place */
     bool online;         /**< costs were computed anew in each iteration */
     double *f;           /**< [n] potentials; balanced: sum_i a_i f_i = 0. Owned by the result */
     double *

@@ -127,7 +127,16 @@ static double diameter_of(const tamis__tarot_sides *s)
 
 static tamis_transport_problem problem_of(const tamis__tarot_sides *s)
 {
-    return (tamis_transport_problem){.n = s->n, .m = s->m, .cost_f32 = s->cost};
+    return (tamis_transport_problem){
+        .n = s->n, .m = s->m, .cost_f32 = s->cost, .start = s->potential};
+}
+
+/* Potentials of the targets are kept for the next time. */
+static void keep_potentials(tamis__tarot_sides *s, double **g)
+{
+    free(s->potential);
+    s->potential = *g;
+    *g = NULL;
 }
 
 tamis_status tamis__tarot_sides_value(tamis__tarot_sides *s, tamis__tarot_solver solver,
@@ -139,12 +148,14 @@ tamis_status tamis__tarot_sides_value(tamis__tarot_sides *s, tamis__tarot_solver
         tamis_transport_exact_result exact = {0};
         TAMIS_TRY(tamis_transport_exact(context, &problem, &exact, err));
         *ret_value = exact.distance;
+        keep_potentials(s, &exact.g);
         tamis_transport_exact_fini(&exact);
     } else if (solver == TAMIS__TAROT_SINKHORN) {
         const tamis_transport_entropic_params params = {0};
         tamis_transport_entropic_result entropic = {0};
         TAMIS_TRY(tamis_transport_entropic(context, &problem, &params, &entropic, err));
         *ret_value = entropic.transport;
+        keep_potentials(s, &entropic.g);
         tamis_transport_entropic_fini(&entropic);
     } else {
         tamis_transport_annealed_result annealed = {0};

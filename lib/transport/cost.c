@@ -38,6 +38,12 @@ static tamis_status check(const tamis_transport_problem *p, tamis_error *err)
         return tamis__fail(err, TAMIS_ERR_ARG, "points need both sides and at least one column");
     if ((unsigned)p->cost > TAMIS_COST_COSINE)
         return tamis__fail(err, TAMIS_ERR_ARG, "there is no cost number %d", (int)p->cost);
+    for (uint64_t j = 0; p->start && j < p->m; j++)
+        if (!isfinite(p->start[j]))
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "potential %" PRIu64
+                               " to start from is %g: give finite ones, or none",
+                               j, p->start[j]);
     if (p->cost_stride != 0 && p->cost_stride < p->m)
         return tamis__fail(err, TAMIS_ERR_ARG, "a stride of %zu is below the %" PRIu64 " columns",
                            p->cost_stride, p->m);
@@ -254,12 +260,18 @@ tamis_status tamis__cost_check_floats(const tamis_transport_problem *p, tamis_er
 
 /* --- open and close --------------------------------------------------------------------------- */
 
+/* Do doubles for all costs fit half of the memory limit, beside so many bytes? */
+static bool fits(const tamis__cost *c, uint64_t beside)
+{
+    return c->m < UINT64_MAX / 2 / sizeof(double) / c->n &&
+           c->n * c->m * sizeof(double) + beside <= c->context->memory / 2;
+}
+
 static tamis_status open_computed(tamis__cost *c, bool both, tamis_error *err)
 {
     uint64_t points = c->problem->x ? tamis__points_bytes(c->problem) : 0;
-    bool fits = c->m < UINT64_MAX / 2 / sizeof(double) / c->n &&
-                c->n * c->m * sizeof(double) + points <= c->context->memory / 2;
-    if (both && c->problem->row && !fits)
+    bool hold = fits(c, points);
+    if (both && c->problem->row && !hold)
         return tamis__fail(err, TAMIS_ERR_NOMEM,
                            "%" PRIu64 " x %" PRIu64
                            " costs of a function do not fit half of the memory limit: "
@@ -267,19 +279,37 @@ static tamis_status open_computed(tamis__cost *c, bool both, tamis_error *err)
                            c->n, c->m);
     TAMIS_TRY(tamis__memory_check(c->context, 2 * points, "transport between these points", err));
     if (points > 0)
-        TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !fits, err));
+        TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !hold, err));
     c->diameter = c->points.diameter;
     c->online = true;
-    if (fits) {
+    if (hold) {
         c->held = tamis__aligned(c->n * c->m, sizeof *c->held);
         if (!c->held) return tamis__fail_memory(err, "costs", c->n * c->m * sizeof *c->held);
     }
     TAMIS_TRY(look_through(c, c->held, err));
-    c->bytes = fits ? c->n * c->m * sizeof *c->held : points;
-    if (!fits) return TAMIS_OK;
+    c->bytes = hold ? c->n * c->m * sizeof *c->held : points;
+    if (!hold) return TAMIS_OK;
     tamis__points_fini(&c->points);
     c->f64 = c->held;
     c->online = false;
+    return TAMIS_OK;
+}
+
+/* Floats are looked at time and again: as doubles, where these fit a quarter of the memory
+ * limit. */
+static tamis_status open_given(tamis__cost *c, tamis_error *err)
+{
+    bool widen_all = c->f32 && fits(c, c->context->memory / 4);
+    if (widen_all) {
+        c->held = tamis__aligned(c->n * c->m, sizeof *c->held);
+        if (!c->held) return tamis__fail_memory(err, "costs", c->n * c->m * sizeof *c->held);
+    }
+    TAMIS_TRY(look_through(c, c->held, err));
+    if (!widen_all) return TAMIS_OK;
+    c->f64 = c->held;
+    c->f32 = NULL;
+    c->stride = c->m;
+    c->bytes = c->n * c->m * sizeof *c->held;
     return TAMIS_OK;
 }
 
@@ -297,7 +327,7 @@ tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
     tamis__softmin_init(&c.softmin, context->cpu);
     tamis_status status;
     if (c.f64 || c.f32) {
-        status = look_through(&c, NULL, err);
+        status = open_given(&c, err);
     } else {
         c.stride = c.m;
         status = open_computed(&c, both, err);

@@ -32,11 +32,12 @@ typedef struct arc {
 /* --- a start ---------------------------------------------------------------------------------- */
 
 /* Each point of a in turn sends to the points of b that are nearest to it, beyond the nearest of
- * all to them, as long as they have room: each arc fills up one of its ends, so there is no
- * cycle. */
+ * all to them or their potential where one is given, as long as they have room: each arc fills up
+ * one of its ends, so there is no cycle. */
 typedef struct start {
-    int64_t *left;    /* [m] room of points of b */
-    double *handicap; /* [m] minus the least cost of a column; infinite once full */
+    int64_t *left; /* [m] room of points of b */
+    double
+        *handicap; /* [m] minus the least cost of a column, or its potential; infinite once full */
 } start;
 
 static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first, size_t columns)
@@ -51,9 +52,12 @@ static size_t step_of(const tamis__cost *cost)
                                                              : TAMIS__COST_COLUMNS;
 }
 
-static void column_minima(const tamis__simplex *s, double *handicap)
+static void handicaps(const tamis__simplex *s, double *handicap)
 {
     size_t step = step_of(s->cost);
+    const double *given = s->cost->problem->start;
+    for (uint64_t j = 0; given && j < s->cost->m; j++) handicap[j] = -given[j];
+    if (given) return;
     for (uint64_t j = 0; j < s->cost->m; j++) handicap[j] = -(double)INFINITY;
     for (uint64_t i = 0; i < s->cost->n; i++)
         for (uint64_t j = 0; j < s->cost->m; j += step) {
@@ -128,7 +132,7 @@ static tamis_status begin(tamis__simplex *s, const int64_t *supply, const int64_
         status = tamis__fail_memory(err, "a first plan", m * 16);
     } else {
         memcpy(b.left, demand, m * sizeof *demand);
-        column_minima(s, b.handicap);
+        handicaps(s, b.handicap);
         for (size_t j = 0; j < m; j++)
             if (demand[j] == 0) b.handicap[j] = (double)INFINITY;
         status = ship(s, &b, supply, err);

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -244,10 +245,30 @@ static double first_epsilon(const tamis__sinkhorn *s)
     return fmax(s->cost.most - s->cost.least, s->target);
 }
 
+/* With potentials of a like problem there is no need for a way down; where the first updates do not
+ * bring them near, they were of another one. */
+static tamis_status start_near(tamis__sinkhorn *s, bool *ret_near, tamis_error *err)
+{
+    const double *start = s->cost.problem->start;
+    *ret_near = false;
+    if (!start) return TAMIS_OK;
+    memcpy(s->g, start, s->cost.m * sizeof *start);
+    TAMIS_TRY(update(s, 0, s->target, err));
+    relax(s->f, s->next, 1.0, s->cost.n);
+    TAMIS_TRY(stay(s, s->target, WAY_ERROR, WAY_ITERATIONS, err));
+    *ret_near = s->residual <= WAY_ERROR;
+    if (*ret_near) return TAMIS_OK;
+    memset(s->f, 0, s->cost.n * sizeof *s->f);
+    memset(s->g, 0, s->cost.m * sizeof *s->g);
+    return TAMIS_OK;
+}
+
 tamis_status tamis__sinkhorn_solve(tamis__sinkhorn *s, tamis_error *err)
 {
+    bool near;
     TAMIS_TRY(tamis__softmin_begin(&s->passes, &s->cost, "transport", err));
-    for (double e = first_epsilon(s); e > s->target; e *= s->scaling)
+    TAMIS_TRY(start_near(s, &near, err));
+    for (double e = first_epsilon(s); e > s->target && !near; e *= s->scaling)
         TAMIS_TRY(stay(s, e, WAY_ERROR, WAY_ITERATIONS, err));
     return stay(s, s->target, s->tolerance, s->limit, err);
 }

@@ -330,6 +330,11 @@ START_TEST(sources)
     ck_ok(tamis_context_create(&small, &tight, &err));
     ck_fails(tamis_transport_entropic(small, &other[1], &params, &s, &err), TAMIS_ERR_NOMEM,
              "45 x 71 costs of a function");
+    /* Floats that are not held as doubles are widened whenever they are looked at. */
+    ck_ok(tamis_transport_entropic(small, &other[0], &params, &s, &err));
+    ck_assert(s.bytes == 0);
+    ck_same(&r, &s, N, M);
+    tamis_transport_entropic_fini(&s);
     tamis_context_destroy(&small);
     tamis_transport_entropic_fini(&r);
     gsl_rng_free(rng);
