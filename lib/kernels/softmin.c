@@ -71,8 +71,8 @@ static double distance_c(double *z, const double *norm, double own, double unit,
         double both = own + norm[j], square = fma(-2.0, z[j], both);
         double over = fma(-TAMIS__NEAR, both, square);
         spare = over < spare ? over : spare;
-        square = square > 0.0 ? square : 0.0;
-        z[j] = (root ? sqrt(square) : square) * unit;
+        float narrow = square > 0.0 ? (float)square : 0.0f;
+        z[j] = (double)(root ? sqrtf(narrow) : narrow) * unit;
     }
     return spare;
 }
@@ -127,6 +127,44 @@ static size_t least_c(const double *c, const double *w, size_t n, double bound, 
     return where_is(c, w, 0, n, least);
 }
 
+/* The same of floats. */
+static double sum_at(const float *c, double unit, const double *w, size_t j)
+{
+    return (double)c[j] * unit + w[j];
+}
+
+static double least_float_rest(const float *c, double unit, const double *w, size_t first, size_t n,
+                               double least)
+{
+    for (size_t j = first; j < n; j++) {
+        double sum = sum_at(c, unit, w, j);
+        least = sum < least ? sum : least;
+    }
+    return least;
+}
+
+static size_t where_float_is(const float *c, double unit, const double *w, size_t from, size_t n,
+                             double value)
+{
+    for (size_t j = from; j < n; j++)
+        if (sum_at(c, unit, w, j) <= value) return j;
+    return n;
+}
+
+static size_t least_float_c(const float *c, double unit, const double *w, size_t n, double bound,
+                            double *ret_value)
+{
+    double least = least_float_rest(c, unit, w, 0, n, (double)INFINITY);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    return where_float_is(c, unit, w, 0, n, least);
+}
+
+static void widen_c(double *out, const float *c, double unit, size_t n)
+{
+    for (size_t j = 0; j < n; j++) out[j] = (double)c[j] * unit;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <immintrin.h>
@@ -163,9 +201,9 @@ AVX2 static double distance_avx2(double *z, const double *norm, double own, doub
         __m256d both = _mm256_add_pd(_mm256_set1_pd(own), _mm256_loadu_pd(norm + j));
         __m256d square = _mm256_fnmadd_pd(two, _mm256_loadu_pd(z + j), both);
         spare = _mm256_min_pd(_mm256_fnmadd_pd(near, both, square), spare);
-        square = _mm256_max_pd(square, zero);
-        if (root) square = _mm256_sqrt_pd(square);
-        _mm256_storeu_pd(z + j, _mm256_mul_pd(square, _mm256_set1_pd(unit)));
+        __m128 narrow = _mm256_cvtpd_ps(_mm256_max_pd(square, zero));
+        if (root) narrow = _mm_sqrt_ps(narrow);
+        _mm256_storeu_pd(z + j, _mm256_mul_pd(_mm256_cvtps_pd(narrow), _mm256_set1_pd(unit)));
     }
     double each[4], rest = distance_c(z + j, norm + j, own, unit, root, n - j);
     _mm256_storeu_pd(each, spare);
@@ -240,6 +278,46 @@ AVX2 static size_t least_avx2(const double *c, const double *w, size_t n, double
     return where_is(c, w, j, n, least);
 }
 
+/* Products are rounded before they are added, as they are in plain C; by a power of two they are
+ * exact. */
+AVX2 static inline __m256d sum_avx2(const float *c, __m256d unit, const double *w)
+{
+    return _mm256_add_pd(_mm256_mul_pd(_mm256_cvtps_pd(_mm_loadu_ps(c)), unit), _mm256_loadu_pd(w));
+}
+
+AVX2 static size_t least_float_avx2(const float *c, double unit, const double *w, size_t n,
+                                    double bound, double *ret_value)
+{
+    __m256d best[4], scale = _mm256_set1_pd(unit);
+    double each[4], least = (double)INFINITY;
+    size_t j = 0;
+    for (int i = 0; i < 4; i++) best[i] = _mm256_set1_pd((double)INFINITY);
+    for (; j + 16 <= n; j += 16)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            best[i] = _mm256_min_pd(sum_avx2(c + j + 4 * i, scale, w + j + 4 * i), best[i]);
+    best[0] = _mm256_min_pd(_mm256_min_pd(best[0], best[1]), _mm256_min_pd(best[2], best[3]));
+    _mm256_storeu_pd(each, best[0]);
+    for (int i = 0; i < 4; i++) least = each[i] < least ? each[i] : least;
+    least = least_float_rest(c, unit, w, j, n, least);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    __m256d sought = _mm256_set1_pd(least);
+    for (j = 0; j + 4 <= n; j += 4)
+        if (_mm256_movemask_pd(_mm256_cmp_pd(sum_avx2(c + j, scale, w + j), sought, _CMP_LE_OQ)))
+            break;
+    return where_float_is(c, unit, w, j, n, least);
+}
+
+AVX2 static void widen_avx2(double *out, const float *c, double unit, size_t n)
+{
+    size_t j = 0;
+    for (; j + 4 <= n; j += 4)
+        _mm256_storeu_pd(out + j,
+                         _mm256_mul_pd(_mm256_cvtps_pd(_mm_loadu_ps(c + j)), _mm256_set1_pd(unit)));
+    widen_c(out + j, c + j, unit, n - j);
+}
+
 /* --- AVX-512: eight at a time, the rest by plain C -------------------------------------------- */
 
 AVX512 static inline __m512d exp_avx512(__m512d x)
@@ -271,9 +349,10 @@ AVX512 static double distance_avx512(double *z, const double *norm, double own, 
         __m512d square = _mm512_fnmadd_pd(two, _mm512_loadu_pd(z + j), both);
         __m512d over = _mm512_fnmadd_pd(near, both, square);
         spare = _mm512_maskz_min_pd(0xff, over, spare);
-        square = _mm512_maskz_max_pd(0xff, square, zero);
-        if (root) square = _mm512_maskz_sqrt_pd(0xff, square);
-        _mm512_storeu_pd(z + j, _mm512_mul_pd(square, _mm512_set1_pd(unit)));
+        __m256 narrow = _mm512_maskz_cvtpd_ps(0xff, _mm512_maskz_max_pd(0xff, square, zero));
+        if (root) narrow = _mm256_sqrt_ps(narrow);
+        _mm512_storeu_pd(z + j,
+                         _mm512_mul_pd(_mm512_maskz_cvtps_pd(0xff, narrow), _mm512_set1_pd(unit)));
     }
     double each[8], rest = distance_c(z + j, norm + j, own, unit, root, n - j);
     _mm512_storeu_pd(each, spare);
@@ -349,20 +428,63 @@ AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, do
     return where_is(c, w, j, n, least);
 }
 
+AVX512 static inline __m512d sum_avx512(const float *c, __m512d unit, const double *w)
+{
+    return _mm512_add_pd(_mm512_mul_pd(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(c)), unit),
+                         _mm512_loadu_pd(w));
+}
+
+AVX512 static size_t least_float_avx512(const float *c, double unit, const double *w, size_t n,
+                                        double bound, double *ret_value)
+{
+    __m512d best[4], scale = _mm512_set1_pd(unit);
+    double each[8], least = (double)INFINITY;
+    size_t j = 0;
+    for (int i = 0; i < 4; i++) best[i] = _mm512_set1_pd((double)INFINITY);
+    for (; j + 32 <= n; j += 32)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            best[i] = _mm512_maskz_min_pd(0xff, sum_avx512(c + j + 8 * i, scale, w + j + 8 * i),
+                                          best[i]);
+    best[0] = _mm512_maskz_min_pd(0xff, best[0], best[1]);
+    best[2] = _mm512_maskz_min_pd(0xff, best[2], best[3]);
+    _mm512_storeu_pd(each, _mm512_maskz_min_pd(0xff, best[0], best[2]));
+    for (int i = 0; i < 8; i++) least = each[i] < least ? each[i] : least;
+    least = least_float_rest(c, unit, w, j, n, least);
+    if (!(least < bound)) return n;
+    *ret_value = least;
+    __m512d sought = _mm512_set1_pd(least);
+    for (j = 0; j + 8 <= n; j += 8)
+        if (_mm512_cmp_pd_mask(sum_avx512(c + j, scale, w + j), sought, _CMP_LE_OQ)) break;
+    return where_float_is(c, unit, w, j, n, least);
+}
+
+AVX512 static void widen_avx512(double *out, const float *c, double unit, size_t n)
+{
+    size_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        _mm512_storeu_pd(out + j, _mm512_mul_pd(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(c + j)),
+                                                _mm512_set1_pd(unit)));
+    widen_c(out + j, c + j, unit, n - j);
+}
+
 #endif
 
 /* --- the choice ------------------------------------------------------------------------------- */
 
 void tamis__softmin_init(tamis__softmin_kernels *ret_kernels, unsigned cpu)
 {
-    *ret_kernels = (tamis__softmin_kernels){distance_c, shift_c, sum_exp_c, exp_c, least_c};
+    *ret_kernels = (tamis__softmin_kernels){distance_c, shift_c,       sum_exp_c, exp_c,
+                                            least_c,    least_float_c, widen_c};
 #if defined(__x86_64__) && defined(__GNUC__)
     if (!(cpu & TAMIS_CPU_AVX2)) return;
-    *ret_kernels = (tamis__softmin_kernels){distance_avx2, shift_avx2, sum_exp_avx2, exp_into_avx2,
-                                            least_avx2};
+    *ret_kernels = (tamis__softmin_kernels){distance_avx2, shift_avx2, sum_exp_avx2,
+                                            exp_into_avx2, least_avx2, least_float_avx2,
+                                            widen_avx2};
     if (!(cpu & TAMIS_CPU_AVX512)) return;
     *ret_kernels = (tamis__softmin_kernels){distance_avx512, shift_avx512, sum_exp_avx512,
-                                            exp_into_avx512, least_avx512};
+                                            exp_into_avx512, least_avx512, least_float_avx512,
+                                            widen_avx512};
 #else
     (void)cpu;
 #endif

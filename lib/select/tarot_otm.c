@@ -20,6 +20,10 @@ enum { SOLVER = TAMIS__TAROT_SHARED, FOLDS, PATIENCE };
 
 enum { NOT_PICKED, REQUIRED, PICKED };
 
+/* A distance that is smaller by less than this share of itself is not smaller: it is rounding, and
+ * a copy of a row that is there already brings nothing else. */
+#define SMALLER 1e-6
+
 /* Lists are made this long at first, and four times as long when they are used up. */
 enum { FIRST_LENGTH = 32, MOST_LENGTH = 2000 };
 
@@ -136,6 +140,7 @@ static tamis_status add_required(run *r, fold *f, tamis_error *err)
 static tamis_status search(run *r, fold *f, tamis_error *err)
 {
     uint64_t waited = 0;
+    double margin = r->o->options.compat ? 0.0 : SMALLER;
     f->best = HUGE_VAL;
     for (f->k = 1; f->k <= r->most && waited < r->o->patience; f->k++) {
         TAMIS_TRY(longer_lists(r, f->k, err));
@@ -146,7 +151,7 @@ static tamis_status search(run *r, fold *f, tamis_error *err)
             TAMIS_TRY(tamis__tarot_sides_value(&f->sides, r->o->solver, &f->value, err));
         }
         TAMIS_TRY(record(f, err));
-        waited = f->value < f->best ? 0 : waited + 1;
+        waited = f->value < f->best * (1.0 - margin) ? 0 : waited + 1;
         /* As released: the last set is taken, though it is no better. */
         if (waited == 0 || r->o->options.compat) {
             f->best_k = f->k;

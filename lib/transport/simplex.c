@@ -48,13 +48,13 @@ static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first,
 
 static size_t step_of(const tamis__cost *cost)
 {
-    return cost->f64 || (cost->problem->row && cost->online) ? (size_t)cost->m
-                                                             : TAMIS__COST_COLUMNS;
+    return cost->f64 || cost->f32 || (cost->problem->row && cost->online) ? (size_t)cost->m
+                                                                          : TAMIS__COST_COLUMNS;
 }
 
 static void handicaps(const tamis__simplex *s, double *handicap)
 {
-    size_t step = step_of(s->cost);
+    size_t step = s->cost->f32 ? TAMIS__COST_COLUMNS : step_of(s->cost);
     const double *given = s->cost->problem->start;
     for (uint64_t j = 0; given && j < s->cost->m; j++) handicap[j] = -given[j];
     if (given) return;
@@ -73,17 +73,25 @@ static void handicaps(const tamis__simplex *s, double *handicap)
 static arc least_arc(const tamis__simplex *s, uint32_t i, uint64_t first, uint64_t end,
                      const double *weight, double bound)
 {
-    size_t step = step_of(s->cost);
+    const tamis__cost *cost = s->cost;
+    const tamis__softmin_kernels *kernels = &cost->softmin;
+    size_t step = step_of(cost);
     arc best = {.i = i, .j = UINT32_MAX, .reduced = bound};
     for (uint64_t j = first; j < end; j += step) {
-        size_t columns = end - j < step ? (size_t)(end - j) : step;
-        const double *c = row_of(s, i, j, columns);
+        size_t columns = end - j < step ? (size_t)(end - j) : step, at;
+        const double *c = NULL;
+        const float *narrow = cost->f32 ? cost->f32 + i * cost->stride + j : NULL;
         double value;
-        size_t at = s->cost->softmin.least(c, weight + j, columns, best.reduced, &value);
+        if (narrow)
+            at = kernels->least_float(narrow, cost->unit, weight + j, columns, best.reduced,
+                                      &value);
+        else
+            at = kernels->least(c = row_of(s, i, j, columns), weight + j, columns, best.reduced,
+                                &value);
         if (at < columns) {
             best.j = (uint32_t)(j + at);
             best.reduced = value;
-            best.cost = c[at];
+            best.cost = narrow ? (double)narrow[at] * cost->unit : c[at];
         }
     }
     return best;
