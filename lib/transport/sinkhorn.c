@@ -28,9 +28,10 @@ enum { WAY_ITERATIONS = 30, WINDOW = 10, NEWTON_STEPS = 200 };
 #define WAY_ERROR  0.05
 #define OMEGA_MOST 1.9999
 
-/* A slower fall of the error calls for Newton's steps, in small problems, one after each pair of
- * updates. */
-#define CREEPS 0.9
+/* A slower fall of the error calls for Newton's steps, one after each pair of updates, where they
+ * fit; where they take much longer, only a far slower one. */
+#define CREEPS      0.9
+#define CREEPS_DEAR 0.97
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
@@ -214,6 +215,7 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
 {
     pace p = {.omega = 1.0};
     bool exact = false;
+    double creeps = tamis__newton_dear(s) ? CREEPS_DEAR : CREEPS;
     unsigned newton = tolerance < WAY_ERROR && tamis__newton_fits(s) ? NEWTON_STEPS : 0;
     for (uint64_t k = 0;; k++) {
         TAMIS_TRY(update(s, 0, epsilon, err));
@@ -226,9 +228,9 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
         relax(s->g, s->next, done ? 1.0 : p.omega, s->cost.m);
         if (s->reach > 0)
             translate(s);
-        else if (!(p.fall > CREEPS && newton > 0))
+        else if (!(p.fall > creeps && newton > 0))
             keep_pace(&p, s->residual);
-        if (p.fall > CREEPS && newton > 0 && !done) {
+        if (p.fall > creeps && newton > 0 && !done) {
             TAMIS_TRY(tamis__newton_step(s, epsilon, err));
             exact = false;
             p.omega = 1.0;
