@@ -146,6 +146,17 @@ tamis_status tamis__rows_summed(const tamis_store *store, uint64_t first, uint64
     return TAMIS_OK;
 }
 
+tamis_status tamis__rows_listed(const tamis_store *store, const uint64_t *row, uint64_t rows,
+                                float *scratch, double *out, tamis_error *err)
+{
+    uint64_t columns = tamis_store_info_get(store)->columns;
+    for (uint64_t i = 0, n; i < rows; i += n) {
+        for (n = 1; i + n < rows && row[i + n] == row[i] + n;) n++;
+        TAMIS_TRY(tamis__rows_summed(store, row[i], n, scratch, out + i * columns, err));
+    }
+    return TAMIS_OK;
+}
+
 static double norm_of(const double *x, uint64_t n)
 {
     double sum = 0;
@@ -153,13 +164,14 @@ static double norm_of(const double *x, uint64_t n)
     return sqrt(sum);
 }
 
-tamis_status tamis__features_some(const tamis_store *store, const tamis__whitening *whitening,
-                                  bool unit, uint64_t first, uint64_t rows,
-                                  tamis__feature_scratch *scratch, tamis_error *err)
+/* Summed rows in scratch->values become features; row i of them is row[i] of the store, or first +
+ * i. */
+static tamis_status finish(const tamis_store *store, const tamis__whitening *whitening, bool unit,
+                           const uint64_t *row, uint64_t first, uint64_t rows,
+                           tamis__feature_scratch *scratch, tamis_error *err)
 {
     uint64_t columns = tamis_store_info_get(store)->columns;
     double *x = scratch->values;
-    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, x, err));
     if (whitening) {
         for (uint64_t r = 0; r < rows; r++)
             for (uint64_t c = 0; c < columns; c++) x[r * columns + c] -= whitening->mean[c];
@@ -168,13 +180,29 @@ tamis_status tamis__features_some(const tamis_store *store, const tamis__whiteni
                                           x, columns, err));
     }
     for (uint64_t r = 0; r < rows; r++) {
-        double *row = x + r * columns, norm = scratch->norm[r] = norm_of(row, columns);
+        double *values = x + r * columns, norm = scratch->norm[r] = norm_of(values, columns);
         if (!isfinite(norm) || norm > (double)FLT_MAX)
-            return refuse_row(store, first + r, "is too large once it is whitened: scale the rows",
-                              err);
-        for (uint64_t c = 0; unit && norm > 0.0 && c < columns; c++) row[c] /= norm;
+            return refuse_row(store, row ? row[r] : first + r,
+                              "is too large once it is whitened: scale the rows", err);
+        for (uint64_t c = 0; unit && norm > 0.0 && c < columns; c++) values[c] /= norm;
     }
     return TAMIS_OK;
+}
+
+tamis_status tamis__features_some(const tamis_store *store, const tamis__whitening *whitening,
+                                  bool unit, uint64_t first, uint64_t rows,
+                                  tamis__feature_scratch *scratch, tamis_error *err)
+{
+    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, scratch->values, err));
+    return finish(store, whitening, unit, NULL, first, rows, scratch, err);
+}
+
+tamis_status tamis__features_listed(const tamis_store *store, const tamis__whitening *whitening,
+                                    bool unit, const uint64_t *row, uint64_t rows,
+                                    tamis__feature_scratch *scratch, tamis_error *err)
+{
+    TAMIS_TRY(tamis__rows_listed(store, row, rows, scratch->row, scratch->values, err));
+    return finish(store, whitening, unit, row, 0, rows, scratch, err);
 }
 
 /* --- on all threads ---------------------------------------------------------------------------- */

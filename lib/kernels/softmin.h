@@ -40,4 +40,7 @@ typedef struct tamis__softmin_kernels {
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */
 void tamis__softmin_init(tamis__softmin_kernels *ret_kernels, unsigned cpu);
 
+/* The last three of them, by softmin_least.c. */
+void tamis__softmin_least_init(tamis__softmin_kernels *kernels, unsigned cpu);
+
 #endif

@@ -132,8 +132,8 @@ void tamis__tarot_close(tamis__tarot *tarot);
 tamis_status tamis__tarot_make(const tamis__tarot *tarot, uint64_t first, uint64_t rows,
                                unsigned worker, float *out, tamis_error *err);
 
-/* Unit rows of candidates `row` [n], ascending, into out [n, columns]. The calling thread works;
- * between tamis__blas_begin() and _end(). */
+/* Unit rows of candidates `row` [n], ascending, into out [n, columns], by all threads; between
+ * tamis__blas_begin() and _end(). */
 tamis_status tamis__tarot_take(const tamis__tarot *tarot, const uint64_t *row, uint64_t n,
                                float *out, tamis_error *err);
 

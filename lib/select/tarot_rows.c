@@ -125,14 +125,13 @@ static tamis_status find_whitening(tamis__tarot *t, const tamis_curvature *curva
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* x [rows] less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not
+/* Summed rows less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not
  * depend on its neighbours. */
-static tamis_status released(const tamis__tarot *t, const tamis_store *store, uint64_t first,
-                             uint64_t rows, unsigned worker, tamis_error *err)
+static tamis_status released(const tamis__tarot *t, uint64_t rows, unsigned worker,
+                             tamis_error *err)
 {
     uint64_t p = t->columns;
     double *x = t->scratch[worker].values, *y = t->product[worker];
-    TAMIS_TRY(tamis__rows_summed(store, first, rows, t->scratch[worker].row, x, err));
     for (uint64_t r = 0; r < rows; r++)
         for (uint64_t c = 0; c < p; c++) x[r * p + c] -= t->whitening.mean[c];
     memset(x + rows * p, 0, (TAMIS__FEATURE_ROWS - rows) * p * sizeof *x);
@@ -151,9 +150,24 @@ static tamis_status released(const tamis__tarot *t, const tamis_store *store, ui
 static tamis_status make_some(const tamis__tarot *t, const tamis_store *store, uint64_t first,
                               uint64_t rows, unsigned worker, tamis_error *err)
 {
-    if (t->inverse) return released(t, store, first, rows, worker, err);
-    return tamis__features_some(store, t->whitening.factor ? &t->whitening : NULL, true, first,
-                                rows, &t->scratch[worker], err);
+    tamis__feature_scratch *scratch = &t->scratch[worker];
+    if (!t->inverse)
+        return tamis__features_some(store, t->whitening.factor ? &t->whitening : NULL, true, first,
+                                    rows, scratch, err);
+    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, scratch->values, err));
+    return released(t, rows, worker, err);
+}
+
+/* The same of candidates `row` [rows], ascending. */
+static tamis_status make_listed(const tamis__tarot *t, const uint64_t *row, uint64_t rows,
+                                unsigned worker, tamis_error *err)
+{
+    tamis__feature_scratch *scratch = &t->scratch[worker];
+    if (!t->inverse)
+        return tamis__features_listed(t->train, t->whitening.factor ? &t->whitening : NULL, true,
+                                      row, rows, scratch, err);
+    TAMIS_TRY(tamis__rows_listed(t->train, row, rows, scratch->row, scratch->values, err));
+    return released(t, rows, worker, err);
 }
 
 tamis_status tamis__tarot_make(const tamis__tarot *t, uint64_t first, uint64_t rows,
@@ -205,24 +219,36 @@ static tamis_status make_all(const tamis__tarot *t, const tamis_store *store, ui
     return tamis__pool_run(t->context->pool, &p, err);
 }
 
+typedef struct listed {
+    const tamis__tarot *tarot;
+    const uint64_t *row;
+    uint64_t n;
+    float *out;
+} listed;
+
+static tamis_status do_listed(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
+{
+    (void)slot;
+    const listed *j = arg;
+    const tamis__tarot *t = j->tarot;
+    uint64_t first = item * TAMIS__FEATURE_ROWS, left = j->n - first;
+    uint64_t rows = left < TAMIS__FEATURE_ROWS ? left : TAMIS__FEATURE_ROWS;
+    TAMIS_TRY(make_listed(t, j->row + first, rows, worker, err));
+    for (uint64_t i = 0; i < rows * t->columns; i++)
+        j->out[first * t->columns + i] = (float)t->scratch[worker].values[i];
+    return TAMIS_OK;
+}
+
 tamis_status tamis__tarot_take(const tamis__tarot *t, const uint64_t *row, uint64_t n, float *out,
                                tamis_error *err)
 {
     uint64_t p = t->columns;
-    for (uint64_t i = 0; i < n;) {
-        if (t->held) {
-            memcpy(out + i * p, t->held + row[i] * p, p * sizeof *out);
-            i++;
-            continue;
-        }
-        /* All that are wanted of the block that the row lies in. */
-        uint64_t first = row[i] / TAMIS__FEATURE_ROWS * TAMIS__FEATURE_ROWS, left = t->n - first;
-        uint64_t rows = left < TAMIS__FEATURE_ROWS ? left : TAMIS__FEATURE_ROWS;
-        TAMIS_TRY(make_some(t, t->train, first, rows, 0, err));
-        for (; i < n && row[i] < first + rows; i++)
-            for (uint64_t c = 0; c < p; c++)
-                out[i * p + c] = (float)t->scratch[0].values[(row[i] - first) * p + c];
-    }
+    listed j = {t, row, n, out};
+    tamis__pipeline pipeline = {
+        .arg = &j, .items = (n + TAMIS__FEATURE_ROWS - 1) / TAMIS__FEATURE_ROWS, .work = do_listed};
+    if (!t->held) return tamis__pool_run(t->context->pool, &pipeline, err);
+    for (uint64_t i = 0; i < n; i++) memcpy(out + i * p, t->held + row[i] * p, p * sizeof *out);
     return TAMIS_OK;
 }
 
