@@ -50,8 +50,10 @@ void tamis__scatter_join(tamis__scatter *moments, const tamis__scatter *other);
 
 /* --- whiten_factor.c --------------------------------------------------------------------------- */
 
-/* Sums about the mean become the factor, in place of the scatter, and eigenvalues [columns]. `name` is
- * what messages call the rows. Errors: NUMERIC, NOMEM. */
+/* Sums about the mean become the factor, in place of the scatter, and eigenvalues [columns]; NULL = they
+ * are not looked for, nor facts made of them, which is safe where the damping is relative and well above
+ * columns^2 times the precision of a double. `name` is what messages call the rows. Errors: NUMERIC,
+ * NOMEM. */
 tamis_status tamis__whiten_factor(tamis__scatter *moments, const tamis_whiten_params *params,
                                   const char *name, double *ret_eigenvalues,
                                   tamis_whiten_facts *ret_facts, tamis_error *err);

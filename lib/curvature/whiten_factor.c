@@ -132,12 +132,14 @@ static tamis_status factorise(tamis__scatter *m, const char *name, uint64_t cons
     uint64_t p = m->columns;
     double *c = m->scatter;
     char what[512];
-    TAMIS_TRY(find_eigenvalues(c, p, values, err));
-    f->least = values[0];
-    f->most = values[p - 1];
-    TAMIS_TRY(check_definite(m, name, constant, f, err));
-    f->effective_rank = effective_rank(values, p);
-    f->condition = (f->most + f->damping) / (f->least + f->damping);
+    if (values) {
+        TAMIS_TRY(find_eigenvalues(c, p, values, err));
+        f->least = values[0];
+        f->most = values[p - 1];
+        TAMIS_TRY(check_definite(m, name, constant, f, err));
+        f->effective_rank = effective_rank(values, p);
+        f->condition = (f->most + f->damping) / (f->least + f->damping);
+    }
     for (uint64_t i = 0; i < p; i++) c[i * p + i] += f->damping;
     snprintf(what, sizeof what, "%.400s: the covariance with its damping", name);
     TAMIS_TRY(tamis__cholesky(p, c, p, what, "raise the damping", err));

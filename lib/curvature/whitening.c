@@ -118,6 +118,18 @@ static tamis_status refuse_row(const tamis_store *store, uint64_t row, const cha
                        tamis_store_path(store), row, id, what);
 }
 
+/* In several sums, which do not wait for each other. */
+static bool all_finite(const double *x, uint64_t n)
+{
+    double check[8] = {0}, sum = 0;
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int k = 0; k < 8; k++) check[k] += x[i + (uint64_t)k] * 0.0;
+    for (; i < n; i++) sum += x[i] * 0.0;
+    for (int k = 0; k < 8; k++) sum += check[k];
+    return sum >= 0.0;
+}
+
 tamis_status tamis__rows_summed(const tamis_store *store, uint64_t first, uint64_t rows, float *row,
                                 double *out, tamis_error *err)
 {
@@ -127,12 +139,20 @@ tamis_status tamis__rows_summed(const tamis_store *store, uint64_t first, uint64
         TAMIS_TRY(tamis_store_read(store, k, first, rows, 0, columns, row, columns, err));
         for (uint64_t i = 0; i < n; i++) out[i] = k ? out[i] + (double)row[i] : (double)row[i];
     }
-    for (uint64_t r = 0; r < rows; r++) {
-        double check = 0;
-        for (uint64_t c = 0; c < columns; c++) check += out[r * columns + c] * 0.0;
-        if (!(check >= 0.0))
+    for (uint64_t r = 0; r < rows; r++)
+        if (!all_finite(out + r * columns, columns))
             return refuse_row(store, first + r, "is not finite: make the store again without it",
                               err);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__rows_listed(const tamis_store *store, const uint64_t *row, uint64_t rows,
+                                float *scratch, double *out, tamis_error *err)
+{
+    uint64_t columns = tamis_store_info_get(store)->columns;
+    for (uint64_t i = 0, n; i < rows; i += n) {
+        for (n = 1; i + n < rows && row[i + n] == row[i] + n;) n++;
+        TAMIS_TRY(tamis__rows_summed(store, row[i], n, scratch, out + i * columns, err));
     }
     return TAMIS_OK;
 }
@@ -144,13 +164,14 @@ static double norm_of(const double *x, uint64_t n)
     return sqrt(sum);
 }
 
-tamis_status tamis__features_some(const tamis_store *store, const tamis__whitening *whitening,
-                                  bool unit, uint64_t first, uint64_t rows,
-                                  tamis__feature_scratch *scratch, tamis_error *err)
+/* Summed rows in scratch->values become features; row i of them is row[i] of the store, or first +
+ * i. */
+static tamis_status finish(const tamis_store *store, const tamis__whitening *whitening, bool unit,
+                           const uint64_t *row, uint64_t first, uint64_t rows,
+                           tamis__feature_scratch *scratch, tamis_error *err)
 {
     uint64_t columns = tamis_store_info_get(store)->columns;
     double *x = scratch->values;
-    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, x, err));
     if (whitening) {
         for (uint64_t r = 0; r < rows; r++)
             for (uint64_t c = 0; c < columns; c++) x[r * columns + c] -= whitening->mean[c];
@@ -159,13 +180,29 @@ tamis_status tamis__features_some(const tamis_store *store, const tamis__whiteni
                                           x, columns, err));
     }
     for (uint64_t r = 0; r < rows; r++) {
-        double *row = x + r * columns, norm = scratch->norm[r] = norm_of(row, columns);
+        double *values = x + r * columns, norm = scratch->norm[r] = norm_of(values, columns);
         if (!isfinite(norm) || norm > (double)FLT_MAX)
-            return refuse_row(store, first + r, "is too large once it is whitened: scale the rows",
-                              err);
-        for (uint64_t c = 0; unit && norm > 0.0 && c < columns; c++) row[c] /= norm;
+            return refuse_row(store, row ? row[r] : first + r,
+                              "is too large once it is whitened: scale the rows", err);
+        for (uint64_t c = 0; unit && norm > 0.0 && c < columns; c++) values[c] /= norm;
     }
     return TAMIS_OK;
+}
+
+tamis_status tamis__features_some(const tamis_store *store, const tamis__whitening *whitening,
+                                  bool unit, uint64_t first, uint64_t rows,
+                                  tamis__feature_scratch *scratch, tamis_error *err)
+{
+    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, scratch->values, err));
+    return finish(store, whitening, unit, NULL, first, rows, scratch, err);
+}
+
+tamis_status tamis__features_listed(const tamis_store *store, const tamis__whitening *whitening,
+                                    bool unit, const uint64_t *row, uint64_t rows,
+                                    tamis__feature_scratch *scratch, tamis_error *err)
+{
+    TAMIS_TRY(tamis__rows_listed(store, row, rows, scratch->row, scratch->values, err));
+    return finish(store, whitening, unit, row, 0, rows, scratch, err);
 }
 
 /* --- on all threads ---------------------------------------------------------------------------- */

@@ -24,17 +24,18 @@ void tamis__whitening_fini(tamis__whitening *whitening);
 uint64_t tamis__whitening_bytes(const tamis_curvature *curvature);
 
 /* Rows first .. first + rows - 1 of the store, summed over its checkpoints, then whitened in double
- * and with `unit` divided by their norms (a zero row stays zero), as floats into `out` [rows, columns]
- * packed. `whitening` NULL: as they are. All threads of the context; the same bits for any number of
- * them. Errors: SHAPE (columns), NUMERIC (a row is not finite: names it), IO, NOMEM, CANCELLED. */
+ * and with `unit` divided by their norms (a zero row stays zero), as floats into `out` [rows,
+ * columns] packed. `whitening` NULL: as they are. All threads of the context; the same bits for any
+ * number of them. Errors: SHAPE (columns), NUMERIC (a row is not finite: names it), IO, NOMEM,
+ * CANCELLED. */
 tamis_status tamis__features(tamis_context *context, tamis_store *store,
                              const tamis__whitening *whitening, bool unit, uint64_t first,
                              uint64_t rows, float *out, tamis_error *err);
 
 /* --- on one thread ----------------------------------------------------------------------------- */
 
-/* Rows are solved for by so many, zeros where there are fewer, so that a row's bits do not depend on
- * what it is solved with. */
+/* Rows are solved for by so many, zeros where there are fewer, so that a row's bits do not depend
+ * on what it is solved with. */
 enum { TAMIS__FEATURE_ROWS = 64 };
 
 /* What a thread needs meanwhile. */
@@ -54,10 +55,18 @@ void tamis__feature_scratch_fini(tamis__feature_scratch *scratch);
 tamis_status tamis__rows_summed(const tamis_store *store, uint64_t first, uint64_t rows, float *row,
                                 double *out, tamis_error *err);
 
-/* Features of at most TAMIS__FEATURE_ROWS rows into scratch->values, and their norms before they are
- * divided by them. On the calling thread, between tamis__blas_begin() and _end(). */
+/* The same of rows `row` [rows], ascending. */
+tamis_status tamis__rows_listed(const tamis_store *store, const uint64_t *row, uint64_t rows,
+                                float *scratch, double *out, tamis_error *err);
+
+/* Features of at most TAMIS__FEATURE_ROWS rows into scratch->values, and their norms before they
+ * are divided by them. On the calling thread, between tamis__blas_begin() and _end(). */
 tamis_status tamis__features_some(const tamis_store *store, const tamis__whitening *whitening,
                                   bool unit, uint64_t first, uint64_t rows,
                                   tamis__feature_scratch *scratch, tamis_error *err);
+/* The same of rows `row` [rows], ascending. */
+tamis_status tamis__features_listed(const tamis_store *store, const tamis__whitening *whitening,
+                                    bool unit, const uint64_t *row, uint64_t rows,
+                                    tamis__feature_scratch *scratch, tamis_error *err);
 
 #endif

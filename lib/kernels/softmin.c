@@ -1,4 +1,4 @@
-/* Loops of optimal transport in plain C, AVX2 and AVX-512, all with the same bits: where a version
+/* Loops of entropic transport in plain C, AVX2 and AVX-512, all with the same bits: where a version
  * multiplies and adds with one rounding, so do the others.
  *
  * exp(x) = 2^k exp(r), k = x / ln 2 to the nearest, r = x - k ln 2 with ln 2 in two pieces, |r| <
@@ -71,8 +71,8 @@ static double distance_c(double *z, const double *norm, double own, double unit,
         double both = own + norm[j], square = fma(-2.0, z[j], both);
         double over = fma(-TAMIS__NEAR, both, square);
         spare = over < spare ? over : spare;
-        square = square > 0.0 ? square : 0.0;
-        z[j] = (root ? sqrt(square) : square) * unit;
+        float narrow = square > 0.0 ? (float)square : 0.0f;
+        z[j] = (double)(root ? sqrtf(narrow) : narrow) * unit;
     }
     return spare;
 }
@@ -87,17 +87,11 @@ static double shift_c(double *z, const double *h, const double *c, double rate, 
     return top;
 }
 
-/* From index `first`, a multiple of 16, on. */
-static double sum_exp_rest(double sums[LANES], const double *z, double top, size_t first, size_t n)
-{
-    for (size_t j = first; j < n; j++) sums[j % LANES] += exp_one(z[j] - top);
-    return fold(sums);
-}
-
 static double sum_exp_c(const double *z, double top, size_t n)
 {
     double sums[LANES] = {0};
-    return sum_exp_rest(sums, z, top, 0, n);
+    for (size_t j = 0; j < n; j++) sums[j % LANES] += exp_one(z[j] - top);
+    return fold(sums);
 }
 
 static void exp_c(double *z, double top, size_t n)
@@ -105,31 +99,16 @@ static void exp_c(double *z, double top, size_t n)
     for (size_t j = 0; j < n; j++) z[j] = exp_one(z[j] - top);
 }
 
-/* The least so far, and of the rest from `first` on. */
-static double least_rest(const double *c, const double *w, size_t first, size_t n, double least)
-{
-    for (size_t j = first; j < n; j++) least = c[j] + w[j] < least ? c[j] + w[j] : least;
-    return least;
-}
-
-static size_t where_is(const double *c, const double *w, size_t from, size_t n, double value)
-{
-    for (size_t j = from; j < n; j++)
-        if (c[j] + w[j] <= value) return j;
-    return n;
-}
-
-static size_t least_c(const double *c, const double *w, size_t n, double bound, double *ret_value)
-{
-    double least = least_rest(c, w, 0, n, (double)INFINITY);
-    if (!(least < bound)) return n;
-    *ret_value = least;
-    return where_is(c, w, 0, n, least);
-}
-
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <immintrin.h>
+
+/* What is left of z is done as a whole vector too, ended by arguments whose exponential is 0: plain
+ * C would call the C library for each multiplication and addition. */
+static void pad_out(double pad[LANES], const double *z, size_t n)
+{
+    for (size_t i = 0; i < LANES; i++) pad[i] = i < n ? z[i] : -(double)INFINITY;
+}
 
 #define AVX2   __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")))
@@ -163,9 +142,9 @@ AVX2 static double distance_avx2(double *z, const double *norm, double own, doub
         __m256d both = _mm256_add_pd(_mm256_set1_pd(own), _mm256_loadu_pd(norm + j));
         __m256d square = _mm256_fnmadd_pd(two, _mm256_loadu_pd(z + j), both);
         spare = _mm256_min_pd(_mm256_fnmadd_pd(near, both, square), spare);
-        square = _mm256_max_pd(square, zero);
-        if (root) square = _mm256_sqrt_pd(square);
-        _mm256_storeu_pd(z + j, _mm256_mul_pd(square, _mm256_set1_pd(unit)));
+        __m128 narrow = _mm256_cvtpd_ps(_mm256_max_pd(square, zero));
+        if (root) narrow = _mm_sqrt_ps(narrow);
+        _mm256_storeu_pd(z + j, _mm256_mul_pd(_mm256_cvtps_pd(narrow), _mm256_set1_pd(unit)));
     }
     double each[4], rest = distance_c(z + j, norm + j, own, unit, root, n - j);
     _mm256_storeu_pd(each, spare);
@@ -189,55 +168,39 @@ AVX2 static double shift_avx2(double *z, const double *h, const double *c, doubl
     return most;
 }
 
+AVX2 static inline void add_exp_avx2(__m256d sum[4], const double *z, __m256d top)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        sum[i] = _mm256_add_pd(sum[i], exp_avx2(_mm256_sub_pd(_mm256_loadu_pd(z + 4 * i), top)));
+}
+
 AVX2 static double sum_exp_avx2(const double *z, double top, size_t n)
 {
     __m256d sum[4], at = _mm256_set1_pd(top);
     double sums[LANES];
     size_t j = 0;
     for (int i = 0; i < 4; i++) sum[i] = _mm256_setzero_pd();
-    for (; j + LANES <= n; j += LANES)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            sum[i] = _mm256_add_pd(sum[i],
-                                   exp_avx2(_mm256_sub_pd(_mm256_loadu_pd(z + j + 4 * i), at)));
+    for (; j + LANES <= n; j += LANES) add_exp_avx2(sum, z + j, at);
+    if (j < n) {
+        pad_out(sums, z + j, n - j);
+        add_exp_avx2(sum, sums, at);
+    }
     for (int i = 0; i < 4; i++) _mm256_storeu_pd(sums + 4 * i, sum[i]);
-    return sum_exp_rest(sums, z, top, j, n);
+    return fold(sums);
 }
 
 AVX2 static void exp_into_avx2(double *z, double top, size_t n)
 {
+    double pad[LANES];
     size_t j = 0;
     for (; j + 4 <= n; j += 4)
         _mm256_storeu_pd(z + j,
                          exp_avx2(_mm256_sub_pd(_mm256_loadu_pd(z + j), _mm256_set1_pd(top))));
-    exp_c(z + j, top, n - j);
-}
-
-AVX2 static size_t least_avx2(const double *c, const double *w, size_t n, double bound,
-                              double *ret_value)
-{
-    __m256d best[4];
-    double each[4], least = (double)INFINITY;
-    size_t j = 0;
-    for (int i = 0; i < 4; i++) best[i] = _mm256_set1_pd((double)INFINITY);
-    for (; j + 16 <= n; j += 16)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            best[i] = _mm256_min_pd(
-                _mm256_add_pd(_mm256_loadu_pd(c + j + 4 * i), _mm256_loadu_pd(w + j + 4 * i)),
-                best[i]);
-    best[0] = _mm256_min_pd(_mm256_min_pd(best[0], best[1]), _mm256_min_pd(best[2], best[3]));
-    _mm256_storeu_pd(each, best[0]);
-    for (int i = 0; i < 4; i++) least = each[i] < least ? each[i] : least;
-    least = least_rest(c, w, j, n, least);
-    if (!(least < bound)) return n;
-    *ret_value = least;
-    __m256d sought = _mm256_set1_pd(least);
-    for (j = 0; j + 4 <= n; j += 4) {
-        __m256d sum = _mm256_add_pd(_mm256_loadu_pd(c + j), _mm256_loadu_pd(w + j));
-        if (_mm256_movemask_pd(_mm256_cmp_pd(sum, sought, _CMP_LE_OQ))) break;
-    }
-    return where_is(c, w, j, n, least);
+    if (j == n) return;
+    pad_out(pad, z + j, n - j);
+    _mm256_storeu_pd(pad, exp_avx2(_mm256_sub_pd(_mm256_loadu_pd(pad), _mm256_set1_pd(top))));
+    memcpy(z + j, pad, (n - j) * sizeof *z);
 }
 
 /* --- AVX-512: eight at a time, the rest by plain C -------------------------------------------- */
@@ -271,9 +234,10 @@ AVX512 static double distance_avx512(double *z, const double *norm, double own, 
         __m512d square = _mm512_fnmadd_pd(two, _mm512_loadu_pd(z + j), both);
         __m512d over = _mm512_fnmadd_pd(near, both, square);
         spare = _mm512_maskz_min_pd(0xff, over, spare);
-        square = _mm512_maskz_max_pd(0xff, square, zero);
-        if (root) square = _mm512_maskz_sqrt_pd(0xff, square);
-        _mm512_storeu_pd(z + j, _mm512_mul_pd(square, _mm512_set1_pd(unit)));
+        __m256 narrow = _mm512_maskz_cvtpd_ps(0xff, _mm512_maskz_max_pd(0xff, square, zero));
+        if (root) narrow = _mm256_sqrt_ps(narrow);
+        _mm512_storeu_pd(z + j,
+                         _mm512_mul_pd(_mm512_maskz_cvtps_pd(0xff, narrow), _mm512_set1_pd(unit)));
     }
     double each[8], rest = distance_c(z + j, norm + j, own, unit, root, n - j);
     _mm512_storeu_pd(each, spare);
@@ -307,46 +271,27 @@ AVX512 static double sum_exp_avx512(const double *z, double top, size_t n)
         a = _mm512_add_pd(a, exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(z + j), at)));
         b = _mm512_add_pd(b, exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(z + j + 8), at)));
     }
+    if (j < n) {
+        pad_out(sums, z + j, n - j);
+        a = _mm512_add_pd(a, exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(sums), at)));
+        b = _mm512_add_pd(b, exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(sums + 8), at)));
+    }
     _mm512_storeu_pd(sums, a);
     _mm512_storeu_pd(sums + 8, b);
-    return sum_exp_rest(sums, z, top, j, n);
+    return fold(sums);
 }
 
 AVX512 static void exp_into_avx512(double *z, double top, size_t n)
 {
+    double pad[LANES];
     size_t j = 0;
     for (; j + 8 <= n; j += 8)
         _mm512_storeu_pd(z + j,
                          exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(z + j), _mm512_set1_pd(top))));
-    exp_c(z + j, top, n - j);
-}
-
-AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, double bound,
-                                  double *ret_value)
-{
-    __m512d best[4];
-    double each[8], least = (double)INFINITY;
-    size_t j = 0;
-    for (int i = 0; i < 4; i++) best[i] = _mm512_set1_pd((double)INFINITY);
-    for (; j + 32 <= n; j += 32)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            best[i] = _mm512_maskz_min_pd(
-                0xff, _mm512_add_pd(_mm512_loadu_pd(c + j + 8 * i), _mm512_loadu_pd(w + j + 8 * i)),
-                best[i]);
-    best[0] = _mm512_maskz_min_pd(0xff, best[0], best[1]);
-    best[2] = _mm512_maskz_min_pd(0xff, best[2], best[3]);
-    _mm512_storeu_pd(each, _mm512_maskz_min_pd(0xff, best[0], best[2]));
-    for (int i = 0; i < 8; i++) least = each[i] < least ? each[i] : least;
-    least = least_rest(c, w, j, n, least);
-    if (!(least < bound)) return n;
-    *ret_value = least;
-    __m512d sought = _mm512_set1_pd(least);
-    for (j = 0; j + 8 <= n; j += 8) {
-        __m512d sum = _mm512_add_pd(_mm512_loadu_pd(c + j), _mm512_loadu_pd(w + j));
-        if (_mm512_cmp_pd_mask(sum, sought, _CMP_LE_OQ)) break;
-    }
-    return where_is(c, w, j, n, least);
+    if (j == n) return;
+    pad_out(pad, z + j, n - j);
+    _mm512_storeu_pd(pad, exp_avx512(_mm512_sub_pd(_mm512_loadu_pd(pad), _mm512_set1_pd(top))));
+    memcpy(z + j, pad, (n - j) * sizeof *z);
 }
 
 #endif
@@ -355,15 +300,22 @@ AVX512 static size_t least_avx512(const double *c, const double *w, size_t n, do
 
 void tamis__softmin_init(tamis__softmin_kernels *ret_kernels, unsigned cpu)
 {
-    *ret_kernels = (tamis__softmin_kernels){distance_c, shift_c, sum_exp_c, exp_c, least_c};
+    tamis__softmin_kernels k = {
+        .distance = distance_c, .shift = shift_c, .sum_exp = sum_exp_c, .exp = exp_c};
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (!(cpu & TAMIS_CPU_AVX2)) return;
-    *ret_kernels = (tamis__softmin_kernels){distance_avx2, shift_avx2, sum_exp_avx2, exp_into_avx2,
-                                            least_avx2};
-    if (!(cpu & TAMIS_CPU_AVX512)) return;
-    *ret_kernels = (tamis__softmin_kernels){distance_avx512, shift_avx512, sum_exp_avx512,
-                                            exp_into_avx512, least_avx512};
-#else
-    (void)cpu;
+    if (cpu & TAMIS_CPU_AVX2) {
+        k.distance = distance_avx2;
+        k.shift = shift_avx2;
+        k.sum_exp = sum_exp_avx2;
+        k.exp = exp_into_avx2;
+        if (cpu & TAMIS_CPU_AVX512) {
+            k.distance = distance_avx512;
+            k.shift = shift_avx512;
+            k.sum_exp = sum_exp_avx512;
+            k.exp = exp_into_avx512;
+        }
+    }
 #endif
+    tamis__softmin_least_init(&k, cpu);
+    *ret_kernels = k;
 }

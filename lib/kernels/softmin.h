@@ -13,9 +13,10 @@
 #define TAMIS__NEAR 0x1p-8
 
 typedef struct tamis__softmin_kernels {
-    /* z[j] = d2 or, with `root`, sqrt(d2), times `unit`, where d2 = max(0, own + norm[j] - 2 z[j])
-     * and z[j] was the inner product. Returns the least of d2 - TAMIS__NEAR * (own + norm[j]): when
-     * it is negative, there is a pair too near for this formula. */
+    /* z[j] = d2 or, with `root`, sqrt(d2), rounded to float, times `unit`, where d2 = max(0, own +
+     * norm[j] - 2 z[j]) in double and z[j] was the inner product; unit is a power of two. Returns
+     * the least of d2 - TAMIS__NEAR * (own + norm[j]): when it is negative, there is a pair too
+     * near for this formula. */
     double (*distance)(double *z, const double *norm, double own, double unit, bool root, size_t n);
     /* z[j] = h[j] - c[j] * rate, rounded once; returns the largest. n > 0; h[j] may be -infinity. z
      * and c may be the same. */
@@ -29,9 +30,17 @@ typedef struct tamis__softmin_kernels {
     /* Where c[j] + w[j] is least, the first of equals, when it is below `bound`; the value too.
      * Else n. NaN is never the least. */
     size_t (*least)(const double *c, const double *w, size_t n, double bound, double *ret_value);
+    /* The same of c[j] * unit + w[j]. */
+    size_t (*least_float)(const float *c, double unit, const double *w, size_t n, double bound,
+                          double *ret_value);
+    /* out[j] = c[j] * unit, exactly for a power of two. */
+    void (*widen)(double *out, const float *c, double unit, size_t n);
 } tamis__softmin_kernels;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */
 void tamis__softmin_init(tamis__softmin_kernels *ret_kernels, unsigned cpu);
+
+/* The last three of them, by softmin_least.c. */
+void tamis__softmin_least_init(tamis__softmin_kernels *kernels, unsigned cpu);
 
 #endif

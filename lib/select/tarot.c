@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "select/tarot.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -74,7 +75,7 @@ tamis_status tamis__tarot_give(const tamis__tarot *tarot, const uint8_t *step,
         known[at] = true;
         selection->rank[row] = i;
         selection->keep[row] = at > 0;
-        selection->score[row] = tarot->best[row];
+        selection->score[row] = tarot->skip && tarot->skip[row] ? NAN : tarot->best[row];
         selection->reason[row] = text[at];
     }
     free(order);

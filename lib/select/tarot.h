@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "curvature/whitening.h"
+#include "kernels/product.h"
+#include "kernels/softmin.h"
 #include "select/registry.h"
 #include "stream/engine.h"
 
@@ -75,6 +77,20 @@ typedef struct tamis__tarot_options {
 tamis_status tamis__tarot_read(const char *name, const tamis_param_value *param,
                                tamis__tarot_options *ret_options, tamis_error *err);
 
+/* Costs sqrt(|2 - 2 <x, y>|) between candidates and all targets (tarot_costs.c). */
+typedef struct tamis__tarot_costs {
+    const tamis__multiplier *multiplier;
+    tamis__softmin_kernels softmin;
+    char *panels; /* targets as panels of the multiplier; NULL = not opened */
+    size_t panel_bytes;
+    uint64_t width;  /* targets to whole panels */
+    double *square;  /* [width] */
+    double *inner;   /* [worker] of [rows, width] */
+    uint32_t *place; /* [n] where a candidate's costs are held, from 1; 0 = nowhere */
+    float **page;    /* [pages] of [rows of a page, m] */
+    uint64_t pages, held;
+} tamis__tarot_costs;
+
 /* --- rows and lists (tarot_rows.c, tarot_lists.c) --------------------------------------------- */
 
 typedef struct tamis__tarot {
@@ -82,6 +98,9 @@ typedef struct tamis__tarot {
     tamis_store *train, *query;
     tamis__tarot_options options;
     uint64_t n, m, columns;     /* candidates, targets */
+    const uint8_t *standing;    /* [n] the candidates'; NULL = all are free */
+    unsigned char *skip;        /* [n] 1 = barred, in no list; NULL = none is */
+    uint64_t required;          /* candidates that must be kept */
     tamis__whitening whitening; /* zeroed = none */
     double *inverse;            /* [columns, columns] as released: (L^-1)^T; NULL otherwise */
     tamis__held_queries target; /* values[0] [m, columns]: unit rows */
@@ -94,12 +113,14 @@ typedef struct tamis__tarot {
     uint64_t k;    /* of a list */
     uint64_t *row; /* [m, k] best first */
     float *score;  /* [m, k] cosines */
-    float *best;   /* [n] the largest cosine of a candidate with any target */
+    float
+        *best; /* [n] the largest cosine of a candidate with any target; -infinity of barred ones */
     bool has_best;
+    tamis__tarot_costs costs;
 } tamis__tarot;
 
 /* Check the stores, find the whitening and make what fits memory; zeroed again when it fails. Do
- * not copy the struct. Errors: SHAPE, ARG, NUMERIC (a row
+ * not copy the struct. Errors: SHAPE, ARG (lists with compat too), NUMERIC (a row
  * is not finite, no covariance), NOMEM, IO, CANCELLED. */
 tamis_status tamis__tarot_open(tamis__tarot *tarot, const tamis__candidates *candidates,
                                const tamis__tarot_options *options, tamis_error *err);
@@ -111,16 +132,17 @@ void tamis__tarot_close(tamis__tarot *tarot);
 tamis_status tamis__tarot_make(const tamis__tarot *tarot, uint64_t first, uint64_t rows,
                                unsigned worker, float *out, tamis_error *err);
 
-/* Unit rows of candidates `row` [n], ascending, into out [n, columns]. The calling thread works;
- * between tamis__blas_begin() and _end(). */
+/* Unit rows of candidates `row` [n], ascending, into out [n, columns], by all threads; between
+ * tamis__blas_begin() and _end(). */
 tamis_status tamis__tarot_take(const tamis__tarot *tarot, const uint64_t *row, uint64_t n,
                                float *out, tamis_error *err);
 
-/* Lists of length k <= n, in place of those there are: ties go to the lower row. */
+/* Lists of length k <= n, in place of those there are: ties go to the lower row, barred candidates
+ * are in none. A list that has no more ends in UINT64_MAX. */
 tamis_status tamis__tarot_lists(tamis__tarot *tarot, uint64_t k, tamis_error *err);
 
-/* Unit rows of all candidates times `queries`, which are such rows too: cosines, for the sink. `reserved`:
- * bytes that the caller holds beside t->bytes. */
+/* Unit rows of all candidates times `queries`, which are such rows too: cosines, for the sink.
+ * `reserved`: bytes that the caller holds beside t->bytes. */
 tamis_status tamis__tarot_multiply(tamis__tarot *tarot, const tamis__queries *queries,
                                    uint64_t reserved, tamis__sink sink, tamis_error *err);
 
@@ -132,29 +154,43 @@ typedef enum tamis__tarot_solver {
     TAMIS__TAROT_EXACT
 } tamis__tarot_solver;
 
-/* Candidates, which become more, against targets, which stay. Costs sqrt(|2 - 2 <x, y>|) of a
- * candidate are made once, when it comes. */
+/* Candidates whose costs are asked for at once, at most. */
+enum { TAMIS__TAROT_BATCH = 256 };
+
+/* Costs of candidates `row` [n] with all targets: ret_cost[i] points to [m] of them, held by
+ * `tarot` or in `spare` [n, m]. `unit` [n, columns] are their rows, and are used up. The same bits
+ * whatever rows come together. Between tamis__blas_begin() and _end(). Errors: NOMEM. */
+tamis_status tamis__tarot_costs_of(tamis__tarot *tarot, const uint64_t *row, uint64_t n,
+                                   float *unit, float *spare, const float **ret_cost,
+                                   tamis_error *err);
+/* Accepts a zeroed struct. */
+void tamis__tarot_costs_fini(tamis__tarot_costs *costs);
+
+/* Candidates, which become more, against targets, which stay. */
 typedef struct tamis__tarot_sides {
-    const tamis__tarot *tarot;
+    tamis__tarot *tarot;
     uint64_t m;
-    double *target; /* [m, columns] */
-    double *square; /* [m] */
+    const uint64_t *target; /* [m] which targets, ascending; NULL = all */
     uint64_t n, room;
     uint64_t *row;     /* [room] in the order in which they came */
-    double *cost;      /* [room, m] */
-    float *low, *high; /* [2, columns]: the box around the targets; and around all points */
+    float *cost;       /* [room, m] */
+    float *low, *high; /* [2, columns]: the box around all points */
+    float *unit;       /* [TAMIS__TAROT_BATCH, columns] */
+    float *spare;      /* [TAMIS__TAROT_BATCH, targets] */
+    double *potential; /* [m] of targets, when they were last solved for; NULL = not yet */
 } tamis__tarot_sides;
 
-/* `target` [m]: which ones; NULL = all of them. */
-tamis_status tamis__tarot_sides_init(tamis__tarot_sides *ret_sides, const tamis__tarot *tarot,
+/* `target` [m], which is the caller's and stays: which ones, ascending; NULL = all of them. */
+tamis_status tamis__tarot_sides_init(tamis__tarot_sides *ret_sides, tamis__tarot *tarot,
                                      const uint64_t *target, uint64_t m, tamis_error *err);
 /* Accepts a zeroed struct. */
 void tamis__tarot_sides_fini(tamis__tarot_sides *sides);
 /* More candidates: `row` [n], ascending, none of which is there. */
 tamis_status tamis__tarot_sides_add(tamis__tarot_sides *sides, const uint64_t *row, uint64_t n,
                                     tamis_error *err);
-/* The distance between all of them and the targets, both of equal weights. */
-tamis_status tamis__tarot_sides_value(const tamis__tarot_sides *sides, tamis__tarot_solver solver,
+/* The distance between all of them and the targets, both of equal weights. The solvers that
+ * converge start from the potentials of the last time. */
+tamis_status tamis__tarot_sides_value(tamis__tarot_sides *sides, tamis__tarot_solver solver,
                                       double *ret_value, tamis_error *err);
 /* Potentials of the candidates by the annealing schedule into `out` [n]. */
 tamis_status tamis__tarot_sides_potentials(const tamis__tarot_sides *sides, double *out,
@@ -163,13 +199,18 @@ tamis_status tamis__tarot_sides_potentials(const tamis__tarot_sides *sides, doub
 /* --- the selection (tarot_weights.c, tarot.c) ------------------------------------------------- */
 
 /* Weights of the kept rows, as the options say. */
-tamis_status tamis__tarot_weigh(const tamis__tarot *tarot, tamis_selection *selection,
-                                tamis_error *err);
+tamis_status tamis__tarot_weigh(tamis__tarot *tarot, tamis_selection *selection, tamis_error *err);
 
 /* Shares of `total` by largest remainder: whole numbers in the proportions of weight [n] >= 0,
  * their sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
 tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t total,
                                       uint64_t *ret_share, tamis_error *err);
+
+/* Must the candidate be kept? */
+static inline bool tamis__tarot_required(const tamis__tarot *tarot, uint64_t row)
+{
+    return tarot->standing && tarot->standing[row] == TAMIS__MUST_KEEP;
+}
 
 /* `step` [n] is 0 for rows that are dropped, and otherwise says which were chosen first. Among
  * those of a step, and the dropped, nearer ones come first. Sets keep, rank, score and reasons;

@@ -1,7 +1,8 @@
 /* tarot-fixed: layers of the targets' nearest candidates, up to the budget.
  *
  * Layer i holds the i-th nearest candidate of every target. Whole layers are taken while they fit;
- * of the first that does not, as many of its new members as are missing.
+ * of the first that does not, as many of its new members as are missing. Rows that must be kept
+ * come before all layers.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 
 enum { LAST = TAMIS__TAROT_SHARED };
 enum { NEAREST, POTENTIAL_DESC };
+enum { NOT_CHOSEN, REQUIRED, WHOLE_LAYER, LAST_LAYER };
 
 static const char *const last_names[] = {"nearest", "potential-desc", NULL};
 
@@ -52,7 +54,7 @@ typedef struct run {
     const tamis__candidates *c;
     tamis__tarot tarot;
     uint64_t most; /* layers that there can be */
-    uint8_t *step; /* [n] 0 = not chosen, 1 = in a whole layer, 2 = in the last one */
+    uint8_t *step; /* [n] 0 = not chosen, then what they were chosen by */
     member *layer; /* [m] new members of a layer */
     uint64_t chosen, layers, partly;
 } run;
@@ -114,7 +116,7 @@ static tamis_status take_part(run *r, uint64_t n, tamis_error *err)
     if (wanted == 0) return TAMIS_OK;
     if (r->f->last == POTENTIAL_DESC) TAMIS_TRY(find_potentials(r, n, err));
     qsort(r->layer, n, sizeof *r->layer, by_value);
-    for (uint64_t i = 0; i < wanted; i++) r->step[r->layer[i].row] = 2;
+    for (uint64_t i = 0; i < wanted; i++) r->step[r->layer[i].row] = LAST_LAYER;
     r->chosen += wanted;
     r->partly = wanted;
     return TAMIS_OK;
@@ -129,9 +131,21 @@ static tamis_status has_layer(run *r, uint64_t at, bool *ret_has, tamis_error *e
     return tamis__tarot_lists(&r->tarot, longer, err);
 }
 
+static tamis_status take_required(run *r, tamis_error *err)
+{
+    for (uint64_t i = 0; i < r->tarot.n; i++)
+        if (tamis__tarot_required(&r->tarot, i)) r->step[i] = REQUIRED;
+    r->chosen = r->tarot.required;
+    if (r->chosen <= r->c->budget) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "tarot-fixed: %" PRIu64 " rows must be kept, the budget '%s' is %" PRIu64
+                       ": raise it or keep fewer",
+                       r->chosen, r->c->budget_text, r->c->budget);
+}
+
 static tamis_status take_layers(run *r, tamis_error *err)
 {
-    bool has = true, full = false;
+    bool has = true, full = r->chosen == r->c->budget;
     while (!full) {
         TAMIS_TRY(has_layer(r, r->layers, &has, err));
         if (!has) break;
@@ -141,7 +155,7 @@ static tamis_status take_layers(run *r, tamis_error *err)
             TAMIS_TRY(take_part(r, n, err));
             break;
         }
-        for (uint64_t i = 0; i < n; i++) r->step[r->layer[i].row] = 1;
+        for (uint64_t i = 0; i < n; i++) r->step[r->layer[i].row] = WHOLE_LAYER;
         r->chosen += n;
         r->layers++;
         full = r->chosen == r->c->budget && !r->f->options.compat;
@@ -164,7 +178,8 @@ static tamis_status take_layers(run *r, tamis_error *err)
 static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
     char whole[128], part[128];
-    const char *const reason[] = {"not among the nearest candidates of the targets", whole, part};
+    const char *const reason[] = {"not among the nearest candidates of the targets", "must be kept",
+                                  whole, part};
     snprintf(whole, sizeof whole, "among the %" PRIu64 " nearest candidates of a target",
              r->layers);
     snprintf(part, sizeof part, "number %" PRIu64 " of a target's nearest candidates, chosen by %s",
@@ -176,7 +191,8 @@ static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
     return tamis__tarot_facts(selection, facts, err);
 }
 
-/* After B layers a target alone has B candidates, so more of them are never needed. */
+/* After B layers a target alone has B candidates, those that must be kept among them or not, so
+ * more of them are never needed. */
 static uint64_t first_length(const run *r)
 {
     uint64_t guess = 8 + 4 * (r->c->budget / r->tarot.m);
@@ -195,6 +211,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     tamis_status status = r.step && r.layer
                               ? TAMIS_OK
                               : tamis__fail_memory(err, "layers", r.tarot.n + r.tarot.m);
+    if (status == TAMIS_OK) status = take_required(&r, err);
     if (status == TAMIS_OK) status = tamis__tarot_lists(&r.tarot, first_length(&r), err);
     if (status == TAMIS_OK) status = take_layers(&r, err);
     if (status == TAMIS_OK) status = give(&r, selection, err);
@@ -210,7 +227,7 @@ const tamis__selector_class tamis__selector_tarot_fixed = {
              .summary = "keep the candidates nearest to each target, whitened, in layers",
              .citation = "Feng, Nie, Liang and Alahi, TAROT: Targeted Data Selection via Optimal "
                          "Transport, ICML 2025: fixed-size selection",
-             .flags = TAMIS_SELECTOR_STORES,
+             .flags = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_LISTS,
              .params = params,
              .n_params = sizeof params / sizeof *params},
     .state_size = sizeof(fixed),

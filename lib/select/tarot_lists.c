@@ -55,6 +55,7 @@ tamis_status tamis__tarot_multiply(tamis__tarot *t, const tamis__queries *querie
                               .weight = &one,
                               .bound = 1.0,
                               .maker = &maker,
+                              .skip = t->skip,
                               .panel = TAMIS__PANEL_EXACT,
                               .reserved = t->bytes + reserved,
                               .sink = sink};

@@ -2,7 +2,8 @@
  *
  * Targets are split into folds. Those of a fold pick: their k nearest candidates of positive score,
  * k = 1, 2, ...; those of the other folds judge: the distance of transport between the picked and
- * them. The k of the least distance is kept, and the union over folds is the selection.
+ * them. The k of the least distance is kept, and the union over folds is the selection. Rows that
+ * must be kept are among the picked from the start.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -16,6 +17,12 @@
 #include "select/tarot.h"
 
 enum { SOLVER = TAMIS__TAROT_SHARED, FOLDS, PATIENCE };
+
+enum { NOT_PICKED, REQUIRED, PICKED };
+
+/* A distance that is smaller by less than this share of itself is not smaller: it is rounding, and
+ * a copy of a row that is there already brings nothing else. */
+#define SMALLER 1e-6
 
 /* Lists are made this long at first, and four times as long when they are used up. */
 enum { FIRST_LENGTH = 32, MOST_LENGTH = 2000 };
@@ -70,7 +77,8 @@ typedef struct run {
     uint64_t *judge;      /* [m] targets outside of a fold */
     uint64_t *fresh;      /* [m] candidates that a k adds */
     uint64_t *stamp;      /* [n] last fold that picked it, from 1 */
-    uint8_t *step;        /* [n] 1 = picked by a fold */
+    uint64_t *required;   /* [tarot.required] rows that must be kept */
+    uint8_t *step;        /* [n] 0 = not picked, then by what */
     json_t *facts;
 } run;
 
@@ -122,21 +130,28 @@ static tamis_status longer_lists(run *r, uint64_t k, tamis_error *err)
     return tamis__tarot_lists(&r->tarot, length < r->most ? length : r->most, err);
 }
 
+static tamis_status add_required(run *r, fold *f, tamis_error *err)
+{
+    for (uint64_t i = 0; i < r->tarot.required; i++) r->stamp[r->required[i]] = f->number;
+    return tamis__tarot_sides_add(&f->sides, r->required, r->tarot.required, err);
+}
+
 /* A k that adds nothing has the distance of the one before it, without solving. */
 static tamis_status search(run *r, fold *f, tamis_error *err)
 {
     uint64_t waited = 0;
+    double margin = r->o->options.compat ? 0.0 : SMALLER;
     f->best = HUGE_VAL;
     for (f->k = 1; f->k <= r->most && waited < r->o->patience; f->k++) {
         TAMIS_TRY(longer_lists(r, f->k, err));
         uint64_t n = fresh_rows(r, f);
         if (n == 0 && f->sides.n == 0) return TAMIS_OK;
-        if (n > 0) {
+        if (n > 0 || f->k == 1) {
             TAMIS_TRY(tamis__tarot_sides_add(&f->sides, r->fresh, n, err));
             TAMIS_TRY(tamis__tarot_sides_value(&f->sides, r->o->solver, &f->value, err));
         }
         TAMIS_TRY(record(f, err));
-        waited = f->value < f->best ? 0 : waited + 1;
+        waited = f->value < f->best * (1.0 - margin) ? 0 : waited + 1;
         /* As released: the last set is taken, though it is no better. */
         if (waited == 0 || r->o->options.compat) {
             f->best_k = f->k;
@@ -149,7 +164,7 @@ static tamis_status search(run *r, fold *f, tamis_error *err)
 
 static tamis_status keep(run *r, fold *f, tamis_error *err)
 {
-    for (uint64_t i = 0; i < f->best_n; i++) r->step[f->sides.row[i]] = 1;
+    for (uint64_t i = r->tarot.required; i < f->best_n; i++) r->step[f->sides.row[i]] = PICKED;
     json_t *facts = json_pack("{s:I, s:I, s:O, s:O}", "k", (json_int_t)f->best_k, "picked",
                               (json_int_t)f->best_n, "sizes", f->size, "distances", f->distance);
     if (facts && json_array_append_new(r->facts, facts) == 0) return TAMIS_OK;
@@ -171,6 +186,7 @@ static tamis_status run_fold(run *r, uint64_t at, tamis_error *err)
     tamis_status status = f.size && f.distance
                               ? tamis__tarot_sides_init(&f.sides, &r->tarot, r->judge, n, err)
                               : tamis__fail_memory(err, "a selection's provenance", 0);
+    if (status == TAMIS_OK) status = add_required(r, &f, err);
     if (status == TAMIS_OK) status = search(r, &f, err);
     if (status == TAMIS_OK) status = keep(r, &f, err);
     if (status == TAMIS_OK)
@@ -186,7 +202,12 @@ static tamis_status run_fold(run *r, uint64_t at, tamis_error *err)
 
 static tamis_status run_folds(run *r, const tamis__candidates *c, tamis_error *err)
 {
-    uint64_t seed = r->o->options.compat ? 42 : c->seed, kept = 0;
+    uint64_t seed = r->o->options.compat ? 42 : c->seed, kept = 0, required = 0;
+    for (uint64_t i = 0; i < r->tarot.n; i++) {
+        if (!tamis__tarot_required(&r->tarot, i)) continue;
+        r->required[required++] = i;
+        r->step[i] = REQUIRED;
+    }
     if (r->folds < r->o->folds)
         tamis__log(c->context, TAMIS_LOG_INFO,
                    "tarot-otm: %" PRIu64 " targets make %" PRIu64 " folds, not %" PRIu64,
@@ -194,7 +215,7 @@ static tamis_status run_folds(run *r, const tamis__candidates *c, tamis_error *e
     TAMIS_TRY(tamis__shuffle_folds(r->tarot.m, seed, r->order, err));
     TAMIS_TRY(tamis__tarot_lists(&r->tarot, FIRST_LENGTH < r->most ? FIRST_LENGTH : r->most, err));
     for (uint64_t i = 0; i < r->folds; i++) TAMIS_TRY(run_fold(r, i, err));
-    for (uint64_t i = 0; i < r->tarot.n; i++) kept += r->step[i];
+    for (uint64_t i = 0; i < r->tarot.n; i++) kept += r->step[i] != NOT_PICKED;
     if (kept > 0) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_NUMERIC,
                        "tarot-otm: no row of '%s' has a score above 0 with a target in '%s': they "
@@ -204,7 +225,7 @@ static tamis_status run_folds(run *r, const tamis__candidates *c, tamis_error *e
 
 static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
-    const char *const reason[] = {"not picked by a fold of the targets",
+    const char *const reason[] = {"not picked by a fold of the targets", "must be kept",
                                   "among the nearest candidates of a fold of the targets"};
     TAMIS_TRY(tamis__tarot_give(&r->tarot, r->step, reason, selection, err));
     TAMIS_TRY(tamis__tarot_weigh(&r->tarot, selection, err));
@@ -220,9 +241,11 @@ static tamis_status allocate(run *r, tamis_error *err)
     r->judge = tamis__malloc(m + 1, sizeof *r->judge);
     r->fresh = tamis__malloc(m, sizeof *r->fresh);
     r->stamp = tamis__calloc(n, sizeof *r->stamp);
+    r->required = tamis__malloc(r->tarot.required, sizeof *r->required);
     r->step = tamis__calloc(n, sizeof *r->step);
     r->facts = json_array();
-    if (r->order && r->judge && r->fresh && r->stamp && r->step && r->facts) return TAMIS_OK;
+    if (r->order && r->judge && r->fresh && r->stamp && r->required && r->step && r->facts)
+        return TAMIS_OK;
     return tamis__fail_memory(err, "folds", (3 * m + n) * sizeof *r->order);
 }
 
@@ -244,6 +267,7 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     free(r.judge);
     free(r.fresh);
     free(r.stamp);
+    free(r.required);
     free(r.step);
     json_decref(r.facts);
     tamis__tarot_close(&r.tarot);
@@ -256,7 +280,7 @@ const tamis__selector_class tamis__selector_tarot_otm = {
              .summary = "keep as many near candidates as bring them nearest to held-out targets",
              .citation = "Feng, Nie, Liang and Alahi, TAROT: Targeted Data Selection via Optimal "
                          "Transport, ICML 2025: optimal transport distance minimisation",
-             .flags = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_NO_BUDGET,
+             .flags = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_NO_BUDGET | TAMIS_SELECTOR_LISTS,
              .params = params,
              .n_params = sizeof params / sizeof *params},
     .state_size = sizeof(otm),

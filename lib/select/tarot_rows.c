@@ -52,8 +52,10 @@ static tamis_status fit(tamis__tarot *t, tamis_error *err)
                                   "a covariance (project the rows first, or whiten=none)", err));
     snprintf(name, sizeof name, "'%.240s' and '%.240s'", tamis_store_path(t->train),
              tamis_store_path(t->query));
-    double *eigenvalues = tamis__aligned(p, sizeof *eigenvalues);
-    if (!eigenvalues) return tamis__fail_memory(err, "eigenvalues", p * sizeof *eigenvalues);
+    /* A relative damping leaves nothing singular, so that eigenvalues have nothing to tell. */
+    double *eigenvalues = params.absolute ? tamis__aligned(p, sizeof *eigenvalues) : NULL;
+    if (params.absolute && !eigenvalues)
+        return tamis__fail_memory(err, "eigenvalues", p * sizeof *eigenvalues);
     tamis_status status = tamis__scatter_init(&sums, p, err);
     if (status == TAMIS_OK) status = tamis__scatter_add(&sums, t->context, t->train, err);
     if (status == TAMIS_OK) status = tamis__scatter_add(&sums, t->context, t->query, err);
@@ -123,14 +125,13 @@ static tamis_status find_whitening(tamis__tarot *t, const tamis_curvature *curva
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* x [rows] less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not
+/* Summed rows less the mean, times L^-1, unit; in blocks of one size, so that a row's bits do not
  * depend on its neighbours. */
-static tamis_status released(const tamis__tarot *t, const tamis_store *store, uint64_t first,
-                             uint64_t rows, unsigned worker, tamis_error *err)
+static tamis_status released(const tamis__tarot *t, uint64_t rows, unsigned worker,
+                             tamis_error *err)
 {
     uint64_t p = t->columns;
     double *x = t->scratch[worker].values, *y = t->product[worker];
-    TAMIS_TRY(tamis__rows_summed(store, first, rows, t->scratch[worker].row, x, err));
     for (uint64_t r = 0; r < rows; r++)
         for (uint64_t c = 0; c < p; c++) x[r * p + c] -= t->whitening.mean[c];
     memset(x + rows * p, 0, (TAMIS__FEATURE_ROWS - rows) * p * sizeof *x);
@@ -149,9 +150,24 @@ static tamis_status released(const tamis__tarot *t, const tamis_store *store, ui
 static tamis_status make_some(const tamis__tarot *t, const tamis_store *store, uint64_t first,
                               uint64_t rows, unsigned worker, tamis_error *err)
 {
-    if (t->inverse) return released(t, store, first, rows, worker, err);
-    return tamis__features_some(store, t->whitening.factor ? &t->whitening : NULL, true, first,
-                                rows, &t->scratch[worker], err);
+    tamis__feature_scratch *scratch = &t->scratch[worker];
+    if (!t->inverse)
+        return tamis__features_some(store, t->whitening.factor ? &t->whitening : NULL, true, first,
+                                    rows, scratch, err);
+    TAMIS_TRY(tamis__rows_summed(store, first, rows, scratch->row, scratch->values, err));
+    return released(t, rows, worker, err);
+}
+
+/* The same of candidates `row` [rows], ascending. */
+static tamis_status make_listed(const tamis__tarot *t, const uint64_t *row, uint64_t rows,
+                                unsigned worker, tamis_error *err)
+{
+    tamis__feature_scratch *scratch = &t->scratch[worker];
+    if (!t->inverse)
+        return tamis__features_listed(t->train, t->whitening.factor ? &t->whitening : NULL, true,
+                                      row, rows, scratch, err);
+    TAMIS_TRY(tamis__rows_listed(t->train, row, rows, scratch->row, scratch->values, err));
+    return released(t, rows, worker, err);
 }
 
 tamis_status tamis__tarot_make(const tamis__tarot *t, uint64_t first, uint64_t rows,
@@ -203,24 +219,36 @@ static tamis_status make_all(const tamis__tarot *t, const tamis_store *store, ui
     return tamis__pool_run(t->context->pool, &p, err);
 }
 
+typedef struct listed {
+    const tamis__tarot *tarot;
+    const uint64_t *row;
+    uint64_t n;
+    float *out;
+} listed;
+
+static tamis_status do_listed(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
+{
+    (void)slot;
+    const listed *j = arg;
+    const tamis__tarot *t = j->tarot;
+    uint64_t first = item * TAMIS__FEATURE_ROWS, left = j->n - first;
+    uint64_t rows = left < TAMIS__FEATURE_ROWS ? left : TAMIS__FEATURE_ROWS;
+    TAMIS_TRY(make_listed(t, j->row + first, rows, worker, err));
+    for (uint64_t i = 0; i < rows * t->columns; i++)
+        j->out[first * t->columns + i] = (float)t->scratch[worker].values[i];
+    return TAMIS_OK;
+}
+
 tamis_status tamis__tarot_take(const tamis__tarot *t, const uint64_t *row, uint64_t n, float *out,
                                tamis_error *err)
 {
     uint64_t p = t->columns;
-    for (uint64_t i = 0; i < n;) {
-        if (t->held) {
-            memcpy(out + i * p, t->held + row[i] * p, p * sizeof *out);
-            i++;
-            continue;
-        }
-        /* All that are wanted of the block that the row lies in. */
-        uint64_t first = row[i] / TAMIS__FEATURE_ROWS * TAMIS__FEATURE_ROWS, left = t->n - first;
-        uint64_t rows = left < TAMIS__FEATURE_ROWS ? left : TAMIS__FEATURE_ROWS;
-        TAMIS_TRY(make_some(t, t->train, first, rows, 0, err));
-        for (; i < n && row[i] < first + rows; i++)
-            for (uint64_t c = 0; c < p; c++)
-                out[i * p + c] = (float)t->scratch[0].values[(row[i] - first) * p + c];
-    }
+    listed j = {t, row, n, out};
+    tamis__pipeline pipeline = {
+        .arg = &j, .items = (n + TAMIS__FEATURE_ROWS - 1) / TAMIS__FEATURE_ROWS, .work = do_listed};
+    if (!t->held) return tamis__pool_run(t->context->pool, &pipeline, err);
+    for (uint64_t i = 0; i < n; i++) memcpy(out + i * p, t->held + row[i] * p, p * sizeof *out);
     return TAMIS_OK;
 }
 
@@ -248,14 +276,34 @@ static tamis_status open_rows(tamis__tarot *t, tamis_error *err)
     t->best = tamis__malloc(t->n, sizeof *t->best);
     if (!t->best) return tamis__fail_memory(err, "a value a row", t->n * sizeof *t->best);
     if (bytes > tamis_context_memory(t->context) / 4) return TAMIS_OK;
-    t->held = tamis__aligned(t->n * t->columns, sizeof *t->held);
+    /* Zeroing it first would cost a tenth of making the rows, on one thread. */
+    t->held = tamis__malloc(t->n * t->columns, sizeof *t->held);
     if (!t->held) return tamis__fail_memory(err, "rows", bytes);
     t->bytes += bytes;
     return make_all(t, t->train, t->n, t->held, err);
 }
 
+/* What lists and filters say of candidates. */
+static tamis_status open_standing(tamis__tarot *t, tamis_error *err)
+{
+    if (!t->standing) return TAMIS_OK;
+    if (t->options.compat)
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "compat=tarot-2024-12 knows nothing of rows that must be kept or dropped: "
+            "leave out the lists and filters, or compat");
+    t->skip = tamis__calloc(t->n, sizeof *t->skip);
+    if (!t->skip) return tamis__fail_memory(err, "a list of rows", t->n);
+    for (uint64_t i = 0; i < t->n; i++) {
+        t->required += t->standing[i] == TAMIS__MUST_KEEP;
+        t->skip[i] = t->standing[i] == TAMIS__BARRED;
+    }
+    return TAMIS_OK;
+}
+
 static tamis_status open_parts(tamis__tarot *t, const tamis_curvature *curvature, tamis_error *err)
 {
+    TAMIS_TRY(open_standing(t, err));
     TAMIS_TRY(open_scratch(t, err));
     TAMIS_TRY(find_whitening(t, curvature, err));
     return open_rows(t, err);
@@ -271,6 +319,7 @@ tamis_status tamis__tarot_open(tamis__tarot *t, const tamis__candidates *candida
                         .train = source->train,
                         .query = source->query,
                         .options = *options,
+                        .standing = candidates->standing,
                         .n = candidates->rows,
                         .m = tamis_store_info_get(source->query)->rows,
                         .columns = tamis_store_info_get(source->train)->columns};
@@ -291,9 +340,11 @@ void tamis__tarot_close(tamis__tarot *t)
     free(t->product);
     free(t->inverse);
     free(t->held);
+    free(t->skip);
     free(t->row);
     free(t->score);
     free(t->best);
+    tamis__tarot_costs_fini(&t->costs);
     tamis__held_queries_fini(&t->target);
     tamis__whitening_fini(&t->whitening);
     *t = (tamis__tarot){0};

@@ -115,7 +115,7 @@ static tamis_status weigh(tamis__tarot_sides *s, uint64_t *row, double *weight,
     return TAMIS_OK;
 }
 
-tamis_status tamis__tarot_weigh(const tamis__tarot *t, tamis_selection *selection, tamis_error *err)
+tamis_status tamis__tarot_weigh(tamis__tarot *t, tamis_selection *selection, tamis_error *err)
 {
     tamis__tarot_sides s = {0};
     if (t->options.weights == TAMIS__TAROT_EQUAL) return TAMIS_OK;

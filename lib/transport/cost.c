@@ -38,6 +38,12 @@ static tamis_status check(const tamis_transport_problem *p, tamis_error *err)
         return tamis__fail(err, TAMIS_ERR_ARG, "points need both sides and at least one column");
     if ((unsigned)p->cost > TAMIS_COST_COSINE)
         return tamis__fail(err, TAMIS_ERR_ARG, "there is no cost number %d", (int)p->cost);
+    for (uint64_t j = 0; p->start && j < p->m; j++)
+        if (!isfinite(p->start[j]))
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "potential %" PRIu64
+                               " to start from is %g: give finite ones, or none",
+                               j, p->start[j]);
     if (p->cost_stride != 0 && p->cost_stride < p->m)
         return tamis__fail(err, TAMIS_ERR_ARG, "a stride of %zu is below the %" PRIu64 " columns",
                            p->cost_stride, p->m);
@@ -52,14 +58,9 @@ size_t tamis__cost_scratch(const tamis__cost *cost, size_t rows)
     return rows * (COLUMNS + PANEL);
 }
 
-static void widen(double *out, const float *in, size_t n)
-{
-    for (size_t i = 0; i < n; i++) out[i] = (double)in[i];
-}
-
-/* Rows of side b are columns of the matrix. Eight values of a row are written at once: rows of a tile
- * are 4 KiB apart, so that one value of each row after the other would drive the lines they lie in out
- * of the cache. */
+/* Rows of side b are columns of the matrix. Eight values of a row are written at once: rows of a
+ * tile are 4 KiB apart, so that one value of each row after the other would drive the lines they
+ * lie in out of the cache. */
 static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t first,
                  size_t columns, double *out)
 {
@@ -71,9 +72,13 @@ static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t
             if (c->f64 && n == 8) {
                 const double *restrict from = c->f64 + at;
                 for (size_t k = 0; k < 8; k++) to[k] = from[k * stride];
+            } else if (n == 8) {
+                const float *restrict from = c->f32 + at;
+                for (size_t k = 0; k < 8; k++) to[k] = (double)from[k * stride] * c->unit;
             } else {
                 for (size_t k = 0; k < n; k++)
-                    to[k] = c->f64 ? c->f64[at + k * stride] : (double)c->f32[at + k * stride];
+                    to[k] = c->f64 ? c->f64[at + k * stride]
+                                   : (double)c->f32[at + k * stride] * c->unit;
             }
         }
     }
@@ -91,7 +96,8 @@ const double *tamis__cost_tile(const tamis__cost *c, int side, uint64_t first_ro
         turn(c, first_row, rows, first, columns, scratch);
     } else if (c->f32) {
         for (size_t i = 0; i < rows; i++)
-            widen(scratch + i * COLUMNS, c->f32 + (first_row + i) * c->stride + first, columns);
+            c->softmin.widen(scratch + i * COLUMNS, c->f32 + (first_row + i) * c->stride + first,
+                             c->unit, columns);
     } else if (c->problem->row) {
         c->problem->row(c->problem->cookie, first_row, scratch);
         return scratch + first;
@@ -114,12 +120,21 @@ typedef struct part {
 
 typedef struct look {
     tamis__cost *cost;
-    double *keep; /* [n, m] or NULL */
+    double *keep;       /* [n, m], or */
+    float *keep_floats; /* [n, m], over the unit, or neither */
     double **scratch;
     size_t rows; /* of a block */
     uint64_t blocks;
     part *part; /* [blocks] */
 } look;
+
+static tamis_status refuse_cost(uint64_t row, uint64_t column, double cost, tamis_error *err)
+{
+    return tamis__fail(err, TAMIS_ERR_NUMERIC,
+                       "the cost of row %" PRIu64 " of side a with row %" PRIu64
+                       " of side b is %g: costs are finite numbers",
+                       row, column, cost);
+}
 
 static tamis_status look_at(const double *cost, size_t columns, uint64_t row, uint64_t first,
                             part *p, tamis_error *err)
@@ -133,12 +148,14 @@ static tamis_status look_at(const double *cost, size_t columns, uint64_t row, ui
     p->sum += sum;
     if (isfinite(sum)) return TAMIS_OK;
     for (size_t j = 0; j < columns; j++)
-        if (!isfinite(cost[j]))
-            return tamis__fail(err, TAMIS_ERR_NUMERIC,
-                               "the cost of row %" PRIu64 " of side a with row %" PRIu64
-                               " of side b is %g: costs are finite numbers",
-                               row, first + j, cost[j]);
+        if (!isfinite(cost[j])) return refuse_cost(row, first + j, cost[j], err);
     return tamis__fail(err, TAMIS_ERR_NUMERIC, "costs are too large to be added: scale them");
+}
+
+/* They are floats times the unit. */
+static void narrow(float *out, const double *in, double factor, size_t n)
+{
+    for (size_t j = 0; j < n; j++) out[j] = (float)(in[j] * factor);
 }
 
 static tamis_status look_work(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -160,6 +177,9 @@ static tamis_status look_work(void *arg, uint64_t item, unsigned slot, unsigned 
             if (l->keep)
                 memcpy(l->keep + (first_row + i) * c->m + j, tile + i * stride,
                        columns * sizeof *tile);
+            if (l->keep_floats)
+                narrow(l->keep_floats + (first_row + i) * c->m + j, tile + i * stride,
+                       1.0 / c->unit, columns);
         }
     }
     l->part[item] = p;
@@ -198,11 +218,11 @@ static void look_end(look *l)
     c->largest = fmax(fabs(c->least), fabs(c->most));
 }
 
-static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
+static tamis_status look_through(tamis__cost *c, tamis_error *err)
 {
     unsigned threads = tamis__pool_threads(c->context->pool);
     bool alone = c->problem->row != NULL;
-    look l = {.cost = c, .keep = keep, .rows = alone ? 1 : ROWS};
+    look l = {.cost = c, .keep = c->held, .keep_floats = c->held_floats, .rows = alone ? 1 : ROWS};
     l.blocks = (c->n + l.rows - 1) / l.rows;
     l.part = tamis__calloc(l.blocks, sizeof *l.part);
     l.scratch = tamis__calloc(threads, sizeof *l.scratch);
@@ -222,35 +242,79 @@ static tamis_status look_through(tamis__cost *c, double *keep, tamis_error *err)
     return status;
 }
 
+/* Exponents of all ones are those of what is not finite. */
+static bool all_finite(const float *cost, size_t n)
+{
+    const uint32_t ones = UINT32_C(0x7f800000);
+    uint32_t found = 0;
+    for (size_t j = 0; j < n; j++) {
+        uint32_t bits;
+        memcpy(&bits, cost + j, sizeof bits);
+        found |= (bits & ones) == ones;
+    }
+    return !found;
+}
+
+tamis_status tamis__cost_check_floats(const tamis_transport_problem *p, tamis_error *err)
+{
+    size_t stride = p->cost_stride ? p->cost_stride : p->m;
+    TAMIS_TRY(check(p, err));
+    for (uint64_t i = 0; i < p->n; i++) {
+        const float *cost = p->cost_f32 + i * stride;
+        if (all_finite(cost, p->m)) continue;
+        for (uint64_t j = 0; j < p->m; j++)
+            if (!isfinite(cost[j])) return refuse_cost(i, j, (double)cost[j], err);
+    }
+    return TAMIS_OK;
+}
+
 /* --- open and close --------------------------------------------------------------------------- */
+
+/* Do so many bytes for each cost fit half of the memory limit, beside the points? */
+static bool fits(const tamis__cost *c, uint64_t each, uint64_t points)
+{
+    return c->m < UINT64_MAX / 2 / each / c->n &&
+           c->n * c->m * each + points <= c->context->memory / 2;
+}
+
+static tamis_status hold(tamis__cost *c, bool floats, tamis_error *err)
+{
+    uint64_t each = floats ? sizeof(float) : sizeof(double);
+    if (floats)
+        c->held_floats = tamis__malloc(c->n * c->m, each);
+    else
+        c->held = tamis__malloc(c->n * c->m, each);
+    if (!c->held && !c->held_floats) return tamis__fail_memory(err, "costs", c->n * c->m * each);
+    TAMIS_TRY(look_through(c, err));
+    tamis__points_fini(&c->points);
+    c->f64 = c->held;
+    c->f32 = c->held_floats;
+    c->bytes = c->n * c->m * each;
+    c->online = false;
+    return TAMIS_OK;
+}
 
 static tamis_status open_computed(tamis__cost *c, bool both, tamis_error *err)
 {
     uint64_t points = c->problem->x ? tamis__points_bytes(c->problem) : 0;
-    bool fits = c->m < UINT64_MAX / 2 / sizeof(double) / c->n &&
-                c->n * c->m * sizeof(double) + points <= c->context->memory / 2;
-    if (both && c->problem->row && !fits)
+    bool floats = points > 0 && !tamis__points_direct(c->problem);
+    bool held = fits(c, floats ? sizeof(float) : sizeof(double), points);
+    if (both && c->problem->row && !held)
         return tamis__fail(err, TAMIS_ERR_NOMEM,
                            "%" PRIu64 " x %" PRIu64
                            " costs of a function do not fit half of the memory limit: "
                            "raise --memory, or give points",
                            c->n, c->m);
     TAMIS_TRY(tamis__memory_check(c->context, 2 * points, "transport between these points", err));
-    if (points > 0)
-        TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !fits, err));
+    if (points > 0) {
+        TAMIS_TRY(tamis__points_init(&c->points, c->context, c->problem, both && !held, err));
+        c->unit = c->points.unit;
+    }
     c->diameter = c->points.diameter;
     c->online = true;
-    if (fits) {
-        c->held = tamis__aligned(c->n * c->m, sizeof *c->held);
-        if (!c->held) return tamis__fail_memory(err, "costs", c->n * c->m * sizeof *c->held);
-    }
-    TAMIS_TRY(look_through(c, c->held, err));
-    c->bytes = fits ? c->n * c->m * sizeof *c->held : points;
-    if (!fits) return TAMIS_OK;
-    tamis__points_fini(&c->points);
-    c->f64 = c->held;
-    c->online = false;
-    return TAMIS_OK;
+    if (held) return hold(c, floats, err);
+    c->bytes = points;
+    return look_through(c, err);
 }
 
 tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
@@ -262,12 +326,13 @@ tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
                      .n = problem->n,
                      .m = problem->m,
                      .f64 = problem->cost_f64,
-                     .f32 = problem->cost_f32};
+                     .f32 = problem->cost_f32,
+                     .unit = 1.0};
     c.stride = problem->cost_stride ? problem->cost_stride : problem->m;
     tamis__softmin_init(&c.softmin, context->cpu);
     tamis_status status;
     if (c.f64 || c.f32) {
-        status = look_through(&c, NULL, err);
+        status = look_through(&c, err);
     } else {
         c.stride = c.m;
         status = open_computed(&c, both, err);
@@ -282,6 +347,7 @@ tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
 void tamis__cost_close(tamis__cost *cost)
 {
     free(cost->held);
+    free(cost->held_floats);
     tamis__points_fini(&cost->points);
     *cost = (tamis__cost){0};
 }

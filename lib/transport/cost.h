@@ -14,10 +14,12 @@ typedef struct tamis__cost {
     const tamis_transport_problem *problem;
     tamis__softmin_kernels softmin;
     uint64_t n, m;
-    const double *f64; /* [n, stride]: the caller's or `held` */
-    const float *f32;
+    const double *f64; /* [n, stride]: the caller's or `held`, or */
+    const float *f32;  /* [n, stride] the caller's or `held_floats`, times `unit` */
+    double unit;       /* a power of two; 1 of the caller's */
     size_t stride;
     double *held;         /* owned; NULL = not held */
+    float *held_floats;   /* owned; NULL = not held */
     uint64_t bytes;       /* of `held` and of the points made ready */
     tamis__points points; /* zeroed = none */
     bool online;          /* computed when asked for */
@@ -29,9 +31,14 @@ typedef struct tamis__cost {
 
 /* Look at all costs once. `both`: tiles of side b's rows will be asked for. Costs of points or of a
  * function are held when they take at most half of the memory limit; those of a function must be,
- * with `both`. Errors: ARG, NUMERIC, NOMEM, CANCELLED. */
+ * with `both`. They are held as
+ * floats, unless the points are few or it is a function. Errors: ARG, NUMERIC,
+ * NOMEM, CANCELLED. */
 tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
                               const tamis_transport_problem *problem, bool both, tamis_error *err);
+/* The problem, and that its float costs are finite. Errors: ARG, NUMERIC. */
+tamis_status tamis__cost_check_floats(const tamis_transport_problem *problem, tamis_error *err);
+
 /* Accepts a zeroed struct. */
 void tamis__cost_close(tamis__cost *cost);
 

@@ -1,7 +1,7 @@
 /* Costs between points: squared distances are |x|^2 + |y|^2 - 2 <x, y>, with inner products by the
  * kernels of scoring, in float, and lengths in double. Pairs so near that this loses digits are
- * done again from their differences in double: so equal rows have cost 0. Small problems are done
- * that way altogether.
+ * done again from their differences in double: so equal rows have cost 0. All costs are rounded to
+ * float. Small problems are done from differences altogether, and stay double.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transport/points.h"
@@ -179,6 +179,11 @@ static tamis_status prepare(tamis__points *p, const tamis_transport_problem *pro
     return pack(p, &p->side[1], err);
 }
 
+bool tamis__points_direct(const tamis_transport_problem *p)
+{
+    return p->columns <= DIRECT && p->n * p->m <= DIRECT / p->columns;
+}
+
 tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *context,
                                 const tamis_transport_problem *problem, bool both, tamis_error *err)
 {
@@ -187,7 +192,7 @@ tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *
                        .side = {{.n = problem->n}, {.n = problem->m}}};
     tamis__kernels_init(&p.kernels, context->cpu);
     tamis__softmin_init(&p.softmin, context->cpu);
-    p.direct = p.columns <= DIRECT && problem->n * problem->m <= DIRECT / p.columns;
+    p.direct = tamis__points_direct(problem);
     p.panel_bytes = panel_bytes(p.kernels.multiplier, p.columns);
     tamis_status status = prepare(&p, problem, both, err);
     if (status != TAMIS_OK)
@@ -226,7 +231,9 @@ static void mend(const tamis__points *p, const float *row, double own,
     for (size_t j = 0; j < columns; j++) {
         double both = own + other->norm[first + j], found = cost[j] / p->unit;
         if ((p->root ? found * found : found) <= 1.0001 * TAMIS__NEAR * both)
-            cost[j] = direct(p, row, other->rows + (first + j) * p->columns);
+            cost[j] = (double)(float)(direct(p, row, other->rows + (first + j) * p->columns) /
+                                      p->unit) *
+                      p->unit;
     }
 }
 

@@ -38,6 +38,9 @@ typedef struct tamis__points {
 /* Bytes that a pair of sides takes. */
 uint64_t tamis__points_bytes(const tamis_transport_problem *problem);
 
+/* Is it small enough to be done from differences, in double? */
+bool tamis__points_direct(const tamis_transport_problem *problem);
+
 /* `both`: tiles of side b's rows will be asked for too. Errors: NUMERIC (a value is not finite, a
  * row of zeros with cosine), NOMEM. */
 tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *context,
@@ -47,8 +50,9 @@ tamis_status tamis__points_init(tamis__points *ret_points, const tamis_context *
 void tamis__points_fini(tamis__points *points);
 
 /* Costs of rows of a side with columns of the other: out [rows, stride]; `first` is a multiple of a
- * panel, `stride` too and at least `columns` rounded up to one. The same bits for (i, j) of one
- * side as for (j, i) of the other, and however tiles are cut. Thread-safe. */
+ * panel, `stride` too and at least `columns` rounded up to one. Unless `direct`, they are floats
+ * times `unit`. The same bits for (i, j) of one side as for (j, i) of the other, and however tiles
+ * are cut. Thread-safe. */
 void tamis__points_tile(const tamis__points *points, int side, uint64_t first_row, size_t rows,
                         uint64_t first, size_t columns, double *out, size_t stride);
 

@@ -32,11 +32,12 @@ typedef struct arc {
 /* --- a start ---------------------------------------------------------------------------------- */
 
 /* Each point of a in turn sends to the points of b that are nearest to it, beyond the nearest of
- * all to them, as long as they have room: each arc fills up one of its ends, so there is no
- * cycle. */
+ * all to them or their potential where one is given, as long as they have room: each arc fills up
+ * one of its ends, so there is no cycle. */
 typedef struct start {
-    int64_t *left;    /* [m] room of points of b */
-    double *handicap; /* [m] minus the least cost of a column; infinite once full */
+    int64_t *left; /* [m] room of points of b */
+    double
+        *handicap; /* [m] minus the least cost of a column, or its potential; infinite once full */
 } start;
 
 static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first, size_t columns)
@@ -47,13 +48,16 @@ static const double *row_of(const tamis__simplex *s, uint64_t i, uint64_t first,
 
 static size_t step_of(const tamis__cost *cost)
 {
-    return cost->f64 || (cost->problem->row && cost->online) ? (size_t)cost->m
-                                                             : TAMIS__COST_COLUMNS;
+    return cost->f64 || cost->f32 || (cost->problem->row && cost->online) ? (size_t)cost->m
+                                                                          : TAMIS__COST_COLUMNS;
 }
 
-static void column_minima(const tamis__simplex *s, double *handicap)
+static void handicaps(const tamis__simplex *s, double *handicap)
 {
-    size_t step = step_of(s->cost);
+    size_t step = s->cost->f32 ? TAMIS__COST_COLUMNS : step_of(s->cost);
+    const double *given = s->cost->problem->start;
+    for (uint64_t j = 0; given && j < s->cost->m; j++) handicap[j] = -given[j];
+    if (given) return;
     for (uint64_t j = 0; j < s->cost->m; j++) handicap[j] = -(double)INFINITY;
     for (uint64_t i = 0; i < s->cost->n; i++)
         for (uint64_t j = 0; j < s->cost->m; j += step) {
@@ -69,17 +73,25 @@ static void column_minima(const tamis__simplex *s, double *handicap)
 static arc least_arc(const tamis__simplex *s, uint32_t i, uint64_t first, uint64_t end,
                      const double *weight, double bound)
 {
-    size_t step = step_of(s->cost);
+    const tamis__cost *cost = s->cost;
+    const tamis__softmin_kernels *kernels = &cost->softmin;
+    size_t step = step_of(cost);
     arc best = {.i = i, .j = UINT32_MAX, .reduced = bound};
     for (uint64_t j = first; j < end; j += step) {
-        size_t columns = end - j < step ? (size_t)(end - j) : step;
-        const double *c = row_of(s, i, j, columns);
+        size_t columns = end - j < step ? (size_t)(end - j) : step, at;
+        const double *c = NULL;
+        const float *narrow = cost->f32 ? cost->f32 + i * cost->stride + j : NULL;
         double value;
-        size_t at = s->cost->softmin.least(c, weight + j, columns, best.reduced, &value);
+        if (narrow)
+            at = kernels->least_float(narrow, cost->unit, weight + j, columns, best.reduced,
+                                      &value);
+        else
+            at = kernels->least(c = row_of(s, i, j, columns), weight + j, columns, best.reduced,
+                                &value);
         if (at < columns) {
             best.j = (uint32_t)(j + at);
             best.reduced = value;
-            best.cost = c[at];
+            best.cost = narrow ? (double)narrow[at] * cost->unit : c[at];
         }
     }
     return best;
@@ -128,7 +140,7 @@ static tamis_status begin(tamis__simplex *s, const int64_t *supply, const int64_
         status = tamis__fail_memory(err, "a first plan", m * 16);
     } else {
         memcpy(b.left, demand, m * sizeof *demand);
-        column_minima(s, b.handicap);
+        handicaps(s, b.handicap);
         for (size_t j = 0; j < m; j++)
             if (demand[j] == 0) b.handicap[j] = (double)INFINITY;
         status = ship(s, &b, supply, err);

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -27,9 +28,10 @@ enum { WAY_ITERATIONS = 30, WINDOW = 10, NEWTON_STEPS = 200 };
 #define WAY_ERROR  0.05
 #define OMEGA_MOST 1.9999
 
-/* A slower fall of the error calls for Newton's steps, in small problems, one after each pair of
- * updates. */
-#define CREEPS 0.9
+/* A slower fall of the error calls for Newton's steps, one after each pair of updates, where they
+ * fit; where they take much longer, only a far slower one. */
+#define CREEPS      0.9
+#define CREEPS_DEAR 0.97
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
@@ -213,6 +215,7 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
 {
     pace p = {.omega = 1.0};
     bool exact = false;
+    double creeps = tamis__newton_dear(s) ? CREEPS_DEAR : CREEPS;
     unsigned newton = tolerance < WAY_ERROR && tamis__newton_fits(s) ? NEWTON_STEPS : 0;
     for (uint64_t k = 0;; k++) {
         TAMIS_TRY(update(s, 0, epsilon, err));
@@ -225,9 +228,9 @@ static tamis_status stay(tamis__sinkhorn *s, double epsilon, double tolerance, u
         relax(s->g, s->next, done ? 1.0 : p.omega, s->cost.m);
         if (s->reach > 0)
             translate(s);
-        else if (!(p.fall > CREEPS && newton > 0))
+        else if (!(p.fall > creeps && newton > 0))
             keep_pace(&p, s->residual);
-        if (p.fall > CREEPS && newton > 0 && !done) {
+        if (p.fall > creeps && newton > 0 && !done) {
             TAMIS_TRY(tamis__newton_step(s, epsilon, err));
             exact = false;
             p.omega = 1.0;
@@ -244,10 +247,30 @@ static double first_epsilon(const tamis__sinkhorn *s)
     return fmax(s->cost.most - s->cost.least, s->target);
 }
 
+/* With potentials of a like problem there is no need for a way down; where the first updates do not
+ * bring them near, they were of another one. */
+static tamis_status start_near(tamis__sinkhorn *s, bool *ret_near, tamis_error *err)
+{
+    const double *start = s->cost.problem->start;
+    *ret_near = false;
+    if (!start) return TAMIS_OK;
+    memcpy(s->g, start, s->cost.m * sizeof *start);
+    TAMIS_TRY(update(s, 0, s->target, err));
+    relax(s->f, s->next, 1.0, s->cost.n);
+    TAMIS_TRY(stay(s, s->target, WAY_ERROR, WAY_ITERATIONS, err));
+    *ret_near = s->residual <= WAY_ERROR;
+    if (*ret_near) return TAMIS_OK;
+    memset(s->f, 0, s->cost.n * sizeof *s->f);
+    memset(s->g, 0, s->cost.m * sizeof *s->g);
+    return TAMIS_OK;
+}
+
 tamis_status tamis__sinkhorn_solve(tamis__sinkhorn *s, tamis_error *err)
 {
+    bool near;
     TAMIS_TRY(tamis__softmin_begin(&s->passes, &s->cost, "transport", err));
-    for (double e = first_epsilon(s); e > s->target; e *= s->scaling)
+    TAMIS_TRY(start_near(s, &near, err));
+    for (double e = first_epsilon(s); e > s->target && !near; e *= s->scaling)
         TAMIS_TRY(stay(s, e, WAY_ERROR, WAY_ITERATIONS, err));
     return stay(s, s->target, s->tolerance, s->limit, err);
 }

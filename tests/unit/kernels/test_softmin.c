@@ -72,6 +72,7 @@ END_TEST
 START_TEST(same_bits)
 {
     double c[MOST], h[MOST], w[MOST], a[MOST], b[MOST], left = 0, right = 0;
+    float narrow[MOST];
     if (!get_level(_i)) return;
     for (size_t n = 1; n <= MOST; n++)
         for (int repeat = 0; repeat < 20; repeat++) {
@@ -100,6 +101,13 @@ START_TEST(same_bits)
                 size_t at = plain.least(c, w, n, bound, &left);
                 ck_assert_uint_eq(other.least(c, w, n, bound, &right), at);
                 ck_assert(at == n || left == right);
+                for (size_t i = 0; i < n; i++) narrow[i] = (float)c[i];
+                at = plain.least_float(narrow, 0.25, w, n, bound, &left);
+                ck_assert_uint_eq(other.least_float(narrow, 0.25, w, n, bound, &right), at);
+                ck_assert(at == n || left == right);
+                plain.widen(a, narrow, 0.25, n);
+                other.widen(b, narrow, 0.25, n);
+                ck_assert_int_eq(memcmp(a, b, n * sizeof *a), 0);
             }
         }
     gsl_rng_free(rng);
@@ -110,6 +118,7 @@ END_TEST
 START_TEST(meaning)
 {
     double z[MOST], h[MOST], c[MOST], inner[MOST], value;
+    float narrow[MOST];
     if (!get_level(_i)) return;
     fill(c, MOST, 0, 3);
     fill(h, MOST, -4, 5);
@@ -130,12 +139,23 @@ START_TEST(meaning)
     ck_assert_uint_eq(other.least(c, h, MOST, 1e9, &value), where);
     ck_assert_double_eq_tol(value, least, 1e-15);
     ck_assert_uint_eq(other.least(c, h, MOST, least, &value), MOST);
+    for (size_t i = 0; i < MOST; i++) narrow[i] = (float)c[i];
+    other.widen(z, narrow, 8.0, MOST);
+    least = 1e300;
+    for (size_t i = 0; i < MOST; i++) {
+        ck_bits((double)narrow[i] * 8.0, z[i]);
+        if (z[i] + h[i] < least) least = z[where = i] + h[i];
+    }
+    ck_assert_uint_eq(other.least_float(narrow, 8.0, h, MOST, 1e9, &value), where);
+    ck_bits(least, value);
+    ck_assert_uint_eq(other.least_float(narrow, 8.0, h, MOST, least, &value), MOST);
     memcpy(z, inner, sizeof z);
     double spare = other.distance(z, c, 1.25, 0.5, true, MOST), wanted = 1e300;
     for (size_t i = 0; i < MOST; i++) {
         double square = 1.25 + c[i] - 2 * inner[i];
         wanted = fmin(wanted, square - TAMIS__NEAR * (1.25 + c[i]));
-        ck_assert_double_eq_tol(z[i], 0.5 * sqrt(fmax(square, 0)), 1e-14);
+        ck_assert_double_eq_tol(z[i], 0.5 * sqrt(fmax(square, 0)), 1e-7);
+        ck_bits((double)(float)(z[i] / 0.5) * 0.5, z[i]);
     }
     ck_assert_double_eq_tol(spare, wanted, 1e-14);
     gsl_rng_free(rng);
