@@ -9,30 +9,11 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "curvature/match.h"
 #include "curvature/whiten.h"
 #include "linalg/blas.h"
 #include "linalg/lapack.h"
+#include "select/pair.h"
 #include "select/tarot.h"
-
-/* --- do the files fit together? --------------------------------------------------------------- */
-
-static tamis_status check_stores(const tamis_select_params *p, tamis_error *err)
-{
-    tamis__columns_of train = tamis__columns_of_store(p->train),
-                      query = tamis__columns_of_store(p->query);
-    uint32_t there = tamis_store_info_get(p->train)->checkpoints,
-             here = tamis_store_info_get(p->query)->checkpoints;
-    TAMIS_TRY(tamis__match_columns(&train, &query, err));
-    if (here != there)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "there are %u checkpoints in '%s' and %u in '%s': rows are summed over "
-                           "them, so both must have the same ones",
-                           (unsigned)there, train.path, (unsigned)here, query.path);
-    if (!p->curvature) return TAMIS_OK;
-    tamis__columns_of curvature = tamis__columns_of_curvature(p->curvature);
-    return tamis__match_columns(&curvature, &train, err);
-}
 
 /* --- the whitening ---------------------------------------------------------------------------- */
 
@@ -314,7 +295,7 @@ tamis_status tamis__tarot_open(tamis__tarot *t, const tamis__candidates *candida
                                const tamis__tarot_options *options, tamis_error *err)
 {
     const tamis_select_params *source = candidates->source;
-    TAMIS_TRY(check_stores(source, err));
+    TAMIS_TRY(tamis__pair_check(source, err));
     *t = (tamis__tarot){.context = candidates->context,
                         .train = source->train,
                         .query = source->query,
