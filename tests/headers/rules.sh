@@ -114,7 +114,7 @@ find lib/*/ cli tests/unit bench -name "*.c" | sort | while read -r file; do
 done | complain 'sources that their meson.build does not name:'
 
 while read -r file; do
-    head -n 15 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
+    head -n 25 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
 done <"$work/files" | complain 'files without a licence line:'
 
 tr "\n" "\0" <"$work/files" | xargs -0 grep -nE "(TODO|FIXME|HACK)([^A-Za-z]|\$)" |
