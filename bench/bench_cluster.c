@@ -128,7 +128,7 @@ static void bench_k_means(tamis_context *context, tamis_store *store, const size
 {
     enum { MORE = 10, TRIES = 3 };
     tamis__cluster_rows rows = {.context = context, .store = store};
-    double start = now(), one = INFINITY, many = INFINITY;
+    double start = now(), one = (double)INFINITY, many = (double)INFINITY;
     need(tamis__cluster_rows_open(&rows, &err));
     say("rows made floats and held", now() - start, 0);
     for (int t = 0; t < TRIES; t++) {
@@ -156,7 +156,7 @@ static void bench_product(tamis_context *context, tamis_store *store, const size
 {
     tamis__held_queries q = {0};
     float sum = 0;
-    double weight = 1, best = INFINITY;
+    double weight = 1, best = (double)INFINITY;
     need(tamis__held_queries_init(&q, context, 1, z->clusters, z->columns, &err));
     need(tamis_store_read(store, 0, 0, z->clusters, 0, z->columns, q.values[0], z->columns, &err));
     need(tamis__held_queries_ready(&q, context, "a query", &err));

@@ -33,7 +33,7 @@ static uint64_t come_near(const tamis__k_center *k, uint64_t pick)
 void tamis__k_center_find(const tamis__k_center *k, uint64_t given, uint64_t wanted,
                           uint64_t *order)
 {
-    for (uint64_t i = 0; i < k->n; i++) k->near[i] = INFINITY;
+    for (uint64_t i = 0; i < k->n; i++) k->near[i] = (double)INFINITY;
     for (uint64_t at = 0; at < wanted; at++) {
         uint64_t next = come_near(k, order[at]);
         if (at + 1 >= given && at + 1 < wanted) order[at + 1] = next;

@@ -235,7 +235,7 @@ static void move_centroids(lloyd *l)
 static tamis_status iterate(lloyd *l, tamis_error *err)
 {
     tamis__k_means *m = l->means;
-    double before = INFINITY;
+    double before = (double)INFINITY;
     for (;;) {
         uint64_t moved;
         bool filled = false;

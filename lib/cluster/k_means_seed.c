@@ -101,7 +101,7 @@ static tamis_status try_block(void *arg, uint64_t item, unsigned slot, unsigned 
 static uint64_t best_trial(const seeding *s)
 {
     uint64_t best = 0, blocks = (s->n + BLOCK - 1) / BLOCK;
-    double least = INFINITY;
+    double least = (double)INFINITY;
     for (uint64_t t = 0; t < s->trials; t++) {
         double sum = 0;
         for (uint64_t b = 0; b < blocks; b++) sum += s->sum[b * s->trials + t];
@@ -143,7 +143,7 @@ static tamis_status find_seeds(seeding *s, uint64_t clusters, uint64_t seed, gsl
     uint64_t trials = 2 + (uint64_t)log((double)clusters);
     pick(s, rng, seed);
     TAMIS_TRY(run_blocks(s, take_block, err));
-    for (uint64_t i = 0; i < s->n; i++) s->near[i] = INFINITY;
+    for (uint64_t i = 0; i < s->n; i++) s->near[i] = (double)INFINITY;
     tamis__rng_key(rng, seed, TAMIS__STREAM_CLUSTER, UINT64_MAX);
     s->trials = 1;
     s->trial[0] = (uint64_t)(gsl_rng_uniform(rng) * (double)s->n);

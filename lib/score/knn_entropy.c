@@ -168,7 +168,7 @@ static tamis_status do_batch(const tamis__score_call *call, const searching *s, 
  * that there is. */
 static void take_logarithms(const searching *s)
 {
-    double least = INFINITY;
+    double least = (double)INFINITY;
     for (uint64_t i = 0; i < s->points.n; i++)
         if (s->value[i] > 0 && s->value[i] < least) least = s->value[i];
     if (least == (double)INFINITY) least = 1;

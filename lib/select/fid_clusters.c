@@ -49,7 +49,7 @@ static tamis_status measure_cluster(void *arg, uint64_t item, unsigned slot, uns
         TAMIS_TRY(tamis__frechet_set_add(&f->set[item], &f->frechet, m->rows[worker], n,
                                          m->work[worker], err));
     }
-    f->distance[item] = INFINITY;
+    f->distance[item] = (double)INFINITY;
     if (f->set[item].rows == 0) return TAMIS_OK;
     return tamis__frechet_distance(&f->frechet, &f->set[item], m->work[worker], &f->distance[item],
                                    err);

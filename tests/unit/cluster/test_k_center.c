@@ -43,7 +43,7 @@ START_TEST(picks_are_the_farthest)
         double most = -1;
         uint64_t best = 0;
         for (uint64_t i = 0; i < N; i++) {
-            double least = INFINITY;
+            double least = (double)INFINITY;
             for (uint64_t k = 0; k < at; k++)
                 least = fmin(least, order[k] == i ? -1 : between(x, i, order[k], P));
             if (least > most) most = least, best = i;
@@ -57,7 +57,7 @@ static double radius(const float *x, uint64_t n, const uint64_t *pick, uint64_t 
 {
     double most = 0;
     for (uint64_t i = 0; i < n; i++) {
-        double least = INFINITY;
+        double least = (double)INFINITY;
         for (uint64_t j = 0; j < k; j++) least = fmin(least, between(x, i, pick[j], 2));
         most = fmax(most, least);
     }
@@ -69,7 +69,7 @@ START_TEST(radius_is_within_twice_the_best)
 {
     for (int trial = 0; trial < 50; trial++) {
         float x[24];
-        double best = INFINITY;
+        double best = (double)INFINITY;
         uint64_t order[3] = {0};
         draws = (uint64_t)trial;
         for (int i = 0; i < 24; i++) x[i] = (float)draw();

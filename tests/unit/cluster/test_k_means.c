@@ -31,7 +31,7 @@ static double round_by_loops(const float *x, uint64_t n, uint64_t p, uint64_t k,
     double objective = 0, *sum = calloc(k * p, sizeof *sum);
     uint64_t *size = calloc(k, sizeof *size);
     for (uint64_t i = 0; i < n; i++) {
-        double least = INFINITY;
+        double least = (double)INFINITY;
         for (uint64_t j = 0; j < k; j++) {
             double d = square_between(x + i * p, centroid + j * p, p);
             if (d < least) least = d, cluster[i] = (uint32_t)j;
@@ -120,11 +120,11 @@ static void seeds_by_loops(const float *x, uint64_t n, uint64_t p, uint64_t k, u
     gsl_rng *rng = tamis__rng_create();
     double *near = malloc(n * sizeof *near), *best = malloc(n * sizeof *best);
     double *now = malloc(n * sizeof *now), centre[64];
-    for (uint64_t i = 0; i < n; i++) near[i] = INFINITY;
+    for (uint64_t i = 0; i < n; i++) near[i] = (double)INFINITY;
     tamis__rng_key(rng, seed, TAMIS__STREAM_CLUSTER, UINT64_MAX);
     for (uint64_t j = 0; j < k; j++) {
         int trials = j == 0 ? 1 : 2 + (int)log((double)k);
-        double least = INFINITY, total = 0;
+        double least = (double)INFINITY, total = 0;
         for (uint64_t i = 0; i < n; i++) total += near[i];
         uint64_t candidate[40];
         for (int t = 0; t < trials; t++) {
@@ -363,7 +363,7 @@ START_TEST(what_cannot_be_clustered_is_refused)
     params.clusters = 2;
     params.tolerance = 1;
     ck_fails(tamis_cluster(context, &params, &c, &err), TAMIS_ERR_ARG, "tolerance");
-    params.tolerance = NAN;
+    params.tolerance = (double)NAN;
     ck_fails(tamis_cluster(context, &params, &c, &err), TAMIS_ERR_ARG, "tolerance");
     ck_assert(c.cluster == NULL);
     tamis_store_close(&store);

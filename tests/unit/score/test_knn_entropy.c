@@ -113,7 +113,7 @@ static const struct {
 START_TEST(distances_are_those_of_all_pairs)
 {
     float found[ROWS];
-    double wanted[ROWS], least = INFINITY;
+    double wanted[ROWS], least = (double)INFINITY;
     small_store(context, "t.h5", TAMIS_F32, ROWS, COLUMNS, 1, values, NULL, 0);
     score(context, cases[_i].scorer, "s.h5", false);
     read_scores("s.h5", found);

@@ -219,7 +219,7 @@ START_TEST(picks_are_those_of_loops)
                 double most = -1;
                 pick[at] = first;
                 for (uint64_t i = 0; i < N && at > 0; i++) {
-                    double least = INFINITY;
+                    double least = (double)INFINITY;
                     for (uint64_t q = 0; q < at; q++)
                         least = fmin(least, pick[q] == i ? -1 : between(i, pick[q]));
                     if (p.clusters.cluster[i] != j || least <= most) continue;
