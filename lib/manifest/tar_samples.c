@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "manifest/tar_member.h"
 
-/* Bytes between two progress reports, at which mapped pages are let go of. */
+/* Bytes between two progress reports. */
 #define PROGRESS_BYTES ((size_t)16 << 20)
 
 enum { SHOWN = 100 };
@@ -99,10 +99,20 @@ static tamis_status add_member(tamis__tar_set *set, const tamis__tar_member *m, 
     return tamis__samples_extend(&set->samples, s->data + m->first, m->size, err);
 }
 
+/* So many bytes more were looked at: pages stay for the copy to come, as long as the limit has room. */
+static void let_go(tamis__tar_set *set, size_t bytes, const tamis_context *context)
+{
+    set->held += bytes;
+    if (set->held < tamis__manifest_held(context)) return;
+    for (size_t i = 0; i < set->samples.inputs; i++)
+        tamis__input_release(&set->samples.input[i], 0, set->samples.input[i].size);
+    set->held = 0;
+}
+
 tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *context, const char *path,
                                 const char *beside, tamis_error *err)
 {
-    size_t source = set->sources, released = 0;
+    size_t source = set->sources, seen = 0;
     tamis__tar_member m;
     bool open = false;
     tamis__manifest_source *grown = tamis__realloc(set->source, set->sources + 1,
@@ -118,12 +128,12 @@ tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *contex
         TAMIS_TRY(tamis__tar_member_at(s->data, s->size, at, path, &m, err));
         if (!m.size) break;
         TAMIS_TRY(add_member(set, &m, source, &open, err));
-        if (at - released < PROGRESS_BYTES) continue;
-        tamis__input_release(input, released, at - released);
-        released = at;
+        if (at - seen < PROGRESS_BYTES) continue;
+        let_go(set, at - seen, context);
+        seen = at;
         TAMIS_TRY(tamis__progress(context, "reading headers", at, s->size, "bytes", NULL, err));
     }
-    tamis__input_release(input, 0, s->size);
+    let_go(set, s->size - seen, context);
     if (open)
         set->text_size = set->key[set->samples.n - 1].first + set->key[set->samples.n - 1].size;
     return TAMIS_OK;

@@ -24,6 +24,7 @@ typedef struct tamis__tar_set {
     uint64_t keys_room;
     char *text; /* of the keys, and of the endings of the sample being read */
     uint64_t text_size, text_room;
+    uint64_t held;    /* bytes that may be mapped by now */
     uint64_t skipped; /* directories, links and names without a dot, which WebDataset passes over */
 } tamis__tar_set;
 

@@ -270,23 +270,71 @@ START_TEST(broken_bytes_do_no_harm)
 }
 END_TEST
 
+/* Every allocation and every operation on files fails once, with the threads of a pool and without. */
 START_TEST(failures_leave_nothing)
 {
-    for (int what = 0; what < 2; what++) {
+    tamis_context *context = NULL;
+    ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 3}, &err));
+    for (int what = 0; what < 4; what++) {
+        void (*fault)(long) = what % 2 ? tamis__fault_io_after : tamis__fault_memory_after;
         tamis_status status = TAMIS_ERR_IO;
         make_example("gnu");
         for (long n = 0; status != TAMIS_OK; n++) {
             ck_assert_int_lt(n, 500);
             tamis_selection *selection = make_selection("01101", NULL);
-            (what ? tamis__fault_io_after : tamis__fault_memory_after)(n);
-            status = write_manifest(selection, "webdataset:max-samples=1", "in.tar", NULL);
-            (what ? tamis__fault_io_after : tamis__fault_memory_after)(-1);
+            tamis_manifest_params p = {.selection = selection,
+                                       .format = "webdataset:max-samples=1",
+                                       .input = (const char *const[]){"in.tar"},
+                                       .inputs = 1,
+                                       .output = "out"};
+            err.message[0] = '\0';
+            fault(n);
+            status = tamis_manifest_write(what > 1 ? context : NULL, &p, NULL, &err);
+            fault(-1);
             if (status != TAMIS_OK) check_nothing_left();
+            ck_assert(status == TAMIS_OK || *err.message);
             tamis_selection_free(&selection);
         }
         run_shell("for t in out/*.tar; do tar -tf $t; done | wc -l >n");
         check_text("n", "4\n");
     }
+    tamis_context_destroy(&context);
+}
+END_TEST
+
+/* Whoever cancels at any report finds nothing. */
+static int cancel_after;
+
+static int count_down(void *cookie, const char *phase, uint64_t done, uint64_t total,
+                      const char *unit, const char *note)
+{
+    (void)cookie, (void)phase, (void)done, (void)total, (void)unit, (void)note;
+    return cancel_after-- == 0;
+}
+
+START_TEST(cancelling_leaves_nothing)
+{
+    tamis_context *context = NULL;
+    tamis_context_params params = {.threads = 2, .progress = count_down};
+    tamis_status status = TAMIS_ERR_CANCELLED;
+    tamis_selection *selection = make_selection("01101", NULL);
+    ck_ok(tamis_context_create(&context, &params, &err));
+    make_example("gnu");
+    int n = 0;
+    for (; status != TAMIS_OK; n++) {
+        tamis_manifest_params p = {.selection = selection,
+                                   .format = "webdataset:max-samples=1,md5=no",
+                                   .input = (const char *const[]){"in.tar"},
+                                   .inputs = 1,
+                                   .output = "out"};
+        cancel_after = n;
+        status = tamis_manifest_write(context, &p, NULL, &err);
+        ck_assert(status == TAMIS_OK || status == TAMIS_ERR_CANCELLED);
+        if (status != TAMIS_OK) check_nothing_left();
+    }
+    ck_assert_int_gt(n, 1);
+    tamis_selection_free(&selection);
+    tamis_context_destroy(&context);
 }
 END_TEST
 
@@ -306,6 +354,7 @@ int main(void)
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);
     tcase_add_test(tcase, failures_leave_nothing);
+    tcase_add_test(tcase, cancelling_leaves_nothing);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
