@@ -11,16 +11,6 @@
 
 static tamis_error err;
 
-static void setup(void)
-{
-    enter_scratch();
-}
-
-static void teardown(void)
-{
-    leave_scratch();
-}
-
 static tamis_context *context_of(unsigned threads, uint64_t memory)
 {
     tamis_context *context = NULL;
@@ -782,7 +772,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("balance");
     TCase *t = tcase_create("balance");
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, enter_scratch, leave_scratch);
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, picks_what_was_published, 0, 6);
     tcase_add_test(t, normalises_as_published);
