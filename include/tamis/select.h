@@ -140,7 +140,9 @@ typedef struct tamis_select_params {
  *  list are dropped as "in no query's top K". A share is one of all rows.
  *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by these
  *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
- *  flags of these. What a selector does not heed is refused. With costs rows are taken by value over
+ *  flags of these; groups of candidates by those with TAMIS_SELECTOR_GROUPS and by class-zscore, groups
+ *  of queries by those with TAMIS_SELECTOR_QUERY_GROUPS, `by` where scores become one value a row. What
+ *  a selector does not heed is refused. With costs rows are taken by value over
  *  cost (top, bottom, and selectors of every query's scores as docs/selectors.md says) or in the order
  *  in which they were drawn (random), and those that no longer fit are passed over; stratified shares
  *  costs out among strata.

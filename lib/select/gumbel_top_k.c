@@ -1,7 +1,6 @@
 /* gumbel-top-k: rows drawn without replacement in proportion to exp(value / temperature).
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +21,7 @@ static const tamis_param_desc params[] = {
     {.name = "temperature",
      .help = "0 takes the highest values, a high one draws at random",
      .type = TAMIS_PARAM_REAL,
-     .max = DBL_MAX,
+     .max = 1e300,
      .fallback = 1},
     {.name = "values",
      .help = "what values are: logarithms of weights, as scores are taken, or weights >= 0",

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+
+/* Of arrays that have an entry for each group; lists of its best rows come on top. */
+#define BYTES_OF_GROUP UINT64_C(64)
 
 static tamis_status take_groups(tamis__query_scores *s, const tamis_select_params *params,
                                 tamis_error *err)
@@ -73,8 +77,11 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
 tamis_status tamis__need_query_groups(const tamis__candidates *c, const char *selector,
                                       tamis_error *err)
 {
-    for (uint64_t q = 0; q < c->query_group->n; q++)
-        if (c->query_group->of[q] >= 0) return TAMIS_OK;
+    bool any = false;
+    TAMIS_TRY(tamis__memory_check(c->context, c->query_group->groups * BYTES_OF_GROUP,
+                                  "groups of queries (number them from 0)", err));
+    for (uint64_t q = 0; q < c->query_group->n; q++) any |= c->query_group->of[q] >= 0;
+    if (any) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "%s looks at groups of queries, and no query is in one: name some",
                        selector);

@@ -20,7 +20,8 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
                                       const tamis_select_params *params, tamis_normalise normalise,
                                       const tamis__groups *group, const uint8_t *standing,
                                       tamis_error *err);
-/* Is any query in a group? Otherwise ARG, which names the selector. */
+/* Is any query in a group? Otherwise ARG, which names the selector. NOMEM when there are more groups than
+ * fit the memory limit. */
 tamis_status tamis__need_query_groups(const tamis__candidates *candidates, const char *selector,
                                       tamis_error *err);
 /* Accepts a zeroed struct. */

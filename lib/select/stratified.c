@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -13,6 +14,9 @@
 #include "select/values.h"
 
 enum { BY, STRATA, PRUNE, END, QUOTA, LEAST, MOST, WITHIN, PARAMS };
+
+/* Of all arrays that have an entry for each. */
+#define BYTES_OF_STRATUM 112
 
 static const char *const by_names[] = {"value", "group", NULL};
 static const char *const end_names[] = {"high", "low", NULL};
@@ -213,6 +217,8 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
             "stratified: groups of candidates are of by=group: say that, or leave them "
             "out");
     if (options->group) s.n = (uint64_t)c->group->groups + 1;
+    TAMIS_TRY(tamis__memory_check(c->context, c->rows * 16 + s.n * BYTES_OF_STRATUM,
+                                  "strata (number groups from 0)", err));
     TAMIS_TRY(tamis__picks_init(&picks, c, err));
     tamis_status status = stratify(&s, selection, err);
     free(s.of);

@@ -221,7 +221,10 @@ static const char *reason_of(const run *r, int why)
     case DRAWN:
         return largest ? "among the largest shares of the targets' mass"
                        : "drawn by its share of the targets' mass";
-    case FILLED: return "no target sends it mass, but it is the nearest of such rows";
+    case FILLED:
+        return r->c->cost
+                   ? "no target sends it mass, but it is among the nearest such rows that fit"
+                   : "no target sends it mass, but it is the nearest of such rows";
     case NOT_DRAWN:
         return largest ? "others have larger shares of the targets' mass"
                        : "not drawn by its share of the targets' mass";

@@ -11,16 +11,6 @@
 
 static tamis_error err;
 
-static void setup(void)
-{
-    enter_scratch();
-}
-
-static void teardown(void)
-{
-    leave_scratch();
-}
-
 static tamis_context *context_of(unsigned threads, uint64_t memory)
 {
     tamis_context *context = NULL;
@@ -92,9 +82,11 @@ static double plain_group(const table *t, uint64_t row, uint32_t g, bool mean)
     return mean ? sum / n : max;
 }
 
-static void plain_bids(const table *t, uint64_t budget, uint64_t *pick)
+/* by: false = queries, true = groups by mean. */
+static void plain_bids(const table *t, bool by, uint64_t budget, uint64_t *pick)
 {
     bool used[MOST_ROWS] = {false};
+    uint64_t columns = !by ? t->queries : t->group ? t->groups : 1;
     double sum[MOST_QUERIES] = {0};
     for (uint64_t b = 0; b < budget; b++) {
         uint64_t best = UINT64_MAX;
@@ -102,15 +94,18 @@ static void plain_bids(const table *t, uint64_t budget, uint64_t *pick)
         for (uint64_t i = 0; i < t->rows; i++) {
             double utility = -HUGE_VAL;
             if (used[i] || t->none[i]) continue;
-            for (uint64_t q = 0; q < t->queries; q++)
-                utility = fmax(utility, t->a[i * t->queries + q] - sum[q] / (b ? (double)b : 1.0));
+            for (uint64_t q = 0; q < columns; q++) {
+                double a = by ? plain_group(t, i, (uint32_t)q, true) : t->a[i * t->queries + q];
+                utility = fmax(utility, a - sum[q] / (b ? (double)b : 1.0));
+            }
             if (best != UINT64_MAX && utility <= most) continue;
             best = i;
             most = utility;
         }
         used[best] = true;
         pick[b] = best;
-        for (uint64_t q = 0; q < t->queries; q++) sum[q] += t->a[best * t->queries + q];
+        for (uint64_t q = 0; q < columns; q++)
+            sum[q] += by ? plain_group(t, best, (uint32_t)q, true) : t->a[best * t->queries + q];
     }
 }
 
@@ -151,8 +146,8 @@ static void plain_values(const table *t, const char *selector, double *value)
 static void plain(const table *t, const char *selector, uint64_t budget, uint64_t *pick)
 {
     double value[MOST_ROWS];
-    if (!strcmp(selector, "bids"))
-        plain_bids(t, budget, pick);
+    if (!strncmp(selector, "bids", 4))
+        plain_bids(t, strchr(selector, ':') != NULL, budget, pick);
     else if (!strncmp(selector, "round-robin", 11))
         plain_round_robin(t,
                           !strchr(selector, ':')     ? 0
@@ -216,6 +211,7 @@ static void ck_same(const tamis_selection *a, const tamis_selection *b)
 }
 
 static const char *const selectors[] = {"bids",
+                                        "bids:by=group",
                                         "task-max",
                                         "round-robin",
                                         "round-robin:by=group,best=mean",
@@ -776,7 +772,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("balance");
     TCase *t = tcase_create("balance");
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, enter_scratch, leave_scratch);
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, picks_what_was_published, 0, 6);
     tcase_add_test(t, normalises_as_published);

@@ -270,6 +270,48 @@ START_TEST(heeds_what_it_says_it_heeds)
 }
 END_TEST
 
+/* Drawn rows come in the order of their draws, with costs as without, and what does not fit any more is
+ * passed over: by plain loops. */
+START_TEST(draws_keep_their_order_with_costs)
+{
+    static const char *const selector[] = {"random", "gumbel-top-k",
+                                           "gumbel-top-k:temperature=0.01"};
+    static const uint64_t keep[] = {6, 11};
+    double cost[MOST];
+    for (uint64_t row = 0; row < MOST; row++) cost[row] = (double)(row * 5 % 7) / 4;
+    tamis_scores *scores = table((size_t)_i, MOST);
+    for (size_t k = 0; k < 3; k++)
+        for (int budget = 5; budget < 40; budget += 6) {
+            char text[16];
+            snprintf(text, sizeof text, "%d", budget);
+            tamis_select_params p = {
+                .selector = selector[k], .scores = scores, .budget = "30", .seed = 4};
+            tamis_selection *order = choose(p, selector[k]);
+            p.budget = text;
+            p.cost = cost;
+            p.cost_name = "tokens";
+            p.must_keep = keep;
+            p.n_must_keep = 2;
+            tamis_selection *s = choose(p, selector[k]);
+            double left = budget - cost[6] - cost[11];
+            for (uint64_t rank = 0; rank < MOST; rank++)
+                for (uint64_t row = 0; row < MOST; row++) {
+                    if (order->rank[row] != rank) continue;
+                    bool must = row == 6 || row == 11, fits = must;
+                    if (!must && has_score((size_t)_i, row) && cost[row] <= left) {
+                        left -= cost[row];
+                        fits = true;
+                    }
+                    ck_assert_msg(s->keep[row] == fits, "%s, %d: row %d", selector[k], budget,
+                                  (int)row);
+                }
+            tamis_selection_free(&s);
+            tamis_selection_free(&order);
+        }
+    tamis_scores_close(&scores);
+}
+END_TEST
+
 /* More that must be kept than the budget holds is an error, by count and by cost. */
 START_TEST(required_rows_fit_the_budget)
 {
@@ -368,6 +410,7 @@ int main(void)
     tcase_add_loop_test(all, keeps_as_many_as_asked, 0, TABLES);
     tcase_add_test(all, refuses_none_and_too_many);
     tcase_add_loop_test(all, heeds_what_it_says_it_heeds, 0, TABLES);
+    tcase_add_loop_test(all, draws_keep_their_order_with_costs, 0, TABLES);
     tcase_add_test(all, required_rows_fit_the_budget);
     tcase_add_test(all, dropped_rows_have_no_say);
     tcase_add_test(all, added_columns_may_lack_rows);
