@@ -133,9 +133,9 @@ static spent choose(tamis_context *context, const char *selector, const char *bu
 /* --- the floor -------------------------------------------------------------------------------- */
 
 /* Arithmetic at the rate of registers, taken in the same run: products of candidates and targets in
- * float; where rows are whitened, solutions with a triangle in double, and where it is fitted half a
- * product of all rows with themselves; for tarot-otm, costs of the kept, and two exponents and two
- * exponentials in float, 36 operations, for every cost and step of the schedule. */
+ * float; where rows are whitened, solutions with a triangle in double, and where it is fitted half
+ * a product of all rows with themselves; for tarot-otm, costs of the kept, and two exponents and
+ * two exponentials in float, 36 operations, for every cost and step of the schedule. */
 
 typedef struct sizes {
     uint64_t n, m, p;
@@ -180,9 +180,9 @@ static double floor_of(size_t at, const tamis_selection *s, const sizes *z)
 
 /* --- the alternative -------------------------------------------------------------------------- */
 
-/* What the released code does: scores by BLAS, the 2,000 best sorted for each target; a product with
- * a square matrix to whiten; for tarot-otm a plain loop of exponentials, timed on one step and one
- * thread, and extrapolated. */
+/* What the released code does: scores by BLAS, the 2,000 best sorted for each target; a product
+ * with a square matrix to whiten; for tarot-otm a plain loop of exponentials, timed on one step and
+ * one thread, and extrapolated. */
 
 static int descending(const void *left, const void *right)
 {

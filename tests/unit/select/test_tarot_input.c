@@ -149,8 +149,8 @@ START_TEST(singular_with_absolute_damping)
 }
 END_TEST
 
-/* Costs of picked candidates are held while a quarter of the limit has room: for all of them, or for
- * five or two pages of 256. */
+/* Costs of picked candidates are held while a quarter of the limit has room: for all of them, or
+ * for five or two pages of 256. */
 START_TEST(same_bits_whatever_costs_are_held)
 {
     enum { ROWS = 3000, TARGETS = 400, WIDTH = 8 };
