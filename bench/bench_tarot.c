@@ -1,18 +1,6 @@
 /* TAROT: both selectors on a mixture, with rows whitened and as they are, beside their floors and
- * what BLAS and plain loops take. One JSON object a line; "ratio" is the time over the floor's, and
- * "processor_ratio" the same of processor time over what all processors have in that time, which
- * other programs on the machine hardly change.
- *
- * The floor of a selection is its arithmetic at the rate of this machine's registers, taken in the
- * same run: a product of candidates and targets in float; where rows are whitened, solutions with a
- * triangle in double; where the whitening is fitted, half a product of all rows with themselves in
- * double; for tarot-otm, costs of the kept candidates, and for every cost and step of the schedule
- * two exponents and two exponentials in float, 36 operations.
- *
- * The alternative does what the released code does: a matrix of scores by BLAS, of which the 2,000
- * best are sorted for each target; a product with a square matrix to whiten; and for tarot-otm a
- * plain loop of exponentials, timed on one step and one thread, and extrapolated to all steps and
- * threads.
+ * what BLAS and plain loops take. One JSON object a line; "ratio" is the time over the floor's,
+ * "processor_ratio" that of processor time over what all processors have meanwhile.
  *
  * Arguments: rows (20000), targets (1000), columns (512), memory limit in MiB (1024), budget in
  * rows (a twentieth of them), 1 = tarot-fixed alone (0).
@@ -144,6 +132,11 @@ static spent choose(tamis_context *context, const char *selector, const char *bu
 
 /* --- the floor -------------------------------------------------------------------------------- */
 
+/* Arithmetic at the rate of registers, taken in the same run: products of candidates and targets in
+ * float; where rows are whitened, solutions with a triangle in double, and where it is fitted half
+ * a product of all rows with themselves; for tarot-otm, costs of the kept, and two exponents and
+ * two exponentials in float, 36 operations, for every cost and step of the schedule. */
+
 typedef struct sizes {
     uint64_t n, m, p;
     double rate; /* operations a second on floats, of all threads */
@@ -186,6 +179,10 @@ static double floor_of(size_t at, const tamis_selection *s, const sizes *z)
 }
 
 /* --- the alternative -------------------------------------------------------------------------- */
+
+/* What the released code does: scores by BLAS, the 2,000 best sorted for each target; a product
+ * with a square matrix to whiten; for tarot-otm a plain loop of exponentials, timed on one step and
+ * one thread, and extrapolated. */
 
 static int descending(const void *left, const void *right)
 {

@@ -4,7 +4,7 @@
  *
  * The floor of an iteration is the arithmetic of its two passes at the rate that this machine has
  * for it in registers: 2 * columns operations in float for an inner product, and in double, at half
- * the rate, 48 for a distance and an exponential. A root counts as 8 of them.
+ * the rate, 48 for a distance and an exponential. A root, in float, counts as 8.
  *
  * Arguments: the largest size of the exact problem (2000), rows of the two sides (100000 10000) and
  * columns (64) of the entropic one.
@@ -140,7 +140,7 @@ static void entropic(uint64_t n, uint64_t m, uint64_t columns)
                                    0);
         double pairs = 2 * (double)n * (double)m;
         double root = cost == TAMIS_COST_EUCLIDEAN ? 8 : 0;
-        double floor = pairs * (2 * (double)columns + 2 * (DOUBLE_OPERATIONS + root)) / rate;
+        double floor = pairs * (2 * (double)columns + 2 * DOUBLE_OPERATIONS + root) / rate;
         getrusage(RUSAGE_SELF, &usage);
         printf("{\"bench\": \"transport entropic online\", \"cost\": \"%s\", \"n\": %llu, "
                "\"m\": %llu, \"columns\": %llu, \"seconds_per_iteration\": %.4f, "

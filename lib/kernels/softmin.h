@@ -35,12 +35,15 @@ typedef struct tamis__softmin_kernels {
                           double *ret_value);
     /* out[j] = c[j] * unit, exactly for a power of two. */
     void (*widen)(double *out, const float *c, double unit, size_t n);
+    /* out[i * out_stride + j] = c[j * stride + i] * unit, i < rows, j < columns. */
+    void (*turn)(double *out, size_t out_stride, const float *c, size_t stride, double unit,
+                 size_t rows, size_t columns);
 } tamis__softmin_kernels;
 
 /* The best versions that `cpu` (TAMIS_CPU_*) allows. */
 void tamis__softmin_init(tamis__softmin_kernels *ret_kernels, unsigned cpu);
 
-/* The last three of them, by softmin_least.c. */
+/* The last four of them, by softmin_least.c. */
 void tamis__softmin_least_init(tamis__softmin_kernels *kernels, unsigned cpu);
 
 #endif

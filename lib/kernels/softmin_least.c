@@ -8,6 +8,9 @@
 
 #include <tamis/context.h>
 
+/* Pieces of rows that are asked for early. */
+enum { AHEAD = 32 };
+
 /* --- plain C ---------------------------------------------------------------------------------- */
 
 /* The least so far, and of the rest from `first` on. */
@@ -68,6 +71,24 @@ static size_t least_float_c(const float *c, double unit, const double *w, size_t
 static void widen_c(double *out, const float *c, double unit, size_t n)
 {
     for (size_t j = 0; j < n; j++) out[j] = (double)c[j] * unit;
+}
+
+/* Rows and columns from a first one on. */
+static void turn_rest(double *out, size_t out_stride, const float *c, size_t stride, double unit,
+                      size_t first_row, size_t rows, size_t first, size_t columns)
+{
+    for (size_t i = first_row; i < rows; i++)
+        for (size_t j = first; j < columns; j++)
+            out[i * out_stride + j] = (double)c[j * stride + i] * unit;
+}
+
+/* Eight of a row are written at once: rows are 4 KiB apart, so that one value of each row after the
+ * other would drive the lines they lie in out of the cache. */
+static void turn_c(double *out, size_t out_stride, const float *c, size_t stride, double unit,
+                   size_t rows, size_t columns)
+{
+    for (size_t j = 0; j < columns; j += 8)
+        turn_rest(out, out_stride, c, stride, unit, 0, rows, j, j + 8 < columns ? j + 8 : columns);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -144,6 +165,58 @@ AVX2 static void widen_avx2(double *out, const float *c, double unit, size_t n)
         _mm256_storeu_pd(out + j,
                          _mm256_mul_pd(_mm256_cvtps_pd(_mm_loadu_ps(c + j)), _mm256_set1_pd(unit)));
     widen_c(out + j, c + j, unit, n - j);
+}
+
+/* Eight rows of eight floats turned: pairs, quarters, halves. */
+AVX2 static inline void turn_eight(double *out, size_t out_stride, const float *c, size_t stride,
+                                   __m256d unit)
+{
+    __m256 a[8], b[8];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) a[k] = _mm256_loadu_ps(c + k * stride);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 8; k += 2) {
+        b[k] = _mm256_unpacklo_ps(a[k], a[k + 1]);
+        b[k + 1] = _mm256_unpackhi_ps(a[k], a[k + 1]);
+    }
+#pragma GCC unroll 2
+    for (size_t k = 0; k < 8; k += 4) {
+        a[k] = _mm256_shuffle_ps(b[k], b[k + 2], 0x44);
+        a[k + 1] = _mm256_shuffle_ps(b[k], b[k + 2], 0xee);
+        a[k + 2] = _mm256_shuffle_ps(b[k + 1], b[k + 3], 0x44);
+        a[k + 3] = _mm256_shuffle_ps(b[k + 1], b[k + 3], 0xee);
+    }
+    /* a[k] now holds row k in its lower half, and row k + 4 in its upper one, of columns 0 to 3;
+     * a[k + 4] those of columns 4 to 7. */
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++) {
+        double *low = out + k * out_stride, *high = low + 4 * out_stride;
+        _mm256_storeu_pd(low, _mm256_mul_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a[k])), unit));
+        _mm256_storeu_pd(low + 4,
+                         _mm256_mul_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a[k + 4])), unit));
+        _mm256_storeu_pd(high,
+                         _mm256_mul_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(a[k], 1)), unit));
+        _mm256_storeu_pd(high + 4,
+                         _mm256_mul_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(a[k + 4], 1)), unit));
+    }
+}
+
+AVX2 static void turn_avx2(double *out, size_t out_stride, const float *c, size_t stride,
+                           double unit, size_t rows, size_t columns)
+{
+    __m256d scale = _mm256_set1_pd(unit);
+    size_t whole = columns / 8 * 8, i = 0;
+    for (size_t j = 0; j < whole; j += 8) {
+        /* Each is a piece of another row, which no processor foresees. */
+        for (size_t k = j + AHEAD; k < j + AHEAD + 8 && k < columns; k++)
+            for (size_t line = 0; line < rows; line += 16)
+                _mm_prefetch((const char *)(c + k * stride + line), _MM_HINT_T0);
+        for (i = 0; i + 8 <= rows; i += 8)
+            turn_eight(out + i * out_stride + j, out_stride, c + j * stride + i, stride, scale);
+    }
+    i = rows / 8 * 8;
+    turn_rest(out, out_stride, c, stride, unit, i, rows, 0, whole);
+    turn_rest(out, out_stride, c, stride, unit, 0, rows, whole, columns);
 }
 
 /* --- AVX-512: eight at a time, the rest by plain C -------------------------------------------- */
@@ -225,11 +298,13 @@ void tamis__softmin_least_init(tamis__softmin_kernels *kernels, unsigned cpu)
     kernels->least = least_c;
     kernels->least_float = least_float_c;
     kernels->widen = widen_c;
+    kernels->turn = turn_c;
 #if defined(__x86_64__) && defined(__GNUC__)
     if (!(cpu & TAMIS_CPU_AVX2)) return;
     kernels->least = least_avx2;
     kernels->least_float = least_float_avx2;
     kernels->widen = widen_avx2;
+    kernels->turn = turn_avx2;
     if (!(cpu & TAMIS_CPU_AVX512)) return;
     kernels->least = least_avx512;
     kernels->least_float = least_float_avx512;

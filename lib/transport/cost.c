@@ -65,21 +65,20 @@ static void turn(const tamis__cost *c, uint64_t first_row, size_t rows, uint64_t
                  size_t columns, double *out)
 {
     size_t stride = c->stride;
+    if (c->f32) {
+        c->softmin.turn(out, COLUMNS, c->f32 + first * stride + first_row, stride, c->unit, rows,
+                        columns);
+        return;
+    }
     for (size_t j = 0; j < columns; j += 8) {
         size_t n = columns - j < 8 ? columns - j : 8, at = (first + j) * stride + first_row;
         for (size_t i = 0; i < rows; i++, at++) {
             double *restrict to = out + i * COLUMNS + j;
-            if (c->f64 && n == 8) {
-                const double *restrict from = c->f64 + at;
+            const double *restrict from = c->f64 + at;
+            if (n == 8)
                 for (size_t k = 0; k < 8; k++) to[k] = from[k * stride];
-            } else if (n == 8) {
-                const float *restrict from = c->f32 + at;
-                for (size_t k = 0; k < 8; k++) to[k] = (double)from[k * stride] * c->unit;
-            } else {
-                for (size_t k = 0; k < n; k++)
-                    to[k] = c->f64 ? c->f64[at + k * stride]
-                                   : (double)c->f32[at + k * stride] * c->unit;
-            }
+            else
+                for (size_t k = 0; k < n; k++) to[k] = from[k * stride];
         }
     }
 }

@@ -162,6 +162,27 @@ START_TEST(meaning)
 }
 END_TEST
 
+/* Any number of rows and columns; nothing is written beside them. */
+START_TEST(turning)
+{
+    enum { STRIDE = 41, OUT = 37 };
+    float c[32 * STRIDE];
+    double a[OUT * OUT], b[OUT * OUT];
+    if (!get_level(_i)) return;
+    for (int i = 0; i < 32 * STRIDE; i++) c[i] = (float)gsl_rng_uniform(rng);
+    for (size_t rows = 0; rows <= 33; rows++)
+        for (size_t columns = 0; columns <= 32; columns++) {
+            for (int i = 0; i < OUT * OUT; i++) a[i] = b[i] = -1;
+            for (size_t i = 0; i < rows; i++)
+                for (size_t j = 0; j < columns; j++)
+                    a[i * OUT + j] = (double)c[j * STRIDE + i] * 0.25;
+            other.turn(b, OUT, c, STRIDE, 0.25, rows, columns);
+            ck_assert_int_eq(memcmp(a, b, sizeof a), 0);
+        }
+    gsl_rng_free(rng);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("kernels softmin");
@@ -169,6 +190,7 @@ int main(void)
     tcase_add_loop_test(c, exponential, 0, LEVELS);
     tcase_add_loop_test(c, same_bits, 0, LEVELS);
     tcase_add_loop_test(c, meaning, 0, LEVELS);
+    tcase_add_loop_test(c, turning, 0, LEVELS);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }

@@ -61,7 +61,7 @@ static inline tamis_status choose(tamis_context *with, const inputs *in, const c
     return tamis_select(ret, with, &params, err);
 }
 
-/* --- rows with ties ---------------------------------------------------------------------------- */
+/* --- rows with ties -------------------------------------------------------------------------- */
 
 enum { N = 90, M = 7, COLUMNS = 5 };
 
