@@ -4,7 +4,8 @@
  * write() by turns, and copy_file_range(), which is what cp does; "over_copy" is the time over the
  * faster of the two, best over best, and has to be 1.5 at most. Every round times each of them
  * once, so that a busy machine slows all. "sync" says whether the output is brought to the disk
- * (fsync), which then it is in all of them.
+ * (fsync), which then it is in all of them; "cpu_seconds" are the processor's, of all threads, the
+ * least of the rounds.
  * One JSON object a line; rates are bytes of output over seconds.
  * Usage: bench_reshard [DIRECTORY [MEGABYTES]]; up to three times that much is there for a while.
  *
@@ -35,10 +36,10 @@ int fsync(int fd)
 
 /* --- small things ----------------------------------------------------------------------------- */
 
-static double now(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -260,13 +261,15 @@ static void make_from(const set *s)
     end(f);
 }
 
-static void print(const set *s, const char *what, double *seconds, double floor)
+static void print(const set *s, const char *what, double *seconds, double *cpu, double floor)
 {
     qsort(seconds, REPEATS, sizeof *seconds, compare);
+    qsort(cpu, REPEATS, sizeof *cpu, compare);
     printf("{\"bench\":\"reshard\",\"case\":\"%s-%s\",\"sync\":%s,\"bytes_in\":%zu,"
-           "\"bytes_out\":%zu,\"seconds\":%.4f,\"median_seconds\":%.4f,\"gb_per_s\":%.3f",
+           "\"bytes_out\":%zu,\"seconds\":%.4f,\"median_seconds\":%.4f,\"cpu_seconds\":%.4f,"
+           "\"gb_per_s\":%.3f",
            s->name, what, sync_is_on ? "true" : "false", s->size, s->written, seconds[0],
-           seconds[REPEATS / 2], (double)s->written / seconds[0] * 1e-9);
+           seconds[REPEATS / 2], cpu[0], (double)s->written / seconds[0] * 1e-9);
     if (floor > 0) printf(",\"over_copy\":%.2f", seconds[0] / floor);
     printf("}\n");
     fflush(stdout);
@@ -275,21 +278,24 @@ static void print(const set *s, const char *what, double *seconds, double floor)
 static void measure(set *s)
 {
     static const char *const name[CASES] = {"half", "half-2-threads", "copy", "copy-file-range"};
-    double seconds[CASES][REPEATS], floor = 0;
+    double seconds[CASES][REPEATS], cpu[CASES][REPEATS], floor = 0;
     for (int r = 0; r < REPEATS; r++)
         for (unsigned i = 0; i < CASES; i++) {
             clear("bench-reshard/out");
-            double start = now();
+            double start = seconds_of(CLOCK_MONOTONIC);
+            double cpu_start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
             if (i < THREADS)
                 reshard(s, i + 1);
             else
                 copy(s, i > THREADS);
-            seconds[i][r] = now() - start;
+            seconds[i][r] = seconds_of(CLOCK_MONOTONIC) - start;
+            cpu[i][r] = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
         }
     for (unsigned i = THREADS; i < CASES; i++)
         for (int r = 0; r < REPEATS; r++)
             if (floor == 0 || seconds[i][r] < floor) floor = seconds[i][r];
-    for (unsigned i = 0; i < CASES; i++) print(s, name[i], seconds[i], i < THREADS ? floor : 0);
+    for (unsigned i = 0; i < CASES; i++)
+        print(s, name[i], seconds[i], cpu[i], i < THREADS ? floor : 0);
 }
 
 static void run(set *s, void (*make)(set *, size_t), size_t wanted)

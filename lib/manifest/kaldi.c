@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/tree.h"
+#include "manifest/kaldi_files.h"
 #include "manifest/registry.h"
 
 enum { MODE_DIRECTORY, MODE_LIST };
@@ -43,6 +44,13 @@ static tamis_status open_in_tree(void *arg, const char *name, tamis__output *ret
     return tamis__tree_file(arg, name, ret_output, err);
 }
 
+static bool is_ours(const char *name)
+{
+    for (size_t i = 0; i < tamis__kaldi_files; i++)
+        if (!strcmp(name, tamis__kaldi_file[i].name)) return true;
+    return false;
+}
+
 static tamis_status write_directory(const tamis__manifest_job *job, const tamis__kaldi_dir *dir,
                                     size_t k, tamis_error *err)
 {
@@ -51,7 +59,7 @@ static tamis_status write_directory(const tamis__manifest_job *job, const tamis_
     tamis__kaldi_sink sink = {.open = open_in_tree};
     if (!job->params->dry_run) {
         TAMIS_TRY(tamis__outputs_tree(job->outputs, job->context, part->path, part->name,
-                                      job->params->force, &tree, err));
+                                      job->params->force, is_ours, &tree, err));
         sink.arg = tree;
     }
     return tamis__kaldi_write(dir, job->plan->part, (uint16_t)k, tree ? &sink : NULL,

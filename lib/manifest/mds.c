@@ -142,6 +142,11 @@ static uint64_t limit_of(const mds_state *state, const tamis__mds *mds)
                                                   : (uint64_t)json_integer_value(limit);
 }
 
+static bool is_ours(const char *name)
+{
+    return !strcmp(name, "index.json") || tamis__is_numbered(name, "shard.", ".mds");
+}
+
 static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size_t k,
                                  tamis_error *err)
 {
@@ -150,7 +155,7 @@ static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size
     tamis__shard_form form = {.arg = w->mds, .head = put_head, .check = check_sample};
     if (!job->params->dry_run)
         TAMIS_TRY(tamis__outputs_tree(job->outputs, job->context, part->path, part->name,
-                                      job->params->force, &tree, err));
+                                      job->params->force, is_ours, &tree, err));
     TAMIS_TRY(tamis__part_each(job, k, put_sample, w, err));
     TAMIS_TRY(tamis__shards_write(&w->shards, &w->mds->samples, job, tree, &form, err));
     for (uint64_t i = 0; i < w->shards.n; i++)

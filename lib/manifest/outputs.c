@@ -87,12 +87,17 @@ void tamis__outputs_count(const tamis__outputs *outputs, const tamis__output *ou
 
 tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
-                                 tamis__tree **ret_tree, tamis_error *err)
+                                 bool (*is_ours)(const char *name), tamis__tree **ret_tree,
+                                 tamis_error *err)
 {
     tamis__made *made = NULL;
     TAMIS_TRY(prepare(outputs, path, what, &made, err));
     made->is_tree = true;
     tamis_status status = tamis__tree_open(&made->tree, context, path, force, err);
+    if (status == TAMIS_OK) {
+        status = tamis__tree_guard(&made->tree, is_ours, err);
+        if (status != TAMIS_OK) tamis__tree_abort(&made->tree);
+    }
     if (status != TAMIS_OK) {
         free_made(made);
         return status;
@@ -100,6 +105,14 @@ tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *c
     outputs->made[outputs->n++] = made;
     *ret_tree = &made->tree;
     return TAMIS_OK;
+}
+
+bool tamis__is_numbered(const char *name, const char *head, const char *tail)
+{
+    size_t size = strlen(head);
+    if (strncmp(name, head, size) != 0) return false;
+    size_t digits = strspn(name + size, "0123456789");
+    return digits > 0 && !strcmp(name + size + digits, tail);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -40,10 +40,16 @@ tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *
 void tamis__outputs_count(const tamis__outputs *outputs, const tamis__output *output,
                           uint64_t records);
 
-/* One more directory. The caller commits the files in it. */
+/* One more directory. The caller commits the files in it. One that is there is replaced with
+ * `force` if it holds nothing but files of names that `is_ours` knows. Errors: as above, and IO (it
+ * holds something else). */
 tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *context,
                                  const char *path, const char *what, bool force,
-                                 tamis__tree **ret_tree, tamis_error *err);
+                                 bool (*is_ours)(const char *name), tamis__tree **ret_tree,
+                                 tamis_error *err);
+
+/* Is it the name of a numbered file, such as "shard.00012.mds": `head`, digits, `tail`? */
+bool tamis__is_numbered(const char *name, const char *head, const char *tail);
 
 /* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors:
  * IO. */

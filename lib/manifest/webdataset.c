@@ -128,6 +128,11 @@ static tamis_status put_index(const writer *w, const tamis__tree *tree, tamis_er
     return status;
 }
 
+static bool is_ours(const char *name)
+{
+    return !strcmp(name, "index.json") || tamis__is_numbered(name, "shard-", ".tar");
+}
+
 static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size_t k,
                                  tamis_error *err)
 {
@@ -136,7 +141,7 @@ static tamis_status write_shards(writer *w, const tamis__manifest_job *job, size
     tamis__shard_form form = {.md5 = w->settings->md5, .tail = end_of};
     if (!job->params->dry_run)
         TAMIS_TRY(tamis__outputs_tree(job->outputs, job->context, part->path, part->name,
-                                      job->params->force, &tree, err));
+                                      job->params->force, is_ours, &tree, err));
     TAMIS_TRY(tamis__part_each(job, k, put_sample, w, err));
     if (tree) TAMIS_TRY(tamis__shards_write(&w->shards, &w->set->samples, job, tree, &form, err));
     for (uint64_t i = 0; i < w->shards.n; i++)

@@ -290,6 +290,29 @@ START_TEST(large_samples)
 }
 END_TEST
 
+/* Force replaces an earlier output, and nothing else. */
+START_TEST(other_directories_are_not_replaced)
+{
+    static const char *const names[] = {"thesis", "shard.00000.mds.zstd", "shard..mds",
+                                        "shard.0x.mds", "index.json.old"};
+    make_example(false);
+    ck_ok(run((tamis_manifest_params){0}, "1111111111", NULL, NULL));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[60];
+        snprintf(path, sizeof path, "out/%s", names[i]);
+        put(path, "precious");
+        ck_fails(run((tamis_manifest_params){.force = true}, "0101000011", NULL, NULL),
+                 TAMIS_ERR_IO, "which is no output of this format");
+        ck_assert(!exists("out.part"));
+        check_text(path, "precious");
+        ck_assert_int_eq(unlink(path), 0);
+    }
+    check_set("out", (const int[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1}, 1);
+    ck_ok(run((tamis_manifest_params){.force = true}, "0101000011", NULL, NULL));
+    check_set("out", (const int[]){1, 3, 8, 9, -1}, 1);
+}
+END_TEST
+
 START_TEST(digests_are_compared)
 {
     uint64_t digest[SAMPLES];
@@ -417,6 +440,7 @@ int main(void)
     tcase_add_test(tcase, several_directories);
     tcase_add_test(tcase, all_none_and_in_order);
     tcase_add_test(tcase, large_samples);
+    tcase_add_test(tcase, other_directories_are_not_replaced);
     tcase_add_test(tcase, digests_are_compared);
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);

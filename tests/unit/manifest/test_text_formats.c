@@ -184,6 +184,10 @@ START_TEST(kaldi_directories)
     check_text("rest/spk2utt", "a a-1\n");
     shell("for f in out/* rest/*; do LC_ALL=C sort -c -u -k1,1 $f || exit 1; done");
     ck_fails(run("kaldi", "in", "011", NULL, NONE), TAMIS_ERR_IO, "exists");
+    put("out/thesis", "precious");
+    ck_fails(run("kaldi", "in", "100", NULL, FORCE), TAMIS_ERR_IO, "'out' holds 'thesis'");
+    check_text("out/thesis", "precious");
+    ck_assert_int_eq(unlink("out/thesis"), 0);
     ck_ok(run("kaldi", "in", "100", NULL, FORCE));
     check_text("out/text", "a-1 x\n");
     ck_ok(run("kaldi:mode=list,rows=text", "in", "011", NULL,

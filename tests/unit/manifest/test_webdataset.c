@@ -92,7 +92,10 @@ START_TEST(everything_kept_is_the_same_file)
     ck_ok(run((tamis_manifest_params){0}, "11111", NULL, NULL));
     run_shell("cmp in.tar out/shard-000000.tar");
     ck_ok(run((tamis_manifest_params){.force = true}, "00000", NULL, NULL));
-    run_shell("test $(ls out) = index.json");
+    run_shell("test $(ls out) = index.json && echo x >out/shard-000000.tar.gz");
+    ck_fails(run((tamis_manifest_params){.force = true}, "11111", NULL, NULL), TAMIS_ERR_IO,
+             "'out' holds 'shard-000000.tar.gz', which is no output of this format");
+    run_shell("test ! -e out.part && rm out/shard-000000.tar.gz");
     run_shell("gzip -k in.tar");
     ck_ok(run((tamis_manifest_params){.input = (const char *const[]){"in.tar.gz"}, .force = true},
               "11111", NULL, NULL));
