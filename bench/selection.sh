@@ -340,7 +340,8 @@ are wanted, the models' initial weights, what is drawn.
 * **Data**: the digits of `data/`, 1,100 candidates and up to 600 test rows; Fashion-MNIST at 14 x 14 pixels (2 x 2
   added up), 8,000 candidates and 2,000 test rows. Candidates are of all ten classes, about equally often.
 * **Rows**: gradients at four checkpoints of a perceptron with 32 hidden units that has seen all candidates four times,
-  projected to 128 columns. The selectors of TAROT whiten them and the others do not, as they do by default; `fid` takes them as unit rows.
+  projected to 128 columns. The selectors of TAROT whiten them and the others do not, as they do by default; `fid` takes
+  them as unit rows.
 * **Accuracy**: a new perceptron of that size learns from the kept rows alone, 60 epochs, and is asked for the test rows
   of the wanted classes. It does not know which are wanted; a class of which no row was kept is never right.
 
@@ -378,6 +379,7 @@ selectors in which every target chooses for itself keep both classes, about in t
 budget. Among them nothing is decided: `knn-kde` has the best mean in four of six columns, within the intervals of the
 others. `tarot-fixed` takes its layers further out the larger the budget is, and keeps more rows of other classes; on
 Fashion-MNIST its models get worse with it. `tarot-otm` finds a size at which it does about as well, with fewer rows.
+`fid`, which takes whole clusters near to the targets, keeps both classes too, and hardly a row of any other.
 Intervals are wide where a class can be missed.
 
 ## Three tasks of unequal size
