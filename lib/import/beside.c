@@ -178,7 +178,6 @@ tamis_status tamis__beside_groups(tamis__beside *beside, tamis_context *context,
     if (status == TAMIS_OK && names.list.count > 0)
         status = tamis__names_sort(&names, beside->group, rows, &beside->group_name, err);
     if (names.list.count == 0) { /* no row has one */
-        free(beside->length);
         free(beside->group);
         beside->group = NULL;
     }
@@ -252,6 +251,7 @@ tamis_examples tamis__beside_examples(const tamis__beside *beside, uint64_t firs
 void tamis__beside_fini(tamis__beside *beside)
 {
     free(beside->label);
+    free(beside->length);
     free(beside->group);
     free(beside->group_name);
     free(beside->id_number);
