@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "linalg/blas.h"
 
-/* Points that are multiplied at once, and columns that are added up by one thread. */
-enum { BLOCK = 512, TILE = 128 };
+/* Points that are multiplied at once, and shares of the clusters that are added up by one thread each. */
+enum { BLOCK = 512, SHARES = 16 };
 
 typedef struct lloyd {
     tamis__cluster_rows *rows;
@@ -116,29 +116,28 @@ static tamis_status assign_block(void *arg, uint64_t item, unsigned slot, unsign
 
 /* --- sums ------------------------------------------------------------------------------------- */
 
-/* A thread has columns of its own, and all points in their order. */
-static tamis_status add_tile(void *arg, uint64_t item, unsigned slot, unsigned worker,
-                             tamis_error *err)
+/* A thread has clusters of its own, and takes their points in order. */
+static tamis_status add_share(void *arg, uint64_t item, unsigned slot, unsigned worker,
+                              tamis_error *err)
 {
     (void)slot;
     (void)worker;
     (void)err;
     lloyd *l = arg;
-    uint64_t p = l->means->columns, column = item * TILE, left = p - column;
-    uint64_t columns = left < TILE ? left : TILE;
-    for (uint64_t i = 0; i < l->n; i++) {
-        l->rows->dots.add(l->sum + l->means->cluster[l->first + i] * p + column,
-                          l->some + i * p + column, columns);
-    }
+    uint64_t p = l->means->columns;
+    const uint32_t *cluster = l->means->cluster + l->first;
+    for (uint64_t i = 0; i < l->n; i++)
+        if (cluster[i] % SHARES == item)
+            l->rows->dots.add(l->sum + cluster[i] * p, l->some + i * p, p);
     return TAMIS_OK;
 }
 
 static tamis_status pass_chunk(lloyd *l, uint64_t *moved, tamis_error *err)
 {
     tamis__pool *pool = l->rows->context->pool;
-    uint64_t blocks = (l->n + BLOCK - 1) / BLOCK, p = l->means->columns;
+    uint64_t blocks = (l->n + BLOCK - 1) / BLOCK;
     const tamis__pipeline assign = {.arg = l, .items = blocks, .work = assign_block},
-                          add = {.arg = l, .items = (p + TILE - 1) / TILE, .work = add_tile};
+                          add = {.arg = l, .items = SHARES, .work = add_share};
     memset(l->moved, 0, blocks * sizeof *l->moved);
     tamis__blas_begin();
     tamis_status status = tamis__pool_run(pool, &assign, err);

@@ -13,7 +13,7 @@
 #include "linalg/blas.h"
 
 /* Floats of a chunk, and rows of it that are one thread's. */
-enum { CHUNK = 1 << 22, PIECE = TAMIS__FEATURE_ROWS };
+enum { CHUNK = 1 << 21, PIECE = TAMIS__FEATURE_ROWS };
 
 static uint64_t index_of(const tamis__cluster_rows *r, uint64_t at)
 {
