@@ -1,9 +1,9 @@
 /* Clustering: an iteration of k-means, its seeds, and the selector fid on the same rows; beside the
- * floor, the engine's product of the same size, and the loops that one would write. One JSON object a
- * line; "ratio" is the time over the floor's.
+ * floor, the engine's product of the same size, and the loops that one would write. One JSON object
+ * a line; "ratio" is the time over the floor's.
  *
- * An iteration's floor multiplies rows with centroids at the processor's peak and reads the rows once for
- * the sums.
+ * An iteration's floor multiplies rows with centroids at the processor's peak and reads the rows
+ * once for the sums.
  *
  * Arguments: rows (60000), columns (512), clusters (100).
  *

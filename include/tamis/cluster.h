@@ -11,14 +11,12 @@ TAMIS_BEGIN
 
 /** What to cluster, and how. Zero-initialise. */
 typedef struct tamis_cluster_params {
-    tamis_store
-        *store; /**< its rows, summed over checkpoints, are the points; required, not closed */
-    const tamis_curvature
-        *curvature;    /**< of kind whiten: points are rows whitened by it; NULL = rows as
-                                           they are. Not closed */
-    uint64_t clusters; /**< how many, in [1, rows] */
-    bool spherical; /**< rows and centroids are of length 1, so that the nearest centroid is the one
-                              of the largest cosine; false = Euclidean distances of rows as they are */
+    tamis_store *store; /**< rows, summed over checkpoints: the points; required, not closed */
+    const tamis_curvature *curvature; /**< of kind whiten: points are rows whitened by it; NULL =
+                                         rows as they are. Not closed */
+    uint64_t clusters;                /**< how many, in [1, rows] */
+    bool spherical;      /**< rows and centroids are of length 1, so that the nearest centroid is
+                              that of the largest cosine; false = distances of rows as they are */
     uint64_t iterations; /**< most comparisons of all points with all centroids; 0 = 100 */
     double tolerance;    /**< stop when the objective falls by no more than this share of itself, in
                               [0, 1); negative = 0, only when no point changes its cluster */
@@ -39,14 +37,15 @@ typedef struct tamis_clusters {
     bool converged;      /**< false = stopped by `iterations` */
 } tamis_clusters;
 
-/** Lloyd's k-means, started by greedy k-means++ (Arthur and Vassilvitskii 2007, k-means++: The Advantages
- *  of Careful Seeding) among all rows or a sample of max(4096, 16 clusters) of them; spherical: Dhillon and
- *  Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row is in the cluster of the
- *  nearest of the centroids given, ties in the lower one. A cluster that runs empty starts anew at the row
- *  farthest from its centroid. The same bits for any number of threads, memory limit and sharding.
- *  Errors: ARG (no or more clusters than rows, a tolerance of 1 or more or NaN), SHAPE (the curvature is of
- *  other columns), NUMERIC (a row is not finite: names it), NOMEM, IO, CANCELLED.
- *  Complexity: rows * columns * clusters an iteration; columns^2 * rows more with a curvature. */
+/** Lloyd's k-means, started by greedy k-means++ (Arthur and Vassilvitskii 2007, k-means++: The
+ * Advantages of Careful Seeding) among all rows or a sample of max(4096, 16 clusters) of them;
+ * spherical: Dhillon and Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row
+ * is in the cluster of the nearest of the centroids given, ties in the lower one. A cluster that
+ * runs empty starts anew at the row farthest from its centroid. The same bits for any number of
+ * threads, memory limit and sharding. Errors: ARG (no or more clusters than rows, a tolerance of 1
+ * or more or NaN), SHAPE (the curvature is of other columns), NUMERIC (a row is not finite: names
+ * it), NOMEM, IO, CANCELLED. Complexity: rows * columns * clusters an iteration; columns^2 * rows
+ * more with a curvature. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_cluster(tamis_context *context,
                                                      const tamis_cluster_params *params,
                                                      tamis_clusters *ret_clusters,
@@ -61,17 +60,18 @@ typedef enum tamis_cluster_format {
         1 /**< the cluster of each row, a line each: what tamis_group_list_load() reads */
 } tamis_cluster_format;
 
-/** Write which cluster each row is in. `examples` gives the ids and may be NULL. The file appears whole or
- *  not at all. Errors: IO (also when it exists and `force` is false), NOMEM. */
+/** Write which cluster each row is in. `examples` gives the ids and may be NULL. The file appears
+ * whole or not at all. Errors: IO (also when it exists and `force` is false), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write(
     tamis_context *context, const tamis_clusters *clusters, const tamis_examples *examples,
     tamis_cluster_format format, const char *path, bool force, tamis_error *err);
 
-/** Write the centroids as a gradient store of one checkpoint, whose ids are the numbers of the clusters. It
- *  has the layers and the projection of `like`, the store that was clustered, so that centroids can be
- *  queries beside it; NULL = one layer, for centroids of whitened rows. `provenance`: JSON text; NULL =
- *  "{}". Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and `force` is
- *  false), NUMERIC (a centroid overflows float), NOMEM. */
+/** Write the centroids as a gradient store of one checkpoint, whose ids are the numbers of the
+ * clusters. It has the layers and the projection of `like`, the store that was clustered, so that
+ * centroids can be queries beside it; NULL = one layer, for centroids of whitened rows.
+ * `provenance`: JSON text; NULL =
+ *  "{}". Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and
+ * `force` is false), NUMERIC (a centroid overflows float), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write_centroids(
     tamis_context *context, const tamis_clusters *clusters, const tamis_store *like,
     const char *path, bool force, const char *provenance, tamis_error *err);

@@ -15,7 +15,8 @@
 
 /* --- the target ------------------------------------------------------------------------------- */
 
-/* Mean, trace, and all points less the mean over the root of (rows - 1) into out [rows, columns]. */
+/* Mean, trace, and all points less the mean over the root of (rows - 1) into out [rows, columns].
+ */
 static tamis_status read_target(tamis__frechet *f, tamis__cluster_rows *target, double *out,
                                 tamis_error *err)
 {

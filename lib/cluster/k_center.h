@@ -17,9 +17,10 @@ typedef struct tamis__k_center {
     double *centre; /* [columns] work */
 } tamis__k_center;
 
-/* Picks into order [wanted], wanted <= n: the first `given` > 0 are there already, and each of the others
- * is the point that is farthest from those before it; ties go to the lower one. Gonzalez 1985, Clustering
- * to Minimize the Maximum Intercluster Distance, section 3. Complexity: wanted * n * columns. */
+/* Picks into order [wanted], wanted <= n: the first `given` > 0 are there already, and each of the
+ * others is the point that is farthest from those before it; ties go to the lower one. Gonzalez
+ * 1985, Clustering to Minimize the Maximum Intercluster Distance, section 3. Complexity: wanted * n
+ * * columns. */
 void tamis__k_center_find(const tamis__k_center *problem, uint64_t given, uint64_t wanted,
                           uint64_t *order);
 

@@ -13,7 +13,8 @@
 #include "base/mem.h"
 #include "linalg/blas.h"
 
-/* Points that are multiplied at once, and shares of the clusters that are added up by one thread each. */
+/* Points that are multiplied at once, and shares of the clusters that are added up by one thread
+ * each. */
 enum { BLOCK = 512, SHARES = 16 };
 
 typedef struct lloyd {
@@ -35,8 +36,8 @@ typedef struct lloyd {
 
 /* --- the nearest centroid --------------------------------------------------------------------- */
 
-/* From a common origin, so that differences of centroids that are small beside their length are not lost
- * in a product of floats. */
+/* From a common origin, so that differences of centroids that are small beside their length are not
+ * lost in a product of floats. */
 static void prepare(lloyd *l)
 {
     uint64_t k = l->means->clusters, p = l->means->columns;
@@ -70,8 +71,8 @@ static double squared_distance(const lloyd *l, const float *x, double square, ui
     return own - 2 * dot > 1e-13 * own ? own - 2 * dot : 0;
 }
 
-/* The nearest by products of floats. Where others are as near within what those may be wrong by, the
- * nearest of them by products in double. */
+/* The nearest by products of floats. Where others are as near within what those may be wrong by,
+ * the nearest of them by products in double. */
 static uint32_t nearest(const lloyd *l, const float *x, double square, const float *product)
 {
     const tamis__k_means *m = l->means;

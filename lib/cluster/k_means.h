@@ -25,9 +25,10 @@ typedef struct tamis__k_means {
     bool converged;
 } tamis__k_means;
 
-/* The same bits for any number of threads, memory limit and sharding. A cluster that is left without
- * points gets the point that is farthest from its centroid; it stays empty when there are fewer different
- * points than clusters. Complexity: n * clusters * columns an iteration. Errors: NOMEM, IO, CANCELLED. */
+/* The same bits for any number of threads, memory limit and sharding. A cluster that is left
+ * without points gets the point that is farthest from its centroid; it stays empty when there are
+ * fewer different points than clusters. Complexity: n * clusters * columns an iteration. Errors:
+ * NOMEM, IO, CANCELLED. */
 tamis_status tamis__k_means_find(tamis__cluster_rows *rows, const tamis__k_means_params *params,
                                  tamis__k_means *ret_means, tamis_error *err);
 /* Accepts a zeroed struct. */
@@ -35,10 +36,11 @@ void tamis__k_means_fini(tamis__k_means *means);
 
 /* --- seeds (k_means_seed.c) ------------------------------------------------------------------- */
 
-/* Points to start from into centroid [clusters, columns]: k-means++, each the best of 2 + log(clusters)
- * drawn by their squared distance to those before. Among all points or, where there are many, a sample of
- * max(4096, 16 clusters) that are spread over them. Arthur and Vassilvitskii 2007, k-means++: The
- * Advantages of Careful Seeding, section 2.2 and the greedy version of section 7. */
+/* Points to start from into centroid [clusters, columns]: k-means++, each the best of 2 +
+ * log(clusters) drawn by their squared distance to those before. Among all points or, where there
+ * are many, a sample of max(4096, 16 clusters) that are spread over them. Arthur and Vassilvitskii
+ * 2007, k-means++: The Advantages of Careful Seeding, section 2.2 and the greedy version of
+ * section 7. */
 tamis_status tamis__k_means_seed(tamis__cluster_rows *rows, uint64_t clusters, uint64_t seed,
                                  double *centroid, tamis_error *err);
 

@@ -1,6 +1,6 @@
-/* How sparsely a row's surroundings are populated: the logarithm of the distance to its k-th nearest
- * neighbour among the training rows, which is what the row adds to the nearest-neighbour estimate of
- * their entropy, but for constants.
+/* How sparsely a row's surroundings are populated: the logarithm of the distance to its k-th
+ * nearest neighbour among the training rows, which is what the row adds to the nearest-neighbour
+ * estimate of their entropy, but for constants.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
@@ -18,8 +18,8 @@
 enum { NEIGHBOURS, METRIC, LOGARITHM, N_PARAMS };
 enum { COSINE, EUCLIDEAN };
 
-/* Rows that are compared with all at once: always so many, whatever the memory limit. Lists hold some
- * more than are wanted, since products of floats may put near ones in the wrong order. */
+/* Rows that are compared with all at once: always so many, whatever the memory limit. Lists hold
+ * some more than are wanted, since products of floats may put near ones in the wrong order. */
 enum { BATCH = 256, SPARE = 4, BLOCK = 65536, PIECE = TAMIS__FEATURE_ROWS };
 
 static const char *const metrics[] = {"cosine", "euclidean", NULL};
@@ -164,8 +164,8 @@ static tamis_status do_batch(const tamis__score_call *call, const searching *s, 
     return status;
 }
 
-/* Copies of a row are at no distance, whose logarithm is not finite: they get that of the least distance
- * that there is. */
+/* Copies of a row are at no distance, whose logarithm is not finite: they get that of the least
+ * distance that there is. */
 static void take_logarithms(const searching *s)
 {
     double least = (double)INFINITY;

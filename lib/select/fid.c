@@ -1,5 +1,5 @@
-/* fid: the clusters of candidates that together are nearest to the targets by Frechet distance, pruned to
- * the budget by k-center.
+/* fid: the clusters of candidates that together are nearest to the targets by Frechet distance,
+ * pruned to the budget by k-center.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "select/fid.h"
@@ -147,8 +147,8 @@ static tamis_status find_clusters(run *r, tamis_error *err)
 
 /* --- picks ------------------------------------------------------------------------------------ */
 
-/* Rows of each cluster that must be kept are its first picks. The nearest clusters are used, and more of
- * them when they have too few rows for the budget. */
+/* Rows of each cluster that must be kept are its first picks. The nearest clusters are used, and
+ * more of them when they have too few rows for the budget. */
 static uint64_t find_used(run *r, uint64_t *musts)
 {
     const tamis__fid *f = &r->fid;

@@ -32,8 +32,8 @@ typedef struct tamis__fid_picks {
     uint64_t *pick;         /* [wanted] points, in their order */
 } tamis__fid_picks;
 
-/* For each of the first `used` clusters of the order: pick [given] is there, unless given is 0, when the
- * point nearest to the centroid is the first. Errors: NOMEM, IO, CANCELLED. */
+/* For each of the first `used` clusters of the order: pick [given] is there, unless given is 0,
+ * when the point nearest to the centroid is the first. Errors: NOMEM, IO, CANCELLED. */
 tamis_status tamis__fid_pick(tamis__fid *fid, uint64_t used, tamis__fid_picks *picks,
                              tamis_error *err);
 

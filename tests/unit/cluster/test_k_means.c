@@ -71,8 +71,8 @@ static const struct {
     {5000, 3, 20, 0, 1, false},  {300, 130, 1, 0, 1, false},
 };
 
-/* The same clusters, centroids and objective as loops in double that start from the same seeds, after
- * any number of rounds. */
+/* The same clusters, centroids and objective as loops in double that start from the same seeds,
+ * after any number of rounds. */
 START_TEST(rounds_are_those_of_plain_loops)
 {
     tamis_error err = {0};
@@ -290,7 +290,8 @@ END_TEST
 
 /* --- edges ------------------------------------------------------------------------------------ */
 
-/* Five different rows, each often: no more clusters have rows, and every row lies on its centroid. */
+/* Five different rows, each often: no more clusters have rows, and every row lies on its centroid.
+ */
 START_TEST(equal_rows_leave_clusters_empty)
 {
     enum { N = 200, P = 3 };
