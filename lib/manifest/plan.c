@@ -14,7 +14,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "manifest/splits.h"
-#include "select/tarot.h"
+#include "select/quotas.h"
 
 /* --- how often -------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "manifest/plan.h"
-#include "select/tarot.h"
+#include "select/quotas.h"
 
 static tamis_status check_name(const tamis_manifest_params *params, size_t i, tamis_error *err)
 {

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "select/tarot.h"
 
 tamis_status tamis__quotas_smallest_first(const uint64_t *size, uint64_t n, uint64_t total,
                                           uint64_t *ret_quota, tamis_error *err)

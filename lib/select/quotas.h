@@ -6,6 +6,11 @@
 
 #include <tamis/common.h>
 
+/* Shares of `total` by largest remainder: whole numbers in the proportions of weight [n] >= 0,
+ * their sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
+tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t total,
+                                      uint64_t *ret_share, tamis_error *err);
+
 /* Smallest stratum first: each gets an equal share of what is left, rounded down, but no more
  * than it has (size [n]); ties to the lower stratum. CCS and DEALRec. ret_quota [n] sums to
  * min(total, sum of sizes). Errors: NOMEM. Complexity: n^2. */

@@ -326,32 +326,6 @@ tamis_status tamis__rules_costs(const tamis_select_params *p, tamis__candidates 
     return TAMIS_OK;
 }
 
-/* --- lists of rows that are not barred -------------------------------------------------------- */
-
-static tamis_status put_unbarred(void *arg, uint64_t first_row, uint64_t rows, uint64_t first_query,
-                                 uint64_t queries, const float *values, size_t stride,
-                                 tamis_error *err)
-{
-    const tamis__unbarred *u = arg;
-    for (uint64_t r = 0, end; r < rows; r = end) {
-        const uint8_t *standing = u->standing + first_row;
-        for (; r < rows && standing[r] == TAMIS__BARRED; r++) {
-        }
-        for (end = r; end < rows && standing[end] != TAMIS__BARRED; end++) {
-        }
-        if (end > r)
-            TAMIS_TRY(u->next.put(u->next.arg, first_row + r, end - r, first_query, queries,
-                                  values + r * stride, stride, err));
-    }
-    return TAMIS_OK;
-}
-
-tamis__sink tamis__unbarred_of(tamis__unbarred *unbarred)
-{
-    if (!unbarred->standing) return unbarred->next;
-    return (tamis__sink){.arg = unbarred, .put = put_unbarred};
-}
-
 uint64_t tamis__count_unbarred(const uint8_t *standing, uint64_t rows)
 {
     uint64_t n = 0;

@@ -46,13 +46,6 @@ bool tamis__groups_heeded(const tamis_select_params *params);
 tamis_status tamis__rules_costs(const tamis_select_params *params, tamis__candidates *candidates,
                                 tamis_error *err);
 
-/* A sink that gives on all rows but those that are barred, so that they stand in no list. Several calls
- * of `next` may be of one block. */
-typedef struct tamis__unbarred {
-    const uint8_t *standing; /* [rows]; NULL = none is barred */
-    tamis__sink next;
-} tamis__unbarred;
-tamis__sink tamis__unbarred_of(tamis__unbarred *unbarred);
 /* How many of the rows are not barred. */
 uint64_t tamis__count_unbarred(const uint8_t *standing, uint64_t rows);
 

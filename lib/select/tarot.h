@@ -201,11 +201,6 @@ tamis_status tamis__tarot_sides_potentials(const tamis__tarot_sides *sides, doub
 /* Weights of the kept rows, as the options say. */
 tamis_status tamis__tarot_weigh(tamis__tarot *tarot, tamis_selection *selection, tamis_error *err);
 
-/* Shares of `total` by largest remainder: whole numbers in the proportions of weight [n] >= 0,
- * their sum exact; ties go to the lower index. Equal where all weights are 0. Errors: NOMEM. */
-tamis_status tamis__largest_remainder(const double *weight, uint64_t n, uint64_t total,
-                                      uint64_t *ret_share, tamis_error *err);
-
 /* Must the candidate be kept? */
 static inline bool tamis__tarot_required(const tamis__tarot *tarot, uint64_t row)
 {

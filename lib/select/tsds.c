@@ -2,6 +2,7 @@
  * by it.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "select/quotas.h"
 #include "select/tsds.h"
 
 #include <math.h>
@@ -138,7 +139,7 @@ static tamis_status plan_with(run *r, uint64_t counted, tamis_error *err)
 {
     const tsds *o = r->options;
     tamis__tarot *t = &r->tarot;
-    const tamis__tsds_kernel kernel = {o->sigma, o->kde, r->c->standing};
+    const tamis__tsds_kernel kernel = {o->sigma, o->kde};
     tamis__tsds_plan_fini(&r->plan);
     if (r->density) TAMIS_TRY(tamis__tsds_densities(t, &kernel, counted, r->density, err));
     const tamis__tsds_problem problem = {.n = t->n,
@@ -163,7 +164,7 @@ static tamis_status find_plan(run *r, tamis_error *err)
     if (most > there) most = there;
     for (uint64_t length = FIRST_LENGTH;; length *= 4) {
         if (length > most) length = most;
-        TAMIS_TRY(tamis__tsds_lists(&r->tarot, r->c->standing, length, err));
+        TAMIS_TRY(tamis__tarot_lists(&r->tarot, length, err));
         for (bool cut = true; cut; counted += counted / 2) {
             if (!r->density || counted > length) counted = length;
             TAMIS_TRY(plan_with(r, counted, err));

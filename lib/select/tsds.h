@@ -40,19 +40,11 @@ tamis_status tamis__tsds_plan_make(const tamis__tsds_problem *problem, tamis__ts
 /* Accepts a zeroed struct. */
 void tamis__tsds_plan_fini(tamis__tsds_plan *plan);
 
-/* --- lists (tsds_lists.c) --------------------------------------------------------------------- */
-
-/* As tamis__tarot_lists(), but rows that are barred by `standing` (NULL = none) stand in no list and are
- * near to nobody. k is at most as many as are not. */
-tamis_status tamis__tsds_lists(tamis__tarot *tarot, const uint8_t *standing, uint64_t k,
-                               tamis_error *err);
-
 /* --- densities (tsds_density.c) --------------------------------------------------------------- */
 
 typedef struct tamis__tsds_kernel {
-    double sigma;            /* > 0 */
-    uint64_t most;           /* so many nearest rows count, the row itself among them */
-    const uint8_t *standing; /* [n] rows that are barred do not count; NULL = none is */
+    double sigma;  /* > 0 */
+    uint64_t most; /* so many nearest rows count, the row itself among them */
 } tamis__tsds_kernel;
 
 /* Densities of the rows among the first `k` of the lists which are still 0 in `density` [n]: the sum of

@@ -17,7 +17,6 @@ enum { BATCH = 256 };
 
 typedef struct kernel {
     tamis__tarot *tarot;
-    const uint8_t *standing;
     double scale;    /* 1 / sigma^2 */
     float threshold; /* rows of lower cosines count for nothing */
     uint64_t most;
@@ -53,9 +52,8 @@ static tamis_status multiply(kernel *k, const tamis__queries *queries, tamis__to
                              tamis_error *err)
 {
     for (uint64_t i = 0; i < queries->rows; i++) top->threshold[i] = k->threshold;
-    tamis__unbarred unbarred = {k->standing, tamis__top_sink_of(top)};
     return tamis__tarot_multiply(k->tarot, queries, queries->rows * k->most * sizeof *top->heap,
-                                 tamis__unbarred_of(&unbarred), err);
+                                 tamis__top_sink_of(top), err);
 }
 
 static tamis_status do_batch(kernel *k, const uint64_t *row, uint64_t n, double *density,
@@ -94,7 +92,6 @@ tamis_status tamis__tsds_densities(tamis__tarot *t, const tamis__tsds_kernel *by
 {
     double square = by->sigma * by->sigma;
     kernel k = {.tarot = t,
-                .standing = by->standing,
                 .scale = 1.0 / square,
                 /* A hair lower, for what rounding does to either side. */
                 .threshold = (float)(1.0 - square / 2) - 1e-6f,

@@ -5,6 +5,7 @@
 
 #include "tarot_scene.h"
 #include "select/folds.h"
+#include "select/quotas.h"
 #include "select/tarot.h"
 
 /* --- reference -------------------------------------------------------------------------------- */
