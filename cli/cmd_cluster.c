@@ -170,10 +170,11 @@ const command cmd_cluster = {
         "Rows are summed over checkpoints.\n\n"
         "The clusters can be groups of candidates (select --groups OUT.txt), a column to select by "
         "(select --add OUT.csv#distance), and the centroids, as a store, queries of any scorer.",
-    .examples = "# groups to choose from equally\n"
-                "tamis cluster pool.h5 --clusters 50 --spherical -o clusters.txt\n"
-                "tamis select stratified --scores scores.h5 --groups clusters.txt --budget 10% "
-                "-o chosen.h5",
+    .examples =
+        "# groups to choose from equally\n"
+        "tamis cluster pool.h5 --clusters 50 --spherical -o clusters.txt\n"
+        "tamis select stratified:by=group --scores scores.h5 --groups clusters.txt --budget 10% "
+        "-o chosen.h5",
     .options = options,
     .n_options = LEN(options),
     .operands = operands,
