@@ -38,14 +38,14 @@ typedef struct tamis_clusters {
 } tamis_clusters;
 
 /** Lloyd's k-means, started by greedy k-means++ (Arthur and Vassilvitskii 2007, k-means++: The
- * Advantages of Careful Seeding) among all rows or a sample of max(4096, 16 clusters) of them;
- * spherical: Dhillon and Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row
- * is in the cluster of the nearest of the centroids given, ties in the lower one. A cluster that
- * runs empty starts anew at the row farthest from its centroid. The same bits for any number of
- * threads, memory limit and sharding. Errors: ARG (no or more clusters than rows, a tolerance of 1
- * or more or NaN), SHAPE (the curvature is of other columns), NUMERIC (a row is not finite: names
- * it), NOMEM, IO, CANCELLED. Complexity: rows * columns * clusters an iteration; columns^2 * rows
- * more with a curvature. */
+ *  Advantages of Careful Seeding) among all rows or a sample of max(4096, 16 clusters) of them;
+ *  spherical: Dhillon and Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row is
+ *  in the cluster of the nearest of the centroids given, ties in the lower one. A cluster that runs
+ *  empty starts anew at the row farthest from its centroid. The same bits for any number of threads,
+ *  memory limit and sharding.
+ *  Errors: ARG (no or more clusters than rows, a tolerance of 1 or more or NaN), SHAPE (the curvature
+ *  is of other columns), NUMERIC (a row is not finite: names it), NOMEM, IO, CANCELLED.
+ *  Complexity: rows * columns * clusters an iteration; columns^2 * rows more with a curvature. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_cluster(tamis_context *context,
                                                      const tamis_cluster_params *params,
                                                      tamis_clusters *ret_clusters,
@@ -57,21 +57,21 @@ TAMIS_API void tamis_clusters_fini(tamis_clusters *clusters);
 typedef enum tamis_cluster_format {
     TAMIS_CLUSTER_CSV = 0, /**< id,row,cluster,distance: a line for each row of the store */
     TAMIS_CLUSTER_TEXT =
-        1 /**< the cluster of each row, a line each: what tamis_group_list_load() reads */
+        1 /**< a line for each row, its cluster: as tamis_group_list_load() reads */
 } tamis_cluster_format;
 
 /** Write which cluster each row is in. `examples` gives the ids and may be NULL. The file appears
- * whole or not at all. Errors: IO (also when it exists and `force` is false), NOMEM. */
+ *  whole or not at all. Errors: IO (also when it exists and `force` is false), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write(
     tamis_context *context, const tamis_clusters *clusters, const tamis_examples *examples,
     tamis_cluster_format format, const char *path, bool force, tamis_error *err);
 
 /** Write the centroids as a gradient store of one checkpoint, whose ids are the numbers of the
- * clusters. It has the layers and the projection of `like`, the store that was clustered, so that
- * centroids can be queries beside it; NULL = one layer, for centroids of whitened rows.
- * `provenance`: JSON text; NULL =
- *  "{}". Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and
- * `force` is false), NUMERIC (a centroid overflows float), NOMEM. */
+ *  clusters. It has the layers and the projection of `like`, the store that was clustered, so that
+ *  centroids can be queries beside it; NULL = one layer, for centroids of whitened rows.
+ *  `provenance`: JSON text; NULL = "{}".
+ *  Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and `force` is
+ *  false), NUMERIC (a centroid overflows float), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write_centroids(
     tamis_context *context, const tamis_clusters *clusters, const tamis_store *like,
     const char *path, bool force, const char *provenance, tamis_error *err);

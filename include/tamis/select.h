@@ -87,11 +87,10 @@ typedef struct tamis_select_params {
     const char *selector;       /**< "name[:param=value,...]"; required */
     const tamis_scores *scores; /**< a scores file; not closed */
     tamis_store *store;         /**< a gradient store, with `column`; not closed */
-    const char
-        *column; /**< with `store`: "length", "loss", "margin", "norm" or "self" (weights times
-                                     squared norms, summed over checkpoints); loss, margin and norm
-                                     are those of the last checkpoint. NULL with `scores`: the
-                                     scores themselves */
+    const char *column;         /**< with `store`: "length", "loss", "margin", "norm" or "self"
+                                     (weights times squared norms, summed over checkpoints); loss,
+                                     margin and norm are those of the last checkpoint. NULL with
+                                     `scores`: the scores themselves */
     tamis_store *train; /**< rows of candidates, any kind of rows in full form; not closed */
     tamis_store *query; /**< rows of targets; not closed */
     const tamis_curvature *curvature; /**< of kind whiten, by which rows are whitened; NULL = fitted

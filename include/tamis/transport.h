@@ -74,17 +74,17 @@ typedef struct tamis_transport_exact_result {
     double *g;                   /**< [m] duals of side B; owned by the result */
 } tamis_transport_exact_result;
 
-/* * Solve exactly by the network simplex on the transportation problem: a strongly feasible
- * spanning tree, masses as whole numbers, so that ties cannot make it cycle (Cunningham 1976;
- * Ahuja, Magnanti and Orlin 1993, chapter 11). Costs of points, as floats unless the problem is
- * small, or of a function, as doubles, are held when they fit half of the context's memory limit
- * with the points, and else are computed whenever they are looked at: the same result either way.
- * One thread. The plan's marginals are right to 1e-12 of the mass. Errors: ARG (no points, no or
- * several sources of costs, weights negative, not finite, zero in sum or of different sums),
- * NUMERIC (a cost or point not finite; a row of zeros with cosine; no certificate), NOMEM,
- * CANCELLED. Complexity: a pivot looks at O(sqrt(n m)) costs; in practice there are about 17 (n +
- * m) of them at n = m = 2,000 and 46 (n + m) at 10,000, at worst exponentially many; memory O(n +
- * m) beside the costs. */
+/** Solve exactly by the network simplex on the transportation problem: a strongly feasible spanning
+ *  tree, masses as whole numbers, so that ties cannot make it cycle (Cunningham 1976; Ahuja,
+ *  Magnanti and Orlin 1993, chapter 11). Costs of points, as floats unless the problem is small, or
+ *  of a function, as doubles, are held when they fit half of the context's memory limit with the
+ *  points, and else are computed whenever they are looked at: the same result either way. One
+ *  thread. The plan's marginals are right to 1e-12 of the mass. Errors: ARG (no points, no or
+ *  several sources of costs, weights negative, not finite, zero in sum or of different sums),
+ *  NUMERIC (a cost or point not finite; a row of zeros with cosine; no certificate), NOMEM,
+ *  CANCELLED. Complexity: a pivot looks at O(sqrt(n m)) costs; in practice there are about 17 (n + m)
+ *  of them at n = m = 2,000 and 46 (n + m) at 10,000, at worst exponentially many; memory O(n + m)
+ *  beside the costs. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_transport_exact(tamis_context *context,
                                                              const tamis_transport_problem *problem,
                                                              tamis_transport_exact_result *ret,

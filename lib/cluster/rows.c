@@ -15,38 +15,18 @@
 /* Floats of a chunk, and rows of it that are one thread's. */
 enum { CHUNK = 1 << 21, PIECE = TAMIS__FEATURE_ROWS };
 
-static uint64_t index_of(const tamis__cluster_rows *r, uint64_t at)
-{
-    return r->row ? r->row[at] : at;
-}
-
-/* Points at [n], ascending, which lie in one block of the store that starts at `first`. */
-static tamis_status make_block(const tamis__cluster_rows *r, uint64_t first, const uint64_t *at,
-                               uint64_t n, unsigned worker, float *out, tamis_error *err)
-{
-    uint64_t p = r->columns, rows = index_of(r, at[n - 1]) - first + 1;
-    tamis__feature_scratch *scratch = &r->scratch[worker];
-    TAMIS_TRY(tamis__features_some(r->store, r->whitening, r->unit, first, rows, scratch, err));
-    for (uint64_t i = 0; i < n; i++) {
-        const double *from = scratch->values + (index_of(r, at[i]) - first) * p;
-        for (uint64_t c = 0; c < p; c++) out[i * p + c] = (float)from[c];
-    }
-    return TAMIS_OK;
-}
-
 tamis_status tamis__cluster_rows_take(const tamis__cluster_rows *r, const uint64_t *at, uint64_t n,
                                       unsigned worker, float *out, tamis_error *err)
 {
-    uint64_t p = r->columns;
-    for (uint64_t i = 0, some; i < n; i += some) {
-        some = 1;
-        if (r->held) {
-            memcpy(out + i * p, r->held + at[i] * p, p * sizeof *out);
-            continue;
-        }
-        uint64_t first = index_of(r, at[i]);
-        while (i + some < n && index_of(r, at[i + some]) - first < TAMIS__FEATURE_ROWS) some++;
-        TAMIS_TRY(make_block(r, first, at + i, some, worker, out + i * p, err));
+    uint64_t p = r->columns, row[PIECE];
+    tamis__feature_scratch *scratch = &r->scratch[worker];
+    for (uint64_t i = 0; i < n && r->held; i++)
+        memcpy(out + i * p, r->held + at[i] * p, p * sizeof *out);
+    for (uint64_t i = 0, some; i < n && !r->held; i += some) {
+        some = n - i < PIECE ? n - i : PIECE;
+        for (uint64_t k = 0; k < some; k++) row[k] = r->row ? r->row[at[i + k]] : at[i + k];
+        TAMIS_TRY(tamis__features_listed(r->store, r->whitening, r->unit, row, some, scratch, err));
+        for (uint64_t k = 0; k < some * p; k++) out[i * p + k] = (float)scratch->values[k];
     }
     return TAMIS_OK;
 }

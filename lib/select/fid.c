@@ -12,8 +12,8 @@
 
 #include "base/context.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/mem.h"
+#include "select/facts.h"
 #include "select/greedy.h"
 #include "select/pair.h"
 #include "select/quotas.h"
@@ -271,24 +271,13 @@ static json_t *facts_of(const run *r)
                      (json_int_t)r->used, "distance", f->together[r->used - 1], "clusters", list);
 }
 
-static tamis_status give_facts(const run *r, tamis_selection *selection, tamis_error *err)
-{
-    json_t *facts = facts_of(r);
-    char *text = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
-    json_decref(facts);
-    if (!text) return tamis__fail_memory(err, "a selection's provenance", 0);
-    free(selection->provenance);
-    selection->provenance = text;
-    return TAMIS_OK;
-}
-
 static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
 {
     double *value = tamis__malloc(r->c->rows, sizeof *value);
     if (!value) return tamis__fail_memory(err, "values", r->c->rows * sizeof *value);
     tamis_status status = give_picks(r, value, selection, err);
     free(value);
-    return status == TAMIS_OK ? give_facts(r, selection, err) : status;
+    return status == TAMIS_OK ? tamis__selection_facts(selection, facts_of(r), err) : status;
 }
 
 static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,

@@ -81,13 +81,3 @@ tamis_status tamis__tarot_give(const tamis__tarot *tarot, const uint8_t *step,
     free(order);
     return status;
 }
-
-tamis_status tamis__tarot_facts(tamis_selection *selection, json_t *facts, tamis_error *err)
-{
-    char *text = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
-    json_decref(facts);
-    if (!text) return tamis__fail_memory(err, "a selection's provenance", 0);
-    free(selection->provenance);
-    selection->provenance = text;
-    return TAMIS_OK;
-}

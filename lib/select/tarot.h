@@ -5,7 +5,6 @@
 #ifndef TAMIS_SELECT_TAROT_H
 #define TAMIS_SELECT_TAROT_H
 
-#include "base/json.h"
 #include "curvature/whitening.h"
 #include "kernels/product.h"
 #include "kernels/softmin.h"
@@ -213,9 +212,5 @@ static inline bool tamis__tarot_required(const tamis__tarot *tarot, uint64_t row
 tamis_status tamis__tarot_give(const tamis__tarot *tarot, const uint8_t *step,
                                const char *const *reason, tamis_selection *selection,
                                tamis_error *err);
-
-/* What was found on the way becomes part of the provenance. Takes `facts` over, NULL = out of
- * memory. */
-tamis_status tamis__tarot_facts(tamis_selection *selection, json_t *facts, tamis_error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "select/facts.h"
 #include "select/tarot.h"
 
 enum { LAST = TAMIS__TAROT_SHARED };
@@ -188,7 +189,7 @@ static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
     TAMIS_TRY(tamis__tarot_weigh(&r->tarot, selection, err));
     json_t *facts = json_pack("{s:I, s:I, s:I}", "targets", (json_int_t)r->tarot.m, "whole_layers",
                               (json_int_t)r->layers, "of_last_layer", (json_int_t)r->partly);
-    return tamis__tarot_facts(selection, facts, err);
+    return tamis__selection_facts(selection, facts, err);
 }
 
 /* After B layers a target alone has B candidates, those that must be kept among them or not, so

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "select/folds.h"
+#include "select/facts.h"
 #include "select/tarot.h"
 
 enum { SOLVER = TAMIS__TAROT_SHARED, FOLDS, PATIENCE };
@@ -231,7 +232,7 @@ static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
     TAMIS_TRY(tamis__tarot_weigh(&r->tarot, selection, err));
     json_t *facts = json_pack("{s:s, s:I, s:O}", "solver", solver_names[r->o->solver], "targets",
                               (json_int_t)r->tarot.m, "folds", r->facts);
-    return tamis__tarot_facts(selection, facts, err);
+    return tamis__selection_facts(selection, facts, err);
 }
 
 static tamis_status allocate(run *r, tamis_error *err)

@@ -2,6 +2,7 @@
  * by it.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
+#include "select/facts.h"
 #include "select/quotas.h"
 #include "select/tsds.h"
 
@@ -327,7 +328,7 @@ static tamis_status give(run *r, tamis_selection *selection, tamis_error *err)
     free(value);
     if (status == TAMIS_OK && r->options->by_mass && r->picks.n > 0)
         status = give_weights(r, selection, err);
-    return status == TAMIS_OK ? tamis__tarot_facts(selection, facts_of(r), err) : status;
+    return status == TAMIS_OK ? tamis__selection_facts(selection, facts_of(r), err) : status;
 }
 
 static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,

@@ -31,9 +31,8 @@ typedef struct tamis__cost {
 
 /* Look at all costs once. `both`: tiles of side b's rows will be asked for. Costs of points or of a
  * function are held when they take at most half of the memory limit; those of a function must be,
- * with `both`. They are held as
- * floats, unless the points are few or it is a function. Errors: ARG, NUMERIC,
- * NOMEM, CANCELLED. */
+ * with `both`. They are held as floats, unless the points are few or it is a function. Errors: ARG,
+ * NUMERIC, NOMEM, CANCELLED. */
 tamis_status tamis__cost_open(tamis__cost *ret_cost, tamis_context *context,
                               const tamis_transport_problem *problem, bool both, tamis_error *err);
 /* The problem, and that its float costs are finite. Errors: ARG, NUMERIC. */
