@@ -7,7 +7,8 @@
  * (fsync), which then it is in all of them; "cpu_seconds" are the processor's, of all threads, the
  * least of the rounds.
  * One JSON object a line; rates are bytes of output over seconds.
- * Usage: bench_reshard [DIRECTORY [MEGABYTES]]; up to three times that much is there for a while.
+ * Usage: bench_reshard [DIRECTORY [MEGABYTES [CASE]]]; up to three times that much is there for a
+ * while.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <fcntl.h>
@@ -329,7 +330,9 @@ int main(int argc, char **argv)
     size_t wanted = (argc > 2 ? strtoul(argv[2], NULL, 10) : 400) << 20;
     for (uint32_t i = 0, state = 5; i < sizeof noise; i++)
         noise[i] = (unsigned char)next_random(&state);
-    run(&mds, make_mds, wanted);
-    for (size_t i = 0; i < sizeof tar / sizeof *tar; i++) run(&tar[i], make_tar, wanted);
+    const char *only = argc > 3 ? argv[3] : NULL;
+    if (!only || strcmp(only, mds.name) == 0) run(&mds, make_mds, wanted);
+    for (size_t i = 0; i < sizeof tar / sizeof *tar; i++)
+        if (!only || strcmp(only, tar[i].name) == 0) run(&tar[i], make_tar, wanted);
     return EXIT_SUCCESS;
 }

@@ -70,6 +70,7 @@ typedef struct piece {
     uint64_t first;       /* row in the list in which it begins */
     uint64_t skip;        /* bytes of that row's sample that are in the piece before */
     uint64_t rows;        /* rows that begin in it */
+    uint64_t at;          /* where it belongs in the file */
     size_t bytes;
 } piece;
 
@@ -110,21 +111,24 @@ static tamis_status add_piece(writer *w, const piece *p, tamis_error *err)
     return TAMIS_OK;
 }
 
-static tamis_status cut_shard(writer *w, uint64_t k, tamis_error *err)
+/* Pieces end at multiples of their size in the file: copying to whole pages is half as dear. */
+static tamis_status cut_shard(writer *w, uint64_t k, uint64_t head, tamis_error *err)
 {
     const tamis__shard *shard = &w->shards->of[k];
-    piece p = {.shard = k, .first = shard->first};
+    piece p = {.shard = k, .first = shard->first, .at = head};
     for (uint64_t i = shard->first; i < shard->first + shard->n; i++) {
         uint64_t left = w->samples->of[w->shards->row[i]].bytes, size = left;
         p.rows++;
         while (left > 0) {
-            size_t free = PIECE_BYTES - p.bytes, n = left < free ? (size_t)left : free;
+            size_t free = PIECE_BYTES - (size_t)(p.at % PIECE_BYTES) - p.bytes;
+            size_t n = left < free ? (size_t)left : free;
             p.bytes += n;
             left -= n;
-            if (p.bytes < PIECE_BYTES) continue;
+            if (n < free) continue;
             TAMIS_TRY(add_piece(w, &p, err));
             p = (piece){.shard = k,
                         .turn = p.turn + 1,
+                        .at = p.at + p.bytes,
                         .first = left ? i : i + 1,
                         .skip = left ? size - left : 0};
         }
@@ -195,13 +199,13 @@ static tamis_status copy_piece(const writer *w, const piece *p, unsigned char *b
 {
     open_shard *open = &w->open[p->shard - w->first];
     uint64_t begin = p->first + (p->skip > 0);
+    if (w->tree) gather(w, p, buffer + p->at % PIECE_BYTES); /* first: then it is in the cache */
     for (uint64_t i = begin; i < begin + p->rows && w->form->check; i++)
         TAMIS_TRY(w->form->check(w->form->arg, w->shards->row[i], err));
     if (!w->tree) return TAMIS_OK;
-    gather(w, p, buffer);
+    buffer += p->at % PIECE_BYTES;
     if (w->form->md5) tamis__md5_add(&open->md5, buffer, p->bytes);
-    return tamis__output_put_at(&open->output, buffer, p->bytes, open->head + p->turn * PIECE_BYTES,
-                                err);
+    return tamis__output_put_at(&open->output, buffer, p->bytes, p->at, err);
 }
 
 static tamis_status copy_item(void *arg, uint64_t item, unsigned slot, unsigned worker,
@@ -288,7 +292,7 @@ static tamis_status copy_batch(writer *w, tamis_error *err)
     w->pieces = 0;
     for (uint64_t k = w->first; k < w->end; k++) {
         if (w->tree) TAMIS_TRY(open_file(w, k, err));
-        TAMIS_TRY(cut_shard(w, k, err));
+        TAMIS_TRY(cut_shard(w, k, w->open[k - w->first].head, err));
     }
     TAMIS_TRY(make_items(w, err));
     for (w->base = 0; w->base < w->items;) TAMIS_TRY(copy_round(w, err));
@@ -317,7 +321,7 @@ tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *sa
     w.held.most = tamis__manifest_held(job->context);
     size_t slots = 2 * (size_t)threads;
     w.open = tamis__calloc((size_t)batch, sizeof *w.open);
-    w.buffer = tree ? tamis__malloc(slots, PIECE_BYTES) : NULL;
+    w.buffer = tree ? tamis__aligned(slots, PIECE_BYTES) : NULL;
     tamis_status status = w.open && (w.buffer || !tree)
                               ? TAMIS_OK
                               : tamis__fail_memory(err, "copying samples", slots * PIECE_BYTES);
