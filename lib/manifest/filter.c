@@ -113,6 +113,7 @@ static tamis_status report(void *arg, size_t done, tamis_error *err)
 {
     filter *f = arg;
     if (done - f->reported < PROGRESS_BYTES && done < f->source->size) return TAMIS_OK;
+    TAMIS_TRY(tamis__manifest_source_check(f->source, err));
     tamis__manifest_source_release(f->source, f->reported, done - f->reported);
     f->reported = done;
     return tamis__progress(f->job->context, f->compare ? "comparing records" : "filtering", done,
@@ -139,10 +140,11 @@ static tamis_status take_others(filter *f, tamis_error *err)
     tamis__record record;
     for (;;) {
         TAMIS_TRY(tamis__manifest_source_next(f->source, &record, err));
-        if (!record.data) return TAMIS_OK;
+        if (!record.data) break;
         TAMIS_TRY(take_record(f, &record, 0, err));
         TAMIS_TRY(report(f, (size_t)(record.data - f->source->data) + record.span, err));
     }
+    return f->reported < f->source->size ? report(f, f->source->size, err) : TAMIS_OK;
 }
 
 static tamis_status take_source(filter *f, tamis_error *err)
@@ -207,7 +209,10 @@ static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kin
     TAMIS_TRY(check_records(f, err));
     result->records = f->first_row;
     result->ids_checked |= f->job->params->id_field != NULL;
-    return f->compare ? TAMIS_OK : tamis__filter_write_ordered(f, err);
+    if (!f->compare) TAMIS_TRY(tamis__filter_write_ordered(f, err));
+    for (size_t i = 0; i < f->sources; i++)
+        TAMIS_TRY(tamis__manifest_source_check(&f->of[i], err));
+    return TAMIS_OK;
 }
 
 static tamis_status run(filter *f, tamis__layout layout, tamis__records_kind kind, bool guess,

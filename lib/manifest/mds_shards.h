@@ -12,6 +12,7 @@ typedef struct tamis__mds_shard {
     char *path;
     tamis__manifest_source compressed; /* of a compressed shard */
     tamis__input plain;                /* of another one */
+    tamis__watch watch;                /* of that */
     const unsigned char *data;
     size_t size;
 } tamis__mds_shard;

@@ -16,6 +16,10 @@
 
 /* Samples that a thread compares before it asks for more. */
 #define BLOCK ((uint64_t)64)
+/* Bytes to read before inputs are looked at again: so many, and more for each, since a look is a
+ * system call. */
+#define CHECK_BYTES ((uint64_t)16 << 20)
+#define CHECK_INPUT_BYTES ((uint64_t)64 << 10)
 /* What the system maps around a page that is touched. */
 #define AROUND_BYTES ((uintptr_t)64 << 10)
 
@@ -30,7 +34,7 @@ static tamis_status enlarge(void **array, uint64_t n, uint64_t *room, size_t siz
     return TAMIS_OK;
 }
 
-tamis_status tamis__samples_open(tamis__samples *samples, const tamis__input *input,
+tamis_status tamis__samples_open(tamis__samples *samples, const tamis__samples_input *input,
                                  tamis_error *err)
 {
     void *array = samples->input;
@@ -76,6 +80,13 @@ void tamis__samples_fini(tamis__samples *samples)
     *samples = (tamis__samples){0};
 }
 
+tamis_status tamis__samples_unchanged(const tamis__samples *samples, tamis_error *err)
+{
+    for (size_t i = 0; i < samples->inputs; i++)
+        TAMIS_TRY(tamis__watch_check(&samples->input[i].watch, samples->input[i].path, err));
+    return TAMIS_OK;
+}
+
 static tamis_status digest_of(const tamis__samples *samples, uint64_t row, uint64_t *ret_digest,
                               tamis_error *err)
 {
@@ -106,6 +117,7 @@ bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t 
     if (held->bytes == 0) held->first = held->last = s->source;
     if (s->source < held->first) held->first = s->source;
     if (s->source > held->last) held->last = s->source;
+    held->unchecked += s->bytes;
     held->bytes += s->bytes + (gap < AROUND_BYTES ? gap : AROUND_BYTES);
     held->end = data + s->bytes;
     return held->bytes >= held->most;
@@ -114,8 +126,15 @@ bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t 
 void tamis__held_release(tamis__held *held, const tamis__samples *samples)
 {
     for (size_t i = held->first; i <= held->last && i < samples->inputs; i++)
-        tamis__input_release(&samples->input[i], 0, samples->input[i].size);
+        tamis__input_release(&samples->input[i].bytes, 0, samples->input[i].bytes.size);
     held->bytes = 0;
+}
+
+tamis_status tamis__held_check(tamis__held *held, const tamis__samples *samples, tamis_error *err)
+{
+    if (held->unchecked < CHECK_BYTES + samples->inputs * CHECK_INPUT_BYTES) return TAMIS_OK;
+    held->unchecked = 0;
+    return tamis__samples_unchanged(samples, err);
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -155,6 +174,7 @@ static tamis_status end_block(void *arg, uint64_t item, unsigned slot, tamis_err
     uint64_t row = item * BLOCK;
     for (; row < (item + 1) * BLOCK && row < c->samples->n; row++)
         full |= tamis__held_add(&c->held, c->samples, row);
+    TAMIS_TRY(tamis__held_check(&c->held, c->samples, err));
     if (!full && row < c->samples->n) return TAMIS_OK;
     tamis__held_release(&c->held, c->samples);
     return tamis__progress(c->job->context, "comparing samples", row, c->samples->n, "samples",

@@ -5,6 +5,7 @@
 #ifndef TAMIS_MANIFEST_SAMPLES_H
 #define TAMIS_MANIFEST_SAMPLES_H
 
+#include "base/watch.h"
 #include "manifest/registry.h"
 
 typedef struct tamis__chunk {
@@ -20,17 +21,23 @@ typedef struct tamis__sample {
     size_t source; /* which file it is in */
 } tamis__sample;
 
+/* A file that samples lie in. All of it is the caller's, and stays while samples are used. */
+typedef struct tamis__samples_input {
+    tamis__input bytes;
+    tamis__watch watch;
+    const char *path;
+} tamis__samples_input;
+
 typedef struct tamis__samples {
     uint64_t n, room, chunks, chunk_room, input_room;
     tamis__sample *of;   /* [n] */
     tamis__chunk *chunk; /* [chunks] */
     size_t inputs;
-    tamis__input
-        *input; /* [inputs] what samples lie in, by their `source`; the caller's to close */
+    tamis__samples_input *input; /* [inputs] by the samples' `source` */
 } tamis__samples;
 
 /* One more file, which further samples are in. Errors: NOMEM. */
-tamis_status tamis__samples_open(tamis__samples *samples, const tamis__input *input,
+tamis_status tamis__samples_open(tamis__samples *samples, const tamis__samples_input *input,
                                  tamis_error *err);
 /* One more sample, in the last file, without bytes. Errors: NOMEM. */
 tamis_status tamis__samples_add(tamis__samples *samples, tamis_error *err);
@@ -38,6 +45,9 @@ tamis_status tamis__samples_add(tamis__samples *samples, tamis_error *err);
 tamis_status tamis__samples_extend(tamis__samples *samples, const unsigned char *data, size_t size,
                                    tamis_error *err);
 void tamis__samples_fini(tamis__samples *samples);
+
+/* IO when one of the files is not as it was when it was opened. */
+tamis_status tamis__samples_unchanged(const tamis__samples *samples, tamis_error *err);
 
 /* Compare their number with the selection's rows, and their digests (XXH3-64 of a sample's bytes)
  * where it has some, by all threads. `path` is for messages. Errors: SHAPE, FORMAT, NOMEM,
@@ -51,11 +61,14 @@ typedef tamis_status tamis__sample_fn(void *arg, uint64_t row, tamis_error *err)
 typedef struct tamis__held {
     const unsigned char *end; /* of the sample before */
     uint64_t bytes, most;     /* most: set by the caller */
+    uint64_t unchecked;       /* bytes read since the inputs were looked at */
     size_t first, last;       /* inputs that they are in */
 } tamis__held;
 
 /* The sample was read. True when it is time to let go. */
 bool tamis__held_add(tamis__held *held, const tamis__samples *samples, uint64_t row);
+/* Now and then, of what was added: tamis__samples_unchanged(). */
+tamis_status tamis__held_check(tamis__held *held, const tamis__samples *samples, tamis_error *err);
 /* They come back when they are touched. */
 void tamis__held_release(tamis__held *held, const tamis__samples *samples);
 

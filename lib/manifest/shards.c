@@ -233,6 +233,7 @@ static tamis_status end_item(void *arg, uint64_t item, unsigned slot, tamis_erro
             full |= tamis__held_add(&w->held, w->samples, w->shards->row[begin + k]);
         w->done += p->rows;
     }
+    TAMIS_TRY(tamis__held_check(&w->held, w->samples, err));
     if (!full && w->done < w->shards->rows) return TAMIS_OK;
     tamis__held_release(&w->held, w->samples);
     return tamis__progress(w->job->context, "copying samples", w->done, w->shards->rows, "samples",
@@ -318,6 +319,7 @@ tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *sa
     unsigned threads = tamis__threads_of(job->context);
     uint64_t batch = threads < shards->n ? threads : shards->n ? shards->n : 1;
     writer w = {.shards = shards, .samples = samples, .job = job, .tree = tree, .form = form};
+    TAMIS_TRY(tamis__samples_unchanged(samples, err));
     w.held.most = tamis__manifest_held(job->context);
     size_t slots = 2 * (size_t)threads;
     w.open = tamis__calloc((size_t)batch, sizeof *w.open);
@@ -330,6 +332,7 @@ tamis_status tamis__shards_write(tamis__shards *shards, const tamis__samples *sa
         w.end = k + batch < shards->n ? k + batch : shards->n;
         status = write_batch(&w, err);
     }
+    if (status == TAMIS_OK) status = tamis__samples_unchanged(samples, err);
     free(w.open);
     free(w.buffer);
     free(w.piece);

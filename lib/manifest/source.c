@@ -83,7 +83,7 @@ tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const char *beside, tamis_error *err)
 {
     tamis__manifest_source s = {.path = path};
-    TAMIS_TRY(tamis__input_open(&s.input, context, path, err));
+    TAMIS_TRY(tamis__input_open_watched(&s.input, &s.watch, false, context, path, err));
     tamis__input_sequential(&s.input);
     s.data = s.input.data;
     s.size = s.input.size;
@@ -104,7 +104,13 @@ void tamis__manifest_source_close(tamis__manifest_source *source)
 {
     tamis__input_close(&source->expanded);
     tamis__input_close(&source->input);
+    tamis__watch_end(&source->watch);
     *source = (tamis__manifest_source){0};
+}
+
+tamis_status tamis__manifest_source_check(const tamis__manifest_source *source, tamis_error *err)
+{
+    return tamis__watch_check(&source->watch, source->path, err);
 }
 
 void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first, size_t size)

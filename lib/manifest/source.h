@@ -4,7 +4,7 @@
 #ifndef TAMIS_MANIFEST_SOURCE_H
 #define TAMIS_MANIFEST_SOURCE_H
 
-#include "base/file.h"
+#include "base/watch.h"
 #include "import/records.h"
 #include "manifest/json_span.h"
 
@@ -17,6 +17,7 @@ typedef enum tamis__layout {
 typedef struct tamis__manifest_source {
     const char *path;
     tamis__input input;    /* the file */
+    tamis__watch watch;    /* of it */
     tamis__input expanded; /* what it expands to, in a file without a name; zeroed = it is plain */
     const unsigned char *data; /* of either */
     size_t size;
@@ -36,6 +37,9 @@ tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const tamis_context *context, const char *path,
                                          const char *beside, tamis_error *err);
 void tamis__manifest_source_close(tamis__manifest_source *source);
+
+/* IO when the file is not as it was when it was opened. */
+tamis_status tamis__manifest_source_check(const tamis__manifest_source *source, tamis_error *err);
 
 /* Let go of mapped pages in a range of the bytes: they come back when they are touched. */
 void tamis__manifest_source_release(const tamis__manifest_source *source, size_t first,

@@ -105,7 +105,7 @@ static void let_go(tamis__tar_set *set, size_t bytes, const tamis_context *conte
     set->held += bytes;
     if (set->held < tamis__manifest_held(context)) return;
     for (size_t i = 0; i < set->samples.inputs; i++)
-        tamis__input_release(&set->samples.input[i], 0, set->samples.input[i].size);
+        tamis__input_release(&set->samples.input[i].bytes, 0, set->samples.input[i].bytes.size);
     set->held = 0;
 }
 
@@ -122,8 +122,10 @@ tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *contex
     TAMIS_TRY(tamis__manifest_source_open(&grown[source], context, path, beside, err));
     set->sources++;
     const tamis__manifest_source *s = &grown[source];
-    const tamis__input *input = s->expanded.data ? &s->expanded : &s->input;
-    TAMIS_TRY(tamis__samples_open(&set->samples, input, err));
+    tamis__samples_input input = {.bytes = s->expanded.data ? s->expanded : s->input,
+                                  .watch = s->watch,
+                                  .path = path};
+    TAMIS_TRY(tamis__samples_open(&set->samples, &input, err));
     for (size_t at = 0;; at += m.size) {
         TAMIS_TRY(tamis__tar_member_at(s->data, s->size, at, path, &m, err));
         if (!m.size) break;

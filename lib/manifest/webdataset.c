@@ -39,8 +39,7 @@ static const tamis_param_desc params[PARAMS] = {
                    .fallback = 3e9},
     [MD5] = {.name = "md5",
              .help = "the MD5 of each tar file in the index, which takes longer than the copy",
-             .type = TAMIS_PARAM_BOOLEAN,
-             .fallback = 1},
+             .type = TAMIS_PARAM_BOOLEAN},
 };
 
 typedef struct settings {

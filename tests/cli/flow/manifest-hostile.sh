@@ -64,7 +64,7 @@ for i in 0 1 2 3; do
 done
 for format in gnu pax; do
     tar --format=$format --sort=name -cf in.tar d
-    small --in in.tar --format webdataset -o top-$format -f
+    small --in in.tar --format webdataset:md5 -o top-$format -f
     tar -xOf top-$format/shard-000000.tar | xargs
     jq -r '.shardlist[0] | .md5sum + "  top-'$format'/" + .url' top-$format/index.json | md5sum -c --quiet
     small --in in.tar --format webdataset:mode=keys -o - | awk '{ print length($0) ":" substr($0, length($0)) }' | xargs

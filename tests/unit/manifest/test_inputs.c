@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
-#include "manifest_files.h"
+#include "changed_input.h"
 
 /* --- several inputs --------------------------------------------------------------------------- */
 
@@ -365,6 +365,37 @@ START_TEST(failures_leave_nothing)
 }
 END_TEST
 
+static void make_records(void)
+{
+    put("a", "[0,\n1,\n2]\n");
+    put("b.jsonl", "0\n1\n2\n");
+    put("b.csv", "h\n0\n1\n2\n");
+    put("c", "3\n");
+    ck_assert_int_eq(system("rm -f out"), 0);
+}
+
+START_TEST(changed_inputs_are_noticed)
+{
+    static const char *const in[] = {"b.jsonl", "c"};
+    tamis_selection *three = make_selection("101", NULL), *four = make_selection("1010", NULL);
+    tamis_manifest_params p = {
+        .selection = four, .format = "jsonl", .input = in, .inputs = 2, .output = "out"};
+    for (int by_score = 0; by_score < 2; by_score++) {
+        p.order = by_score ? TAMIS_MANIFEST_SCORE : TAMIS_MANIFEST_SOURCE;
+        check_changes(p, "b.jsonl", make_records);
+        check_changes(p, "c", make_records);
+    }
+    p = (tamis_manifest_params){.selection = three, .format = "csv", .inputs = 1, .output = "out"};
+    p.input = (const char *const[]){"b.csv"};
+    check_changes(p, "b.csv", make_records);
+    p.format = "json";
+    p.input = (const char *const[]){"a"};
+    check_changes(p, "a", make_records);
+    tamis_selection_free(&three);
+    tamis_selection_free(&four);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("inputs of manifests");
@@ -382,6 +413,7 @@ int main(void)
     tcase_add_test(all, dry_runs_write_nothing);
     tcase_add_test(all, dvc_files_agree_with_md5sum);
     tcase_add_test(all, failures_leave_nothing);
+    tcase_add_test(all, changed_inputs_are_noticed);
     suite_add_tcase(suite, all);
     return run_suite(suite);
 }

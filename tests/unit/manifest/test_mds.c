@@ -3,12 +3,11 @@
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>
-#include <tamis/context.h>
 
 #include "base/mem.h"
 #include "base/hash.h"
+#include "changed_input.h"
 #include "codec/codec.h"
-#include "manifest_files.h"
 
 #define COLUMNS                                                                                    \
     "\"column_encodings\":[\"int\",\"bytes\"],\"column_names\":[\"n\",\"tokens\"],"                \
@@ -429,6 +428,30 @@ START_TEST(failures_leave_nothing)
 }
 END_TEST
 
+static void make_plain(void)
+{
+    make_example(false);
+}
+
+static void make_compressed(void)
+{
+    make_example(true);
+}
+
+START_TEST(changed_inputs_are_noticed)
+{
+    tamis_selection *selection = make_selection("1010011100", NULL);
+    tamis_manifest_params p = {.selection = selection,
+                               .format = "mds",
+                               .input = (const char *const[]){"in"},
+                               .inputs = 1,
+                               .output = "out"};
+    check_changes(p, "in/a.mds", make_plain);
+    check_changes(p, "in/b.mds.zstd", make_compressed);
+    tamis_selection_free(&selection);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("manifest mds");
@@ -445,6 +468,7 @@ int main(void)
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);
     tcase_add_test(tcase, failures_leave_nothing);
+    tcase_add_test(tcase, changed_inputs_are_noticed);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

@@ -3,9 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/hash.h"
 #include "base/mem.h"
-#include "manifest_files.h"
-
-#include <tamis/context.h>
+#include "changed_input.h"
 
 #define LONG                                                                                       \
     "d/a-directory-with-quite-a-long-name-that-goes-on-and-on/and-another-one-that-is-long-as-"    \
@@ -78,8 +76,6 @@ START_TEST(kept_samples_are_copied)
         run_shell("jq -e '.\"__kind__\" == \"wids-shard-index-v1\" and .wids_version == 1 and "
                   "(.shardlist | length) == 1 and .shardlist[0].nsamples == 3 and "
                   ".shardlist[0].url == \"shard-000000.tar\"' out/index.json >/dev/null");
-        run_shell("test $(jq -r '.shardlist[0].md5sum' out/index.json) = "
-                  "$(md5sum <out/shard-000000.tar | cut -c 1-32)");
         run_shell("test $(jq -r '.shardlist[0].filesize' out/index.json) = "
                   "$(wc -c <out/shard-000000.tar)");
     }
@@ -184,7 +180,7 @@ END_TEST
 /* Samples of several pieces, none, and many; so many files that they are written in two goes. */
 START_TEST(threads_change_no_byte)
 {
-    static const char *const format[] = {"webdataset:max-samples=2", "webdataset:md5=no"};
+    static const char *const format[] = {"webdataset:max-samples=2,md5", "webdataset"};
     run_shell("rm -rf src in*.tar out*; mkdir src; for i in $(seq 11 50); do yes $i | head -c "
               "$((i % 7 * i % 5 * 200000 + i)) >src/$i.a; printf $i >src/$i.b; done; "
               "cd src && tar -cf ../in.tar *");
@@ -326,7 +322,7 @@ START_TEST(cancelling_leaves_nothing)
     int n = 0;
     for (; status != TAMIS_OK; n++) {
         tamis_manifest_params p = {.selection = selection,
-                                   .format = "webdataset:max-samples=1,md5=no",
+                                   .format = "webdataset:max-samples=1",
                                    .input = (const char *const[]){"in.tar"},
                                    .inputs = 1,
                                    .output = "out"};
@@ -338,6 +334,24 @@ START_TEST(cancelling_leaves_nothing)
     ck_assert_int_gt(n, 1);
     tamis_selection_free(&selection);
     tamis_context_destroy(&context);
+}
+END_TEST
+
+static void make_one(void)
+{
+    make_example("gnu");
+}
+
+START_TEST(changed_inputs_are_noticed)
+{
+    tamis_selection *selection = make_selection("01101", NULL);
+    check_changes((tamis_manifest_params){.selection = selection,
+                                          .format = "webdataset",
+                                          .input = (const char *const[]){"in.tar"},
+                                          .inputs = 1,
+                                          .output = "out"},
+                  "in.tar", make_one);
+    tamis_selection_free(&selection);
 }
 END_TEST
 
@@ -358,6 +372,7 @@ int main(void)
     tcase_add_test(tcase, broken_bytes_do_no_harm);
     tcase_add_test(tcase, failures_leave_nothing);
     tcase_add_test(tcase, cancelling_leaves_nothing);
+    tcase_add_test(tcase, changed_inputs_are_noticed);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
