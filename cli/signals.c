@@ -3,10 +3,12 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "signals.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,17 +50,66 @@ static void on_fatal(int number)
     die_of(number);
 }
 
+/* A hexadecimal number, and the character behind it. */
+static const char *hexadecimal(const char *p, uintptr_t *ret_number)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *digit;
+    for (*ret_number = 0; *p && (digit = strchr(digits, *p)); p++)
+        *ret_number = *ret_number << 4 | (uintptr_t)(digit - digits);
+    return *p ? p + 1 : p;
+}
+
+/* The file of a line "first-end flags offset device inode   /path" that holds the address, or
+ * NULL. */
+static const char *file_of(const char *line, uintptr_t address)
+{
+    uintptr_t first, end;
+    line = hexadecimal(hexadecimal(line, &first), &end);
+    return address >= first && address < end ? strchr(line, '/') : NULL;
+}
+
+/* Which file is mapped there: what the system lists, a line at a time. Empty when it is not found.
+ */
+static void find_mapped(uintptr_t address, char *path, size_t size)
+{
+    char line[PATH_MAX + 100], c;
+    size_t n = 0;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    for (*path = '\0'; fd >= 0 && !*path && read(fd, &c, 1) == 1;) {
+        if (c != '\n') {
+            if (n + 1 < sizeof line) line[n++] = c;
+            continue;
+        }
+        line[n] = '\0';
+        n = 0;
+        const char *found = file_of(line, address);
+        if (found && strlen(found) < size) memcpy(path, found, strlen(found) + 1);
+    }
+    if (fd >= 0) close(fd);
+}
+
+static void tell(const char *text)
+{
+    ssize_t told = write(STDERR_FILENO, text, strlen(text));
+    (void)told; /* whether it was read changes nothing */
+}
+
 /* Inputs are mapped: where a file was cut short since it was looked at, touching its end comes
  * here. That is a failure like any other, with its message and its exit status. Only functions that
  * are safe in a handler. */
 static void on_bus(int number, siginfo_t *info, void *where)
 {
-    static const char message[] = "tamis: an input was cut short while it was read\n";
+    char path[PATH_MAX];
     (void)where;
     if (info->si_code <= 0) on_fatal(number); /* sent by a process */
     remove_temporaries();
-    ssize_t told = write(STDERR_FILENO, message, sizeof message - 1);
-    (void)told; /* whether it was read changes nothing */
+    find_mapped((uintptr_t)info->si_addr, path, sizeof path);
+    tell("tamis: ");
+    tell(*path ? "'" : "an input");
+    tell(path);
+    tell(*path ? "'" : "");
+    tell(" was cut short while it was read; run the command again once it is whole\n");
     _exit(EXIT_FAILED);
 }
 

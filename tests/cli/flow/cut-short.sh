@@ -47,7 +47,8 @@ for budget in 150 299; do
         tamis manifest --selection $budget.h5 --in train.jsonl -o - --dropped dropped.jsonl || code=$?
         echo "exit $code" >code
     } 2>message | cut_short train.jsonl
-    cat code message
+    cat code
+    sed "s,'/.*/train,'.../train," message
 done
 rm code message
 ls
