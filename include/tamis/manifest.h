@@ -68,7 +68,7 @@ typedef struct tamis_manifest_params {
     bool force;           /**< replace existing outputs */
     bool no_digests;      /**< do not compare record digests (said in the result) */
     bool dry_run; /**< read and check everything, write nothing, and say what would be written */
-    bool dvc;     /**< beside each output "<output>.dvc" with its MD5 and size */
+    bool dvc;     /**< beside each file or directory "<output>.dvc" with its MD5 and size */
 } tamis_manifest_params;
 
 /** One output. */
@@ -78,7 +78,8 @@ typedef struct tamis_manifest_file {
                            split's */
     uint64_t records; /**< written to it; 0 for what holds none */
     uint64_t bytes;
-    char md5[33]; /**< with dvc, of a file: 32 hexadecimal digits; else "" */
+    char md5[37]; /**< with dvc: 32 hexadecimal digits, of a directory with ".dir" behind them, that
+                       is of DVC's list of its files; else "" */
 } tamis_manifest_file;
 
 /** What was written, or with dry_run would be. Sizes are in bytes. Free with

@@ -253,6 +253,72 @@ tamis_status tamis__tree_file(const tamis__tree *tree, const char *name, tamis__
     return status;
 }
 
+typedef struct names {
+    char **of;
+    size_t n, room;
+} names;
+
+/* "directory/name", or the name alone where `directory` is empty. */
+static tamis_status add_name(names *all, const char *directory, const char *name, tamis_error *err)
+{
+    size_t size = strlen(directory) + strlen(name) + 2;
+    if (all->n == all->room) {
+        size_t room = all->room ? 2 * all->room : 16;
+        char **grown = tamis__realloc(all->of, room, sizeof *grown);
+        if (!grown) return tamis__fail_memory(err, "names of files", room * sizeof *grown);
+        all->of = grown;
+        all->room = room;
+    }
+    char *text = tamis__malloc(size, 1);
+    if (!text) return tamis__fail_memory(err, "a file name", size);
+    snprintf(text, size, "%s%s%s", directory, *directory ? "/" : "", name);
+    all->of[all->n++] = text;
+    return TAMIS_OK;
+}
+
+static tamis_status list_in(const tamis__tree *tree, const char *directory, names *all,
+                            tamis_error *err)
+{
+    char *path = tamis__tree_path(tree, directory);
+    if (!path) return tamis__fail_memory(err, "a file name", strlen(directory));
+    DIR *dir = tamis__fault_io() ? NULL : opendir(path);
+    tamis_status status = dir ? TAMIS_OK : tamis__fail_errno(err, "cannot read '%s'", path);
+    for (struct dirent *e; status == TAMIS_OK && (e = readdir(dir));) {
+        struct stat st;
+        if (is_dots(e->d_name) || !strcmp(e->d_name, TAMIS__TREE_MARK)) continue;
+        if (fstatat(dirfd(dir), e->d_name, &st, 0))
+            status = tamis__fail_errno(err, "cannot read '%s/%s'", path, e->d_name);
+        else if (S_ISDIR(st.st_mode) && !*directory)
+            status = list_in(tree, e->d_name, all, err);
+        else
+            status = add_name(all, directory, e->d_name, err);
+    }
+    if (dir) closedir(dir);
+    free(path);
+    return status;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+tamis_status tamis__tree_list(const tamis__tree *tree, char ***ret_name, size_t *ret_n,
+                              tamis_error *err)
+{
+    names all = {0};
+    tamis_status status = list_in(tree, "", &all, err);
+    if (status != TAMIS_OK) {
+        for (size_t i = 0; i < all.n; i++) free(all.of[i]);
+        free(all.of);
+        return status;
+    }
+    if (all.n) qsort(all.of, all.n, sizeof *all.of, by_bytes);
+    *ret_name = all.of;
+    *ret_n = all.n;
+    return TAMIS_OK;
+}
+
 /* --- the end -------------------------------------------------------------------------------- */
 
 /* Is the directory one that a run was about to remove? */

@@ -35,6 +35,11 @@ tamis_status tamis__tree_guard(const tamis__tree *tree, bool (*is_ours)(const ch
 tamis_status tamis__tree_file(const tamis__tree *tree, const char *name, tamis__output *ret_output,
                               tamis_error *err);
 
+/* Names of the files in it ("a/b" for those in a directory), in the order of their bytes. The array
+ * and each name are allocated. Errors: IO, NOMEM. */
+tamis_status tamis__tree_list(const tamis__tree *tree, char ***ret_name, size_t *ret_n,
+                              tamis_error *err);
+
 /* The path of a name in it, while it is being written. Allocated; NULL when out of memory. */
 char *tamis__tree_path(const tamis__tree *tree, const char *name);
 

@@ -210,8 +210,7 @@ static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kin
     result->records = f->first_row;
     result->ids_checked |= f->job->params->id_field != NULL;
     if (!f->compare) TAMIS_TRY(tamis__filter_write_ordered(f, err));
-    for (size_t i = 0; i < f->sources; i++)
-        TAMIS_TRY(tamis__manifest_source_check(&f->of[i], err));
+    for (size_t i = 0; i < f->sources; i++) TAMIS_TRY(tamis__manifest_source_check(&f->of[i], err));
     return TAMIS_OK;
 }
 

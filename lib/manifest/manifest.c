@@ -167,12 +167,6 @@ static tamis_status check_params(const tamis_manifest_params *params,
         return tamis__fail(err, TAMIS_ERR_ARG, "the manifest's output has no name");
     TAMIS_TRY(check_names(params, err));
     TAMIS_TRY(find_class(params, ret_class, err));
-    if (params->dvc && ((*ret_class)->info.flags & TAMIS_MANIFEST_DIRECTORY))
-        return tamis__fail(
-            err, TAMIS_ERR_UNSUPPORTED,
-            "format %s writes a directory, and .dvc files are written for files only: "
-            "use 'dvc add'",
-            (*ret_class)->info.name);
     TAMIS_TRY(check_inputs(params, *ret_class, err));
     return check_dropped(params->dropped, err);
 }

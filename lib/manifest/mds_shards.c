@@ -184,10 +184,10 @@ static tamis_status find_samples(tamis__mds *mds, size_t i, const json_t *entry,
         return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s': offset 0 is outside the shard",
                            shard->path);
     TAMIS_TRY(check_config(mds, shard, entry, (size_t)head, (size_t)(at - head), err));
-    tamis__samples_input input = {
-        .bytes = *input_of(shard),
-        .watch = shard->compressed.path ? shard->compressed.watch : shard->watch,
-        .path = shard->path};
+    tamis__samples_input input = {.bytes = *input_of(shard),
+                                  .watch = shard->compressed.path ? shard->compressed.watch
+                                                                  : shard->watch,
+                                  .path = shard->path};
     TAMIS_TRY(tamis__samples_open(&mds->samples, &input, err));
     for (uint64_t k = 0; k < n; k++) {
         uint64_t next = u32_at(shard->data + 8 + 4 * k);

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/md5_file.h"
 #include "base/mem.h"
 #include "codec/codec.h"
+#include "manifest/dvc.h"
 
 static tamis_status enlarge(tamis__outputs *outputs, tamis_error *err)
 {
@@ -117,43 +117,10 @@ bool tamis__is_numbered(const char *name, const char *head, const char *tail)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static char *dvc_path(const char *path)
-{
-    size_t size = strlen(path) + sizeof ".dvc";
-    char *text = tamis__malloc(size, 1);
-    if (text) snprintf(text, size, "%s.dvc", path);
-    return text;
-}
-
-static tamis_status write_dvc(tamis__outputs *outputs, const tamis_context *context, size_t i,
-                              bool force, tamis_error *err)
-{
-    tamis__made *made = outputs->made[i];
-    tamis__output *output = NULL;
-    char *path = NULL;
-    if (!(path = dvc_path(made->path))) return tamis__fail_memory(err, "a file name", 8);
-    tamis_status status = tamis__md5_file(context, made->output.part, made->md5, err);
-    if (status == TAMIS_OK)
-        status = tamis__outputs_plain(outputs, context, path, "dvc", force, &output, err);
-    free(path);
-    if (status != TAMIS_OK) return status;
-    const char *slash = strrchr(made->path, '/');
-    TAMIS_TRY(tamis__output_printf(output, err,
-                                   "outs:\n- md5: %s\n  size: %" PRIu64 "\n  hash: md5\n",
-                                   made->md5, made->bytes));
-    TAMIS_TRY(tamis__output_printf(output, err, "  path: '"));
-    for (const char *p = slash ? slash + 1 : made->path; *p; p++)
-        TAMIS_TRY(tamis__output_write(output, *p == '\'' ? "''" : p, *p == '\'' ? 2 : 1, err));
-    TAMIS_TRY(tamis__output_printf(output, err, "'\n"));
-    TAMIS_TRY(tamis__output_finish(output, err));
-    outputs->made[outputs->n - 1]->bytes = output->stored;
-    return TAMIS_OK;
-}
-
 /* A device or a pipe has no bytes to look at afterwards. */
-static bool is_kept_file(const tamis__made *made)
+static bool stays(const tamis__made *made)
 {
-    return !made->is_tree && made->output.part;
+    return made->is_tree || made->output.part;
 }
 
 tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
@@ -167,7 +134,7 @@ tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context 
         made->bytes = made->output.stored;
     }
     for (size_t i = 0; dvc && i < n; i++)
-        if (is_kept_file(outputs->made[i])) TAMIS_TRY(write_dvc(outputs, context, i, force, err));
+        if (stays(outputs->made[i])) TAMIS_TRY(tamis__dvc_write(outputs, context, i, force, err));
     return TAMIS_OK;
 }
 

@@ -15,7 +15,7 @@ typedef struct tamis__made {
     bool is_tree, existed;
     tamis__output output;
     tamis__tree tree;
-    char md5[33];
+    char md5[37];
     uint64_t bytes;   /* of the file, once it is finished; of a tree as the format says */
     uint64_t records; /* of a file that no part of the plan stands for, as the format says */
 } tamis__made;
@@ -51,8 +51,8 @@ tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *c
 /* Is it the name of a numbered file, such as "shard.00012.mds": `head`, digits, `tail`? */
 bool tamis__is_numbered(const char *name, const char *head, const char *tail);
 
-/* Finish all files, and with `dvc` put "<path>.dvc" beside each, with its MD5 and size. Errors:
- * IO. */
+/* Finish all files, and with `dvc` put "<path>.dvc" beside each, and beside each directory, with
+ * its MD5 and size. Errors: IO. */
 tamis_status tamis__outputs_finish(tamis__outputs *outputs, const tamis_context *context, bool dvc,
                                    bool force, tamis_error *err);
 

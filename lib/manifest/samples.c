@@ -18,7 +18,7 @@
 #define BLOCK ((uint64_t)64)
 /* Bytes to read before inputs are looked at again: so many, and more for each, since a look is a
  * system call. */
-#define CHECK_BYTES ((uint64_t)16 << 20)
+#define CHECK_BYTES       ((uint64_t)16 << 20)
 #define CHECK_INPUT_BYTES ((uint64_t)64 << 10)
 /* What the system maps around a page that is touched. */
 #define AROUND_BYTES ((uintptr_t)64 << 10)

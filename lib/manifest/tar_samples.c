@@ -122,9 +122,8 @@ tamis_status tamis__tar_set_add(tamis__tar_set *set, const tamis_context *contex
     TAMIS_TRY(tamis__manifest_source_open(&grown[source], context, path, beside, err));
     set->sources++;
     const tamis__manifest_source *s = &grown[source];
-    tamis__samples_input input = {.bytes = s->expanded.data ? s->expanded : s->input,
-                                  .watch = s->watch,
-                                  .path = path};
+    tamis__samples_input input = {
+        .bytes = s->expanded.data ? s->expanded : s->input, .watch = s->watch, .path = path};
     TAMIS_TRY(tamis__samples_open(&set->samples, &input, err));
     for (size_t at = 0;; at += m.size) {
         TAMIS_TRY(tamis__tar_member_at(s->data, s->size, at, path, &m, err));

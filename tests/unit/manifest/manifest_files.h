@@ -68,7 +68,8 @@ static inline bool exists(const char *path)
 static inline void check_nothing_left(void)
 {
     static const char *const names[] = {"out",       "out.part",         "rest",
-                                        "rest.part", "rest.reasons.csv", "rest.reasons.csv.part"};
+                                        "rest.part", "rest.reasons.csv", "rest.reasons.csv.part",
+                                        "out.dvc",   "out.dvc.part"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         ck_assert_msg(!exists(names[i]), "'%s' was left behind", names[i]);
 }

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "changed_input.h"
+#include "manifest/dvc.h"
 
 #define LONG                                                                                       \
     "d/a-directory-with-quite-a-long-name-that-goes-on-and-on/and-another-one-that-is-long-as-"    \
@@ -21,8 +22,8 @@ static const char *const members[] = {"a.txt",     "a.cls", "b.txt", LONG ".txt"
 static void make_example(const char *tar_format)
 {
     char command[2000];
-    run_shell("rm -rf src in*.tar* out out.part rest rest.part rest.reasons.csv; mkdir -p src/" LONG
-              "; rmdir src/" LONG);
+    run_shell("rm -rf src in*.tar* out out.part rest rest.part rest.reasons.csv out.dvc; mkdir -p "
+              "src/" LONG "; rmdir src/" LONG);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         char path[400], text[2400];
         snprintf(path, sizeof path, "src/%s", members[i]);
@@ -285,7 +286,8 @@ START_TEST(failures_leave_nothing)
                                        .format = "webdataset:max-samples=1",
                                        .input = (const char *const[]){"in.tar"},
                                        .inputs = 1,
-                                       .output = "out"};
+                                       .output = "out",
+                                       .dvc = true};
             err.message[0] = '\0';
             fault(n);
             status = tamis_manifest_write(what > 1 ? context : NULL, &p, NULL, &err);
@@ -337,6 +339,39 @@ START_TEST(cancelling_leaves_nothing)
 }
 END_TEST
 
+/* The list that DVC sums, made by the shell. */
+START_TEST(dvc_files_are_of_all_files)
+{
+    tamis_manifest_result r;
+    make_example("gnu");
+    ck_ok(run((tamis_manifest_params){.dvc = true, .format = "webdataset:max-samples=1"}, "11011",
+              NULL, &r));
+    run_shell("(cd out && md5sum *) | LC_ALL=C sort -k 2 | awk '{ printf \"%s{\\\"md5\\\": "
+              "\\\"%s\\\", \\\"relpath\\\": \\\"%s\\\"}\", (NR > 1 ? \", \" : \"[\"), $1, $2 } "
+              "END { printf \"]\" }' | md5sum | cut -c 1-32 >sum");
+    run_shell(
+        "printf \"outs:\\n- md5: %s.dir\\n  size: %s\\n  nfiles: 5\\n  hash: md5\\n\" $(cat sum) "
+        "$(cat out/* | wc -c) >wanted && echo \"  path: 'out'\" >>wanted && cmp wanted out.dvc");
+    ck_assert_uint_eq(r.files, 2);
+    ck_assert_str_eq(r.file[0].what, "dvc");
+    ck_assert_str_eq(strchr(r.file[1].md5, '.'), ".dir");
+    tamis_manifest_result_fini(&r);
+    run_shell("rm out.dvc");
+}
+END_TEST
+
+/* The example in DVC's manual. */
+START_TEST(dvc_sums_a_list)
+{
+    char md5[37];
+    tamis__dvc_file files[] = {
+        {.name = (char[]){"cat.jpeg"}, .md5 = "dff70c0392d7d386c39a23c64fcc0376"},
+        {.name = (char[]){"index.jpeg"}, .md5 = "29a6c8271c0c8fbf75d3b97aecee589f"}};
+    ck_ok(tamis__dvc_directory(files, 2, md5, &err));
+    ck_assert_str_eq(md5, "196a322c107c2572335158503c64bfba.dir");
+}
+END_TEST
+
 static void make_one(void)
 {
     make_example("gnu");
@@ -373,6 +408,8 @@ int main(void)
     tcase_add_test(tcase, failures_leave_nothing);
     tcase_add_test(tcase, cancelling_leaves_nothing);
     tcase_add_test(tcase, changed_inputs_are_noticed);
+    tcase_add_test(tcase, dvc_files_are_of_all_files);
+    tcase_add_test(tcase, dvc_sums_a_list);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
