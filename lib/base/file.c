@@ -194,8 +194,9 @@ static int rename_into_place(const char *part, const char *path, bool force)
     return errno == EEXIST ? -1 : rename(part, path);
 }
 
-tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
-                                   const char *path, bool force, tamis_error *err)
+/* `sync_name`: the directory too. */
+static tamis_status publish(const tamis_context *context, int fd, const char *part,
+                            const char *path, bool force, bool sync_name, tamis_error *err)
 {
     tamis_status status = TAMIS_OK;
     if (tamis__fault_io() || fsync(fd)) status = tamis__fail_errno(err, "cannot write '%s'", path);
@@ -209,11 +210,17 @@ tamis_status tamis__output_publish(const tamis_context *context, int fd, const c
     }
     if (status != TAMIS_OK)
         unlink(part);
-    else
+    else if (sync_name)
         tamis__directory_sync(path);
     close(fd);
     tamis__temporary(context, part, false);
     return status;
+}
+
+tamis_status tamis__output_publish(const tamis_context *context, int fd, const char *part,
+                                   const char *path, bool force, tamis_error *err)
+{
+    return publish(context, fd, part, path, force, true, err);
 }
 
 /* Open and lock; false when another run holds the file. Not emptied before it is ours. */
@@ -432,8 +439,8 @@ tamis_status tamis__output_commit(tamis__output *output, tamis_error *err)
         return status;
     }
     if (output->part) {
-        status = tamis__output_publish(output->context, output->fd, output->part, output->path,
-                                       output->force, err);
+        status = publish(output->context, output->fd, output->part, output->path, output->force,
+                         !output->in_tree, err);
     } else if (output->fd != STDOUT_FILENO && close(output->fd)) {
         status = tamis__fail_errno(err, "cannot write '%s'", output->path);
     }

@@ -82,6 +82,7 @@ typedef struct tamis__output {
     char *path, *part; /* part NULL: written in place (a device, a pipe, "-") */
     int fd;
     bool force;
+    bool in_tree; /* its name is synced with the directory that is being made, not by itself */
     unsigned char *buffer;
     size_t used;
     uint64_t written;            /* bytes given so far */

@@ -249,6 +249,7 @@ tamis_status tamis__tree_file(const tamis__tree *tree, const char *name, tamis__
         *end = '/';
     }
     tamis_status status = tamis__output_open(ret_output, tree->context, path, true, err);
+    if (status == TAMIS_OK) ret_output->in_tree = !strchr(name, '/');
     free(path);
     return status;
 }

@@ -83,7 +83,7 @@ bool tamis__blas_size(size_t size, blasint *ret_size)
 static tamis_status check(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
                           size_t lda, size_t ldb, size_t ldc, sizes *ret_sizes, tamis_error *err)
 {
-    sizes s;
+    sizes s = {0};
     if (!tamis__blas_size(m, &s.m) || !tamis__blas_size(n, &s.n) || !tamis__blas_size(k, &s.k) ||
         !tamis__blas_size(lda, &s.lda) || !tamis__blas_size(ldb, &s.ldb) ||
         !tamis__blas_size(ldc, &s.ldc))
@@ -120,7 +120,7 @@ tamis_status tamis__sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
                           float alpha, const float *a, size_t lda, const float *b, size_t ldb,
                           float beta, float *c, size_t ldc, tamis_error *err)
 {
-    sizes s;
+    sizes s = {0};
     TAMIS_TRY(check(transpose_a, transpose_b, m, n, k, lda, ldb, ldc, &s, err));
     if (m == 0 || n == 0) return TAMIS_OK;
     if (k == 0) {
@@ -139,7 +139,7 @@ tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
                           double alpha, const double *a, size_t lda, const double *b, size_t ldb,
                           double beta, double *c, size_t ldc, tamis_error *err)
 {
-    sizes s;
+    sizes s = {0};
     TAMIS_TRY(check(transpose_a, transpose_b, m, n, k, lda, ldb, ldc, &s, err));
     if (m == 0 || n == 0) return TAMIS_OK;
     if (k == 0) {
@@ -157,7 +157,7 @@ tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
 tamis_status tamis__dsyrk(bool transpose, size_t n, size_t k, double alpha, const double *a,
                           size_t lda, double beta, double *c, size_t ldc, tamis_error *err)
 {
-    sizes s;
+    sizes s = {0};
     TAMIS_TRY(check(transpose, !transpose, n, n, k, lda, lda, ldc, &s, err));
     if (n == 0) return TAMIS_OK;
     int threads = tamis__blas_enter_call();
