@@ -1,7 +1,7 @@
-/* `tamis score` as a user runs it: a bf16 store of 3.3 GB, 64 queries, the best 100 rows of each, from
- * the start of the program to its end. Warm, with the store in the system's cache, beside the time of
- * the product alone in this process. Cold, with the cache dropped (which needs root), beside a plain
- * read() of the file from its start to its end.
+/* `tamis score` as a user runs it: a bf16 store of 3.3 GB, 64 queries, the best 100 rows of each,
+ * from the start of the program to its end. Warm, with the store in the system's cache, beside the
+ * time of the product alone in this process. Cold, with the cache dropped (which needs root),
+ * beside a plain read() of the file from its start to its end.
  *
  * One JSON object a line. Usage: bench_cli TAMIS [DIRECTORY]; 3.3 GB are written there and removed.
  *

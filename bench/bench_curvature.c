@@ -1,9 +1,9 @@
 /* Fitting a curvature: covariances, eigenvectors and Lambda of an MLP 784-512-256-10 with biases at
  * 60,000 tokens, and eigenvectors of a layer 8,192 wide, with one thread a processor. The floor is
- * their number of operations at the speed of BLAS's own product, measured in the same run: `ratio` is
- * the time over the floor's, and `cpu_ratio` the same of processor time, which other programs on the
- * machine hardly change. One JSON object a line. With the argument "small" the wide layer is left
- * out, which takes minutes.
+ * their number of operations at the speed of BLAS's own product, measured in the same run: `ratio`
+ * is the time over the floor's, and `cpu_ratio` the same of processor time, which other programs on
+ * the machine hardly change. One JSON object a line. With the argument "small" the wide layer is
+ * left out, which takes minutes.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <pthread.h>

@@ -1,9 +1,9 @@
-/* Scores by curvature of two stores of factors, of the shape of an MLP 784-512-256-10 on images: exact,
- * by low rank, and lists in two stages; beside what a user has otherwise, one call of cblas_sgemm for
- * each query and layer with all threads, and whole gradients through the engine. The floor is
- * operations over the rate of cblas_sgemm on large matrices, measured in this run; "cpu_ratio" is the
- * same of processor time, for busy machines. The stores are random: gradients fall off along the
- * eigenvectors as those of images do, and queries resemble rows.
+/* Scores by curvature of two stores of factors, of the shape of an MLP 784-512-256-10 on images:
+ * exact, by low rank, and lists in two stages; beside what a user has otherwise, one call of
+ * cblas_sgemm for each query and layer with all threads, and whole gradients through the engine.
+ * The floor is operations over the rate of cblas_sgemm on large matrices, measured in this run;
+ * "cpu_ratio" is the same of processor time, for busy machines. The stores are random: gradients
+ * fall off along the eigenvectors as those of images do, and queries resemble rows.
  *
  * With files instead, "found" is the share of the exact lists that two stages find on them.
  *
@@ -121,8 +121,8 @@ static tamis_store *open_store(const char *path)
     return store;
 }
 
-/* Eigenvectors of a matrix that is nearly diagonal: a rotation that leaves the sizes about where they
- * are. */
+/* Eigenvectors of a matrix that is nearly diagonal: a rotation that leaves the sizes about where
+ * they are. */
 static tamis__basis make_basis(uint64_t n, uint64_t item)
 {
     gsl_rng *rng = need(tamis__rng_create());
@@ -322,8 +322,8 @@ static tamis_status look(void *arg, uint64_t first_row, uint64_t rows, uint64_t 
     return TAMIS_OK;
 }
 
-/* Whole gradients through the engine, which multiplies factors out on the way: what a score of queries
- * that are preconditioned already takes. On a few rows and queries, taken for all. */
+/* Whole gradients through the engine, which multiplies factors out on the way: what a score of
+ * queries that are preconditioned already takes. On a few rows and queries, taken for all. */
 static void measure_engine(stores *s, const tamis__ekfac_job *job)
 {
     enum { SOME_ROWS = 1024, SOME_QUERIES = 64 };

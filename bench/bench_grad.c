@@ -1,7 +1,8 @@
 /* Speed of per-example gradients for a network of Fashion-MNIST's shape (784-512-256-10, random
  * data): the last layer only, where the matrix products are the work, beside their floor; and whole
  * rows in bf16, where writing them is, beside the products' floor and a plain write() of as many
- * bytes; and all layers as their factors. Also training. One JSON object a line. Usage: bench_grad [DIRECTORY [THREADS]]; about
+ * bytes; and all layers as their factors. Also training. One JSON object a line. Usage: bench_grad
+ * [DIRECTORY [THREADS]]; about
  * 2.2 GB are written there, a few times, and removed.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */

@@ -2,10 +2,10 @@
  * 64 kB and 1 kB), half of the samples kept at random, by one thread and by two, warm. The floor is
  * copying as many bytes as the output has, from a file beside the input to a new one: the program
  * cp, its start included, and read() and write() by turns; "over_cp" is the time over that of cp,
- * best over best, and has to be 1.5 at most, "over_copy" that over the loop. Every round times each of them
- * once, so that a busy machine slows all. "sync" says whether the output is brought to the disk
- * (fsync), which then it is in all of them; "cpu_seconds" are the processor's, of all threads, the
- * least of the rounds.
+ * best over best, and has to be 1.5 at most, "over_copy" that over the loop. Every round times each
+ * of them once, so that a busy machine slows all. "sync" says whether the output is brought to the
+ * disk (fsync), which then it is in all of them; "cpu_seconds" are the processor's, of all threads,
+ * the least of the rounds.
  * One JSON object a line; rates are bytes of output over seconds.
  * Usage: bench_reshard [DIRECTORY [MEGABYTES [CASE]]]; up to three times that much is there for a
  * while.

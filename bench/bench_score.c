@@ -1,9 +1,9 @@
 /* The product behind scores: 100,000 x 4,096 rows of each type in a store that is in the system's
- * cache, with 64, 8 and 1 queries, beside what a user has otherwise for the same rows in memory: one
- * call of cblas_sgemm or cblas_sgemv with all threads, and oneDNN where it is installed. The floor is
- * operations over the peak or bytes over the bandwidth, whichever takes longer; both are measured in
- * this run, the bandwidth on the store's own mapped pages. Peaks of bf16 and i8 are twice that of
- * floats: two products an instruction's lane, and for i8 four in each of two passes.
+ * cache, with 64, 8 and 1 queries, beside what a user has otherwise for the same rows in memory:
+ * one call of cblas_sgemm or cblas_sgemv with all threads, and oneDNN where it is installed. The
+ * floor is operations over the peak or bytes over the bandwidth, whichever takes longer; both are
+ * measured in this run, the bandwidth on the store's own mapped pages. Peaks of bf16 and i8 are
+ * twice that of floats: two products an instruction's lane, and for i8 four in each of two passes.
  *
  * One JSON object a line. Usage: bench_score [DIRECTORY]; 1.7 GB are written there and removed.
  *

@@ -1,6 +1,7 @@
 /* Store speed: written and read in each stored type, beside plain write() and read() of the same
- * bytes and beside HDF5's own conversion of 16-bit floats. One JSON object a line; "ratio" is the time
- * over the floor's. Usage: bench_store [DIRECTORY]; about 600 MB are written there and removed.
+ * bytes and beside HDF5's own conversion of 16-bit floats. One JSON object a line; "ratio" is the
+ * time over the floor's. Usage: bench_store [DIRECTORY]; about 600 MB are written there and
+ * removed.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <fcntl.h>

@@ -1,7 +1,8 @@
-/* Bars with intervals, side by side: for figures of studies whose numbers a script has put together.
- * Usage: draw_bars OUT.svg|OUT.png TITLE X-LABEL Y-LABEL <ROWS. A row is a bar: curve, category, height, low and
- * high end of its interval, with tabs between them; curves and categories are drawn in the order in which
- * they come, and every curve needs every category.
+/* Bars with intervals, side by side: for figures of studies whose numbers a script has put
+ * together.
+ * Usage: draw_bars OUT.svg|OUT.png TITLE X-LABEL Y-LABEL <ROWS. A row is a bar: curve, category,
+ * height, low and high end of its interval, with tabs between them; curves and categories are drawn
+ * in the order in which they come, and every curve needs every category.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>

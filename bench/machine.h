@@ -29,7 +29,7 @@ static inline double now(void)
 static volatile float keep_float;
 static volatile uint64_t keep_word;
 
-/* --- arithmetic: each returns the operations it did, all of them in registers ------------------ */
+/* --- arithmetic: each returns the operations it did, all of them in registers ----------------- */
 
 static inline double peak_plain(void)
 {

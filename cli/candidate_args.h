@@ -12,7 +12,8 @@ typedef struct candidate_args {
     const char *manifest, *query_manifest, *field, *query_field, *method, *ids;
 } candidate_args;
 
-/* Rows of an option table; `base` is the offset of the candidate_args in the command's args struct. */
+/* Rows of an option table; `base` is the offset of the candidate_args in the command's args
+ * struct. */
 #define CANDIDATE_OPTIONS(base)                                                                    \
     {.name = "candidates",                                                                         \
      .value = "K",                                                                                 \

@@ -1,5 +1,5 @@
-/* tamis convert: a store in another type, with fewer checkpoints or layers, projected, whitened, cut
- * anew.
+/* tamis convert: a store in another type, with fewer checkpoints or layers, projected, whitened,
+ * cut anew.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>

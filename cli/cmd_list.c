@@ -67,7 +67,7 @@ static const operand operands[] = {
     {.name = "NAME", .help = "tell everything about this one", .max = 1, .at = AT(name)},
 };
 
-/* --- one entry -------------------------------------------------------------------------------------- */
+/* --- one entry -------------------------------------------------------------------------------- */
 
 static void list_option_type(report *r, const opt *option)
 {

@@ -32,7 +32,7 @@ static void all_commands(FILE *file)
     for (size_t i = 0; (cmd = command_at(i)); i++) fprintf(file, "%s%s", i ? " " : "", cmd->name);
 }
 
-/* --- bash ----------------------------------------------------------------------------------------- */
+/* --- bash ------------------------------------------------------------------------------------- */
 
 static void bash_option(FILE *file, const command *cmd, const opt *option)
 {
@@ -94,7 +94,7 @@ static void bash_write(FILE *file)
           file);
 }
 
-/* --- zsh ------------------------------------------------------------------------------------------ */
+/* --- zsh -------------------------------------------------------------------------------------- */
 
 /* Inside single quotes and the brackets of an _arguments specification. */
 static void zsh_text(FILE *file, const char *text)
@@ -189,7 +189,7 @@ static void zsh_write(FILE *file)
     fputs("    esac\n}\n\n_tamis \"$@\"\n", file);
 }
 
-/* --- fish ----------------------------------------------------------------------------------------- */
+/* --- fish ------------------------------------------------------------------------------------- */
 
 static void fish_text(FILE *file, const char *text)
 {

@@ -75,7 +75,8 @@ typedef struct data_like {
 tamis_status data_read(session *s, const data_args *args, const data_like *like,
                        tamis_data **ret_data, tamis_error *err);
 
-/* Refuse rows that do not have the `wanted` features of what they are for, `whose`. Errors: SHAPE. */
+/* Refuse rows that do not have the `wanted` features of what they are for, `whose`. Errors:
+ * SHAPE. */
 tamis_status data_check_columns(const data_args *args, const tamis_data *data, const char *whose,
                                 uint64_t wanted, tamis_error *err);
 

@@ -29,7 +29,8 @@ void demo_split_free(demo_split *split);
 tamis_status demo_write_csv(const char *path, const tamis_data *data, const uint64_t *order,
                             uint64_t rows, const int32_t *label, tamis_error *err);
 
-/* Write the training rows whose label was flipped, one number a line, with the labels as comment. */
+/* Write the training rows whose label was flipped, one number a line, with the labels as
+ * comment. */
 tamis_status demo_write_flips(const char *path, const tamis_data *data, const demo_split *split,
                               tamis_error *err);
 

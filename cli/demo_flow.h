@@ -37,7 +37,8 @@ typedef struct demo_result {
 tamis_status demo_seed(const demo_flow *flow, uint64_t seed, bool show, demo_result *ret_result,
                        tamis_error *err);
 
-/* Run a tamis command, words separated by one space; printed first when `show`, silent otherwise. */
+/* Run a tamis command, words separated by one space; printed first when `show`, silent
+ * otherwise. */
 tamis_status demo_run(const demo_flow *flow, bool show, tamis_error *err, const char *format, ...)
     TAMIS_PRINTF(4, 5);
 

@@ -68,10 +68,10 @@ tamis_status evaluate_pbrf(session *s, const evaluate_args *args, tamis_error *e
 tamis_status evaluate_removal(session *s, const evaluate_args *args, tamis_error *err);
 tamis_status evaluate_overlap(session *s, const evaluate_args *args, tamis_error *err);
 
-/* --- shared --------------------------------------------------------------------------------------- */
+/* --- shared ----------------------------------------------------------------------------------- */
 
-/* What files of scores are called in tables and legends: by their scorer, or by their name without .h5
- * where two have the same scorer. */
+/* What files of scores are called in tables and legends: by their scorer, or by their name without
+ * .h5 where two have the same scorer. */
 typedef struct score_names {
     char scorer[MAX_SCORES][96], name[MAX_SCORES][96];
 } score_names;
@@ -80,8 +80,8 @@ typedef struct score_names {
 tamis_status evaluate_names(session *s, const evaluate_args *args, score_names *ret_names,
                             tamis_error *err);
 
-/* Refuse, before the work, files that do not say what each query says of all rows: lists, and scores
- * of each query's candidates. ARG. */
+/* Refuse, before the work, files that do not say what each query says of all rows: lists, and
+ * scores of each query's candidates. ARG. */
 tamis_status evaluate_need_pairs(const tamis_scores *scores, tamis_error *err);
 
 /* Intervals as the options have them; see tamis_bootstrap.normal. */
@@ -110,7 +110,7 @@ tamis_status evaluate_write(session *s, const evaluate_args *args, const table *
     }
 void evaluate_cells(cell *cells, const tamis_estimate *estimate);
 
-/* --- retraining ----------------------------------------------------------------------------------- */
+/* --- retraining ------------------------------------------------------------------------------- */
 
 /* What is trained again, and how. */
 typedef struct retraining {

@@ -24,7 +24,7 @@ typedef struct measured {
     table summary, curve;
 } measured;
 
-/* --- subsets and outputs -------------------------------------------------------------------------- */
+/* --- subsets and outputs ---------------------------------------------------------------------- */
 
 static tamis_status check_given(const evaluate_args *args, bool *ret_retrains, tamis_error *err)
 {
@@ -106,7 +106,7 @@ static tamis_status prepare(session *s, const evaluate_args *args, measured *m, 
                               (tamis_output)args->outputs_are, m->subsets.subsets, m->queries, err);
 }
 
-/* --- the score ------------------------------------------------------------------------------------ */
+/* --- the score -------------------------------------------------------------------------------- */
 
 static tamis_status measure_one(session *s, const evaluate_args *args, measured *m, size_t i,
                                 tamis_error *err)

@@ -35,7 +35,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     return status;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {EVALUATE_ROWS_COLUMNS(RARE)};
 

@@ -73,7 +73,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     return status;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {
     {"scores", COLUMN_TEXT, 0},        {"scorer", COLUMN_TEXT, 32},

@@ -18,7 +18,7 @@ typedef struct measured {
     table layers;
 } measured;
 
-/* --- what is asked -------------------------------------------------------------------------------- */
+/* --- what is asked ---------------------------------------------------------------------------- */
 
 static tamis_status read_inputs(session *s, const evaluate_args *args, measured *m,
                                 tamis_error *err)
@@ -35,7 +35,7 @@ static tamis_status read_inputs(session *s, const evaluate_args *args, measured 
     return data_check_columns(&query, m->with.query, args->model, info->layer[0].in, err);
 }
 
-/* --- damping -------------------------------------------------------------------------------------- */
+/* --- damping ---------------------------------------------------------------------------------- */
 
 static tamis_status parse_damping(const char *text, uint32_t layers, double *ret_damping,
                                   tamis_error *err)
@@ -87,7 +87,7 @@ static tamis_status choose_damping(session *s, const evaluate_args *args, measur
     return status;
 }
 
-/* --- measuring ------------------------------------------------------------------------------------ */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static tamis_status respond(session *s, const evaluate_args *args, measured *m, tamis_error *err)
 {
@@ -118,7 +118,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     return status;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const table_column summary_columns[] = {EVALUATE_ROWS_COLUMNS(0)};
 

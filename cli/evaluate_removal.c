@@ -43,7 +43,7 @@ static tamis_status measure_one(session *s, const evaluate_args *args, measured 
     return status;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const table_column columns[] = {
     {"order", COLUMN_TEXT, 0},       {"scores", COLUMN_TEXT, 0},

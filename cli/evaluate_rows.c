@@ -19,7 +19,7 @@ tamis_status evaluate_rows_check(session *s, const evaluate_args *args, const re
     return TAMIS_OK;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 /* Those that are marked [rows], as a list. */
 static tamis_status list_rows(row_scores *r, const uint8_t *marked, uint64_t rows, tamis_error *err)
@@ -51,7 +51,7 @@ tamis_status evaluate_rows_choose(session *s, const evaluate_args *args, uint64_
     return status;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static tamis_status difference(const tamis_loo *a, const tamis_loo *b, bool pearson,
                                const tamis_bootstrap *bootstrap, tamis_estimate *ret_difference,

@@ -29,7 +29,8 @@ tamis_status evaluate_rows_check(session *s, const evaluate_args *args, const re
 tamis_status evaluate_rows_choose(session *s, const evaluate_args *args, uint64_t all,
                                   uint64_t drawn, row_scores *r, tamis_error *err);
 
-/* Fill the summary. Differences to the first file are of Pearson's correlation, or of Spearman's. */
+/* Fill the summary. Differences to the first file are of Pearson's correlation, or of
+ * Spearman's. */
 tamis_status evaluate_rows_table(const evaluate_args *args, row_scores *r, bool pearson,
                                  tamis_error *err);
 

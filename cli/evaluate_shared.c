@@ -75,7 +75,7 @@ tamis_bootstrap evaluate_bootstrap(const evaluate_args *args, bool normal)
         .draws = args->draws, .seed = args->common.seed, .level = args->level, .normal = normal};
 }
 
-/* --- lists of numbers ----------------------------------------------------------------------------- */
+/* --- lists of numbers ------------------------------------------------------------------------- */
 
 /* The next part of a list into `word`; *text goes behind it, NULL at the end. */
 static tamis_status next_part(const char *option, const char **text, char *word, size_t size,
@@ -152,7 +152,7 @@ tamis_status evaluate_shares(const char *option, const char *text, double *ret_v
     return TAMIS_OK;
 }
 
-/* --- outputs -------------------------------------------------------------------------------------- */
+/* --- outputs ---------------------------------------------------------------------------------- */
 
 tamis_status evaluate_add_outputs(session *s, const evaluate_args *args, tamis_error *err)
 {

@@ -25,7 +25,7 @@ const char *option_value(const command *cmd, const opt *option)
     return option->value;
 }
 
-/* --- short ---------------------------------------------------------------------------------------- */
+/* --- short ------------------------------------------------------------------------------------ */
 
 static void short_line(FILE *file, const char *left, const char *text)
 {
@@ -82,7 +82,7 @@ void help_short(FILE *file, const command *cmd)
     short_line(file, "-h, --help", "this summary; --help tells everything, with examples");
 }
 
-/* --- complete ------------------------------------------------------------------------------------- */
+/* --- complete --------------------------------------------------------------------------------- */
 
 /* `help` is lower case without a full stop; here it becomes a sentence. */
 static void sentence(char *buffer, size_t size, const char *text)
@@ -190,7 +190,7 @@ void help_complete(FILE *file, const command *cmd)
     write_body(&d, cmd);
 }
 
-/* --- the whole program ---------------------------------------------------------------------------- */
+/* --- the whole program ------------------------------------------------------------------------ */
 
 static const char about[] = "From stored per-example gradients tamis answers two questions: which "
                             "training examples drove this "

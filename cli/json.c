@@ -10,7 +10,8 @@
 
 #define VALID_DEPTH 64
 
-/* Length of the UTF-8 sequence at `s`, 0 when it is none (overlong, surrogate, cut off, > U+10FFFF). */
+/* Length of the UTF-8 sequence at `s`, 0 when it is none (overlong, surrogate, cut off, >
+ * U+10FFFF). */
 static size_t utf8_length(const unsigned char *s)
 {
     if (s[0] < 0x80) return 1;
@@ -171,7 +172,7 @@ void json_put_raw(json *j, const char *key, const char *text)
         if (*text != '\n' && *text != '\r') putc(*text, j->file);
 }
 
-/* --- validation: RFC 8259 as a recursive descent ------------------------------------------------ */
+/* --- validation: RFC 8259 as a recursive descent ---------------------------------------------- */
 
 static const char *skip_space(const char *s)
 {

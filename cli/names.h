@@ -21,8 +21,8 @@ const tamis_param_desc *names_scorer_params(size_t i, size_t *ret_n);
 const tamis_param_desc *names_selector_params(size_t i, size_t *ret_n);
 const tamis_param_desc *names_manifest_params(size_t i, size_t *ret_n);
 
-/* Record the parameters in force of "name[:param=value,...]", each as "name.param". Parameters without
- * a value and without a default are left out. */
+/* Record the parameters in force of "name[:param=value,...]", each as "name.param". Parameters
+ * without a value and without a default are left out. */
 tamis_status names_note_params(session *s, const char *name, const char *text,
                                const tamis_param_desc *params, size_t n, tamis_error *err);
 

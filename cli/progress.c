@@ -95,7 +95,7 @@ static void line_text(const progress *p, const figures *f, char *line, size_t si
 #undef ADD
 }
 
-/* --- the three ways to show it ----------------------------------------------------------------- */
+/* --- the three ways to show it ---------------------------------------------------------------- */
 
 static size_t terminal_width(void)
 {
@@ -163,7 +163,7 @@ static void show(progress *p, double now)
     p->shown = now;
 }
 
-/* --- updates ------------------------------------------------------------------------------------ */
+/* --- updates ---------------------------------------------------------------------------------- */
 
 static void copy(char *to, size_t size, const char *from)
 {

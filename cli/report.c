@@ -107,7 +107,7 @@ void report_seconds(report *r, double value)
     report_labelled(r, "seconds", "%.2f", value);
 }
 
-/* --- parameter tables ----------------------------------------------------------------------------- */
+/* --- parameter tables ------------------------------------------------------------------------- */
 
 static const char *const type_names[] = {
     [TAMIS_PARAM_REAL] = "real",       [TAMIS_PARAM_INTEGER] = "integer",

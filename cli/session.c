@@ -12,7 +12,7 @@
 #include "paths.h"
 #include "signals.h"
 
-/* --- what the library calls ---------------------------------------------------------------------- */
+/* --- what the library calls ------------------------------------------------------------------- */
 
 static void on_log(void *cookie, tamis_log_level level, const char *line)
 {
@@ -37,7 +37,7 @@ static void on_temporary(void *cookie, const char *path, bool exists)
     signals_temporary(path, exists);
 }
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 tamis_status session_open(session *ret_session, const invocation *inv, tamis_error *err)
 {
@@ -84,7 +84,7 @@ tamis_status session_check_stream(const session *s, tamis_error *err)
                 "--json does not go with -o -: both would write to standard output");
 }
 
-/* --- inputs and outputs --------------------------------------------------------------------------- */
+/* --- inputs and outputs ----------------------------------------------------------------------- */
 
 tamis_status session_add_input(session *s, const char *role, const char *path, tamis_error *err)
 {

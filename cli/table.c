@@ -31,7 +31,7 @@ void table_free(table *t)
     t->rows = t->room = 0;
 }
 
-/* --- for people ----------------------------------------------------------------------------------- */
+/* --- for people ------------------------------------------------------------------------------- */
 
 static void short_text(const char *text, int widest, char *buffer, size_t size)
 {
@@ -147,7 +147,7 @@ static void print_table(const table *t)
     for (size_t i = 0; i < t->rows; i++) print_row(t, i, width, last);
 }
 
-/* --- for programs --------------------------------------------------------------------------------- */
+/* --- for programs ----------------------------------------------------------------------------- */
 
 static void json_table(json *j, const char *key, const table *t)
 {

@@ -13,13 +13,13 @@ typedef enum column_type {
     COLUMN_SHARE /* a number in 0..1; a percentage for people */
 } column_type;
 
-/* People see spaces for underscores in names, the ends of an interval ("x_low" and "x_high" after "x") as
- * one column, and no column that is empty throughout. */
+/* People see spaces for underscores in names, the ends of an interval ("x_low" and "x_high" after
+ * "x") as one column, and no column that is empty throughout. */
 typedef struct table_column {
     const char *name; /* key in JSON and CSV */
     column_type type;
-    int decimals; /* for people; RARE: counts that are 0 throughout are not shown either. Of a text: at
-                     most so many characters, 0 = all */
+    int decimals; /* for people; RARE: counts that are 0 throughout are not shown either. Of a text:
+                     at most so many characters, 0 = all */
 } table_column;
 
 enum { RARE = -1 };

@@ -6,8 +6,8 @@
 
 #include "session.h"
 
-/* Rows of an option table; `args` is the command's struct, which has a field of each name. The defaults in
- * words, of all and of the learning rate; NULL = those of the command. */
+/* Rows of an option table; `args` is the command's struct, which has a field of each name. The
+ * defaults in words, of all and of the learning rate; NULL = those of the command. */
 #define TRAINING_OPTIONS(args, usual, usual_rate)                                                  \
     {.name = "epochs",                                                                             \
      .value = "N",                                                                                 \

@@ -39,12 +39,12 @@ typedef struct tamis_clusters {
 
 /** Lloyd's k-means, started by greedy k-means++ (Arthur and Vassilvitskii 2007, k-means++: The
  *  Advantages of Careful Seeding) among all rows or a sample of max(4096, 16 clusters) of them;
- *  spherical: Dhillon and Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row is
- *  in the cluster of the nearest of the centroids given, ties in the lower one. A cluster that runs
- *  empty starts anew at the row farthest from its centroid. The same bits for any number of threads,
- *  memory limit and sharding.
- *  Errors: ARG (no or more clusters than rows, a tolerance of 1 or more or NaN), SHAPE (the curvature
- *  is of other columns), NUMERIC (a row is not finite: names it), NOMEM, IO, CANCELLED.
+ *  spherical: Dhillon and Modha 2001, Concept Decompositions for Large Sparse Text Data. Every row
+ *  is in the cluster of the nearest of the centroids given, ties in the lower one. A cluster that
+ *  runs empty starts anew at the row farthest from its centroid. The same bits for any number of
+ *  threads, memory limit and sharding.
+ *  Errors: ARG (no or more clusters than rows, a tolerance of 1 or more or NaN), SHAPE (the
+ *  curvature is of other columns), NUMERIC (a row is not finite: names it), NOMEM, IO, CANCELLED.
  *  Complexity: rows * columns * clusters an iteration; columns^2 * rows more with a curvature. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_cluster(tamis_context *context,
                                                      const tamis_cluster_params *params,
@@ -70,8 +70,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write(
  *  clusters. It has the layers and the projection of `like`, the store that was clustered, so that
  *  centroids can be queries beside it; NULL = one layer, for centroids of whitened rows.
  *  `provenance`: JSON text; NULL = "{}".
- *  Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and `force` is
- *  false), NUMERIC (a centroid overflows float), NOMEM. */
+ *  Errors: SHAPE (another number of columns than `like` has), IO (also when it exists and `force`
+ *  is false), NUMERIC (a centroid overflows float), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_clusters_write_centroids(
     tamis_context *context, const tamis_clusters *clusters, const tamis_store *like,
     const char *path, bool force, const char *provenance, tamis_error *err);

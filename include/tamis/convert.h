@@ -76,16 +76,16 @@ typedef struct tamis_convert_report {
  *  norms go along (norms are taken anew where layers are left out or rows projected). Rows whose
  *  type and columns stay are copied bit for bit; factors stay factors unless `form` or a projection
  *  says otherwise. A projected row becomes one layer `projected`. A
- *  whitened store has the layers of the source, or with `keep` below 1 a row of coordinates for each,
- *  and the curvature's checkpoint alone. It is compared with whitened rows of the source that are not
- *  rounded, once with the coordinates that stayed and once with all of them, so the report says what
- *  the type and `keep` cost in influence; plain dot products of the source are another score.
- *  The result has the same bytes for any number of threads and memory limit.
+ *  whitened store has the layers of the source, or with `keep` below 1 a row of coordinates for
+ *  each, and the curvature's checkpoint alone. It is compared with whitened rows of the source that
+ *  are not rounded, once with the coordinates that stayed and once with all of them, so the report
+ *  says what the type and `keep` cost in influence; plain dot products of the source are another
+ *  score. The result has the same bytes for any number of threads and memory limit.
  *  `ret_report` may be NULL.
  *  Errors: ARG (nothing to do it from or to, no such checkpoint or layer, a projection that is no
  *  projection, a whitening with parts left out or a projection), UNSUPPORTED
- *  (projecting or taking layers out of a store that is projected or whitened already, factors of full rows, factors of checkpoints whose
- *  examples have other numbers of tokens), SHAPE (a
+ *  (projecting or taking layers out of a store that is projected or whitened already, factors of
+ *  full rows, factors of checkpoints whose examples have other numbers of tokens), SHAPE (a
  *  curvature of other layers), NUMERIC (a row is not finite or too large for the
  *  type), FORMAT, SHAPE, IO (also an output that exists), NOMEM (also the memory limit), CANCELLED.
  *  Complexity: one pass over the rows that stay, O(rows * columns * nonzeros) for sparse and

@@ -36,9 +36,10 @@ typedef enum tamis_curvature_stage {
 typedef enum tamis_shrinkage {
     TAMIS_SHRINKAGE_NONE = 0,
     TAMIS_SHRINKAGE_LEDOIT_WOLF = 1 /**< Ledoit and Wolf 2004, A well-conditioned estimator for
-                                         large-dimensional covariance matrices: weight of the identity
-                                         min(b^2, d^2) / d^2, d^2 = ||S - m I||_F^2, m = trace(S) / p,
-                                         b^2 = (1/n^2) sum over rows of ||y y^T - S||_F^2 */
+                                         large-dimensional covariance matrices: weight of the
+                                         identity min(b^2, d^2) / d^2, d^2 = ||S - m I||_F^2, m =
+                                         trace(S) / p, b^2 = (1/n^2) sum over rows of ||y y^T -
+                                         S||_F^2 */
 } tamis_shrinkage;
 
 /** TAMIS_CURVATURE_WHITEN: what is made of the sums. C = S shrunk, S = (1/n) sum of (x - mean)
@@ -87,7 +88,8 @@ typedef struct tamis_curvature_info {
     const char *provenance; /**< JSON text; "{}" when absent */
 } tamis_curvature_info;
 
-/** Open a curvature file of any stage. Nothing but facts is read; layers are, when they are asked for.
+/** Open a curvature file of any stage. Nothing but facts is read; layers are, when they are asked
+ * for.
  *  Errors: IO, FORMAT (not a curvature file, truncated, a dataset missing or of the wrong shape, a
  *  value that is not finite), UNSUPPORTED (written by a newer version), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_curvature_open(tamis_curvature **ret_curvature,
@@ -129,24 +131,25 @@ typedef struct tamis_fit_curvature_params {
     const char *provenance; /**< JSON text; NULL = "{}" */
 } tamis_fit_curvature_params;
 
-/** Fit and write atomically. Warns through the log when a layer has fewer tokens than it is wide, and
- *  whiten when there are fewer than 5 rows for each column.
+/** Fit and write atomically. Warns through the log when a layer has fewer tokens than it is wide,
+ *  and whiten when there are fewer than 5 rows for each column.
  *  Same bits for any number of threads, memory limit and sharding.
  *  Errors: ARG (form, stage), SHAPE (two stores that do not fit together, a store that is
  *  whitened), NUMERIC (rows not finite,
- *  every Lambda of a layer zero, an eigenproblem that does not converge: names the layer; whiten: one
- *  row, or a covariance that is singular even with its damping), NOMEM (names the layer and the
+ *  every Lambda of a layer zero, an eigenproblem that does not converge: names the layer; whiten:
+ *  one row, or a covariance that is singular even with its damping), NOMEM (names the layer and the
  *  bytes, and says that max_block splits it; whiten: that a projection makes rows narrower), IO,
  *  CANCELLED. Complexity of whiten: rows * columns^2 flops, and 2 * columns^2 doubles. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_fit_curvature(tamis_context *context,
                                                            const tamis_fit_curvature_params *params,
                                                            tamis_error *err);
 
-/** Add up curvature files of one kind and stage (not final) into one. Sums are taken in the order of
- *  `parts`, so another order may differ in the last bits. Stage TAMIS_STAGE_LAMBDA needs the same
- *  eigenvectors in all of them. With `finish` the result is final (ekfac: only from
- *  TAMIS_STAGE_LAMBDA; whiten: with `whiten` as in tamis_fit_curvature_params, else NULL). Errors: ARG,
- *  SHAPE (files that do not fit together: says which and how), NUMERIC (as when fitting), IO, NOMEM. */
+/** Add up curvature files of one kind and stage (not final) into one. Sums are taken in the order
+ *  of `parts`, so another order may differ in the last bits. Stage TAMIS_STAGE_LAMBDA needs the
+ *  same eigenvectors in all of them. With `finish` the result is final (ekfac: only from
+ *  TAMIS_STAGE_LAMBDA; whiten: with `whiten` as in tamis_fit_curvature_params, else NULL). Errors:
+ *  ARG, SHAPE (files that do not fit together: says which and how), NUMERIC (as when fitting), IO,
+ *  NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_merge_curvature(
     tamis_context *context, const char *const *parts, size_t n_parts, const char *path, bool finish,
     const tamis_whiten_params *whiten, bool force, const char *provenance, tamis_error *err);

@@ -71,8 +71,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_data_read(tamis_data **ret_data,
                                                        tamis_error *err);
 
 /** Read a label for each of `rows` rows from a .npy or IDX file: one column of integers in
- *  [0, classes). `of` is what has the rows, for messages. `ret_label` is allocated [rows]; the caller
- *  frees it with free().
+ *  [0, classes). `of` is what has the rows, for messages. `ret_label` is allocated [rows]; the
+ *  caller frees it with free().
  *  Errors: IO, FORMAT (not such a file; a value is no integer), SHAPE (another number of labels; a
  *  label outside the classes: names the element), NOMEM. Complexity: one pass over the file. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_labels_read(tamis_context *context, const char *path,

@@ -10,7 +10,7 @@
 
 TAMIS_BEGIN
 
-/* --- uncertainty -------------------------------------------------------------------------------- */
+/* --- uncertainty ------------------------------------------------------------------------------ */
 
 /** How intervals are made: `draws` resamples with replacement (Efron 1979), draw d being a function
  *  of the seed, d and the number of what is resampled alone, so that two evaluations with one seed
@@ -21,8 +21,8 @@ typedef struct tamis_bootstrap {
     double level; /**< share of draws inside, in (0, 1); 0 = 0.95 */
     bool normal; /**< false: percentiles of the draws; true: the value and so many of their standard
                        deviations to both sides as a normal distribution has at this level. For
-                       correlations: a resample repeats items, which lowers them, and the percentiles
-                       with them */
+                       correlations: a resample repeats items, which lowers them, and the
+                       percentiles with them */
 } tamis_bootstrap;
 
 /** A number and how sure it is. */
@@ -38,7 +38,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_estimate_difference(
     const tamis_estimate *a, const double *draw_a, const tamis_estimate *b, const double *draw_b,
     const tamis_bootstrap *bootstrap, tamis_estimate *ret_difference, tamis_error *err);
 
-/* --- known bad rows ----------------------------------------------------------------------------- */
+/* --- known bad rows --------------------------------------------------------------------------- */
 
 /** How well a ranking finds rows known to be bad. */
 typedef struct tamis_noise {
@@ -56,10 +56,10 @@ typedef struct tamis_noise {
  *  lowest scores are taken as the worst (influence on good queries); false: the highest
  *  (self-influence). In a file with scores of each query's candidates, those that a row has
  *  are aggregated. Errors: ARG (budget, or the file holds lists and no matrix), SHAPE (of the rows
- *  with a score all or none are bad, or none has a score), NUMERIC (NaN in a row with scores), FORMAT
- *  (rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. `budget` is as in
- *  tamis_budget_parse(). Complexity: one pass over the scores and a sort of the rows. The context is
- *  used by one thread at a time. */
+ *  with a score all or none are bad, or none has a score), NUMERIC (NaN in a row with scores),
+ *  FORMAT (rows without a score are not those the file speaks of), IO, NOMEM, CANCELLED. `budget`
+ *  is as in tamis_budget_parse(). Complexity: one pass over the scores and a sort of the rows. The
+ *  context is used by one thread at a time. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise(
     tamis_context *context, const tamis_scores *scores, tamis_aggregate by, bool low,
     const uint8_t *bad, const char *budget, tamis_noise *ret_noise, tamis_error *err);
@@ -91,8 +91,9 @@ typedef struct tamis_noise_curve {
 } tamis_noise_curve;
 
 /** As tamis_evaluate_noise(), with intervals and precision and recall at several budgets. A draw
- *  without bad or without good rows has an AUC of 0.5, one without bad rows a recall of 0. The caller
- *  frees *ret_curve with tamis_noise_curve_free(). Errors: also ARG (budgets that do not ascend).
+ *  without bad or without good rows has an AUC of 0.5, one without bad rows a recall of 0. The
+ *  caller frees *ret_curve with tamis_noise_curve_free(). Errors: also ARG (budgets that do not
+ *  ascend).
  *  Complexity: also rows x draws. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_noise_curve(tamis_noise_curve *ret_curve,
                                                                   tamis_context *context,
@@ -112,7 +113,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_noise_read(tamis_context *context, 
                                                         uint64_t rows, uint8_t **ret_bad,
                                                         tamis_error *err);
 
-/* --- linear datamodelling score ----------------------------------------------------------------- */
+/* --- linear datamodelling score --------------------------------------------------------------- */
 
 /** What scores are measured against. Zero-initialise. */
 typedef struct tamis_lds_params {
@@ -141,11 +142,12 @@ typedef struct tamis_lds {
 } tamis_lds;
 
 /** Mean over the queries of the Spearman correlation, over the subsets, between the sum of the
- *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK), average
- *  ranks for ties. Scores are streamed; sums are in double, in row order. The caller frees *ret_lds
- *  with tamis_lds_free(). Errors: ARG (the file holds lists, or scores of each query's candidates, and
- *  no whole matrix; fewer than two subsets, `at` out of range), SHAPE (other rows or queries than the scores have), NUMERIC (an
- *  output is not finite, a score is not a number though its row has scores), IO, NOMEM, CANCELLED.
+ *  scores of a subset's rows and the output of a model trained on it (Park et al. 2023, TRAK),
+ *  average ranks for ties. Scores are streamed; sums are in double, in row order. The caller frees
+ *  *ret_lds with tamis_lds_free(). Errors: ARG (the file holds lists, or scores of each query's
+ *  candidates, and no whole matrix; fewer than two subsets, `at` out of range), SHAPE (other rows
+ *  or queries than the scores have), NUMERIC (an output is not finite, a score is not a number
+ *  though its row has scores), IO, NOMEM, CANCELLED.
  *  Complexity: rows x queries x subsets, and queries x subsets for each draw. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_lds(tamis_lds *ret_lds,
                                                           tamis_context *context,
@@ -157,14 +159,14 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_lds(tamis_lds *ret_lds,
 TAMIS_API void tamis_lds_free(tamis_lds *lds);
 
 /** Read outputs [subsets, queries] from .npy in double: losses are turned, so that more is better.
- *  The caller frees *ret_outputs with free(). Errors: IO, FORMAT, SHAPE (another number of subsets or
- *  queries), NUMERIC (not finite: names the place), NOMEM. */
+ *  The caller frees *ret_outputs with free(). Errors: IO, FORMAT, SHAPE (another number of subsets
+ *  or queries), NUMERIC (not finite: names the place), NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_outputs_read(double **ret_outputs,
                                                           tamis_context *context, const char *path,
                                                           tamis_output output, uint64_t subsets,
                                                           uint64_t queries, tamis_error *err);
 
-/* --- leave one out ------------------------------------------------------------------------------ */
+/* --- leave one out ---------------------------------------------------------------------------- */
 
 /** Leave-one-out retraining against scores. Arrays belong to the struct. */
 typedef struct tamis_loo {
@@ -185,9 +187,10 @@ typedef struct tamis_loo {
 } tamis_loo;
 
 /** Compare the scores of `rows` training rows `row` with what leaving each out does to the queries'
- *  losses: `retrained` is of tamis_subsets_without() for these rows, best in_place. The bootstrap is
- *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, scores of
- *  each query's candidates, fewer than two rows), SHAPE (other rows or queries), NUMERIC (a row without a score), IO, NOMEM, CANCELLED. */
+ *  losses: `retrained` is of tamis_subsets_without() for these rows, best in_place. The bootstrap
+ *  is over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, scores of
+ *  each query's candidates, fewer than two rows), SHAPE (other rows or queries), NUMERIC (a row
+ *  without a score), IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_evaluate_loo(tamis_loo *ret_loo, tamis_context *context, const tamis_scores *scores,
                    const uint64_t *row, uint64_t rows, const tamis_retrained *retrained,
@@ -196,7 +199,7 @@ tamis_evaluate_loo(tamis_loo *ret_loo, tamis_context *context, const tamis_score
 /** Free what the struct holds and zero it. Accepts a zeroed struct. */
 TAMIS_API void tamis_loo_free(tamis_loo *loo);
 
-/* --- removal ------------------------------------------------------------------------------------ */
+/* --- removal ---------------------------------------------------------------------------------- */
 
 /** What is dropped before training again. Zero-initialise. */
 typedef struct tamis_removal_params {
@@ -229,8 +232,8 @@ typedef struct tamis_removal {
 
 /** Train on what is left after dropping (or keeping) the first rows by score. Rows without a score
  *  come last. The caller frees *ret_removal with tamis_removal_free(). Errors: those of
- *  tamis_retrain(), ARG (fractions out of range or not ascending), SHAPE (scores of another number of
- *  rows), and those of reading scores as tamis_select() has them. */
+ *  tamis_retrain(), ARG (fractions out of range or not ascending), SHAPE (scores of another number
+ *  of rows), and those of reading scores as tamis_select() has them. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_removal(tamis_removal *ret_removal,
                                                               tamis_context *context,
                                                               const tamis_removal_params *params,
@@ -240,7 +243,7 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_evaluate_removal(tamis_removal *ret
 /** Free what the struct holds and zero it. Accepts a zeroed struct. */
 TAMIS_API void tamis_removal_free(tamis_removal *removal);
 
-/* --- overlap ------------------------------------------------------------------------------------ */
+/* --- overlap ---------------------------------------------------------------------------------- */
 
 /** What two files are compared by. Zero-initialise. */
 typedef struct tamis_overlap_params {

@@ -15,9 +15,9 @@ typedef struct tamis_export_params {
     const char *format;  /**< "npy", "csv" or "jsonl"; NULL = by the output's name */
     const char *what;    /**< which part; NULL = the main one:
                              store: "gradient" (of `checkpoint`, f32 [N, p]), "norm", "loss",
-                                    "margin", "probability", "label", "group", "id", "digest"; of a store in
-                                    factor form also "input" and "output_gradient" (f32 [T, .], a
-                                    row for each token) and "offset" [N + 1];
+                                    "margin", "probability", "label", "group", "id", "digest"; of a
+                                    store in factor form also "input" and "output_gradient" (f32 [T,
+                                    .], a row for each token) and "offset" [N + 1];
                              scores: "score" ([N, Q], or [N] for one query; CSV and JSON
                                      Lines carry the ids), "id", "label", "group" [N] of the
                                      training rows, "query-id", "query-label", "query-group"
@@ -46,8 +46,8 @@ TAMIS_API const char *tamis_export_what_at(const char *kind, size_t i);
  *  name in text where the file has names. Numbers in text are the shortest that read back to
  *  the same bits (at most %.9g). NaN is "nan" in CSV and null in JSON. Fields of CSV are quoted
  *  where RFC 4180 asks for it.
- *  Errors: ARG (no such part or list, text asked as npy, a checkpoint of what has none), FORMAT (not a
- *  file of tamis, or the part is not recorded in it), IO, NOMEM, CANCELLED. */
+ *  Errors: ARG (no such part or list, text asked as npy, a checkpoint of what has none), FORMAT
+ *  (not a file of tamis, or the part is not recorded in it), IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_export(tamis_context *context,
                                                     const tamis_export_params *params,
                                                     tamis_error *err);

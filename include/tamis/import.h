@@ -24,8 +24,8 @@ typedef struct tamis_import_factors {
                                            learning_rate is not read */
 } tamis_import_factors;
 
-/** What to import: exactly one of `rows`, `factors` and `scores`. Zero-initialise. Strings and arrays need
- *  live only during the call. */
+/** What to import: exactly one of `rows`, `factors` and `scores`. Zero-initialise. Strings and
+ *  arrays need live only during the call. */
 typedef struct tamis_import_params {
     const char *format;                  /**< "npy" or "safetensors"; required */
     const tamis_import_rows *rows;       /**< [checkpoints]: a store is made */
@@ -57,8 +57,9 @@ TAMIS_API const char *tamis_import_format_at(size_t i, const char **ret_summary)
 
 /** Import. Record digests are unknown (0), so manifests are checked by count only.
  *  Errors: IO, FORMAT (hostile or truncated header; says the byte), SHAPE (rows, columns, labels,
- *  lengths, groups or ids that differ in number; factors that do not fit their layers), NUMERIC (NaN or infinite: names row and column), ARG,
- *  UNSUPPORTED, NOMEM, CANCELLED. Complexity: one pass. Memory: blocks of rows. */
+ *  lengths, groups or ids that differ in number; factors that do not fit their layers), NUMERIC
+ *  (NaN or infinite: names row and column), ARG, UNSUPPORTED, NOMEM, CANCELLED. Complexity: one
+ *  pass. Memory: blocks of rows. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_import(tamis_context *context,
                                                     const tamis_import_params *params,
                                                     tamis_error *err);

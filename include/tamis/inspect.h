@@ -38,10 +38,11 @@ typedef struct tamis_inspection {
 /** Describe any tamis file and check it. With `quick` only what can be told without reading rows.
  *  A store's full check: stored digest against the rows, rows that are not finite or all zero,
  *  duplicate rows, norms that disagree with the rows, ids that repeat. A scores file: values
- *  that are not finite in rows with a score, rows without one against their recorded number, columns
- *  all zero, recorded means; of lists, rows and order of each. A selection: counts, ranks a
- *  permutation, weights finite and not negative, kept rows without a score. A curvature file: digest,
- *  eigenvectors orthogonal, Lambda not negative and not all zero; its spectrum is described.
+ *  that are not finite in rows with a score, rows without one against their recorded number,
+ *  columns all zero, recorded means; of lists, rows and order of each. A selection: counts, ranks a
+ *  permutation, weights finite and not negative, kept rows without a score. A curvature file:
+ *  digest, eigenvectors orthogonal, Lambda not negative and not all zero; its spectrum is
+ *  described.
  *  Errors: IO, FORMAT (no tamis file), UNSUPPORTED (newer version), NOMEM, CANCELLED. A file that
  *  opens but is not healthy is not an error: see `healthy`. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_inspect(tamis_inspection **ret_inspection,

@@ -149,16 +149,17 @@ typedef enum tamis_direction {
     TAMIS_DIRECTION_SECOND_MOMENT = 4
 } tamis_direction;
 
-/** Whose labels the gradients are of. Those that are not the data's own make pseudo-gradients, which
- *  curvature is fitted on; the label column of the store stays that of the data. */
+/** Whose labels the gradients are of. Those that are not the data's own make pseudo-gradients,
+ *  which curvature is fitted on; the label column of the store stays that of the data. */
 typedef enum tamis_labels {
     TAMIS_LABELS_TRUE = 0,    /**< those of the data */
     TAMIS_LABELS_SAMPLED = 1, /**< one for each row and checkpoint, drawn from the model's softmax
                                    there: a sample of the Fisher matrix, which is the Gauss-Newton
                                    matrix of softmax cross-entropy (Martens 2020, section 9) */
-    /** A row of the store for each class of each row of the data, its gradient times the root of the
-     *  class's probability: the sum of their outer products is the Fisher matrix itself. Row
-     *  n * classes + c is class c of row n, with the id "<id of n>/<c>" and the other columns of n */
+    /** A row of the store for each class of each row of the data, its gradient times the root of
+     *  the class's probability: the sum of their outer products is the Fisher matrix itself. Row
+     *  n * classes + c is class c of row n, with the id "<id of n>/<c>" and the other columns of
+     *  n */
     TAMIS_LABELS_EXPECTED = 2,
     TAMIS_LABELS_GIVEN = 3 /**< those of `given_labels` */
 } tamis_labels;
@@ -196,9 +197,9 @@ typedef struct tamis_gradient_params {
     uint64_t moments_step; /**< steps the moments are of, > 0; not given: metadata key `step` of the
                                 moments' file, its tensors "<parameter>.step", or the checkpoint's
                                 step */
-    /** Store rows, directions too, projected at random to fewer columns: `kind`, `seed` and `to` must
-     *  be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most `to`. The
-     *  store then has one layer, "projected". NULL = rows are stored whole */
+    /** Store rows, directions too, projected at random to fewer columns: `kind`, `seed` and `to`
+     *  must be given; `from` may be 0 or must be the columns of a row; `nonzeros` 0 = 2 at most
+     *  `to`. The store then has one layer, "projected". NULL = rows are stored whole */
     const tamis_projection *projection;
     tamis_form form;     /**< default: full. Factors, one token a row, are of the gradient
                                       itself, and not projected */

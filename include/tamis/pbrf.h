@@ -60,11 +60,11 @@ typedef struct tamis_pbrf {
  *  other rows of the same data, model and numbers may share the file. A row whose solve does not
  *  converge is left out and told of through the log: the minimum of a network with kinks (ReLU) may
  *  lie on one, where no gradient vanishes.
- *  Errors: ARG (no such checkpoint; a row that is not there or stands twice; a number out of range),
- *  SHAPE and FORMAT (data that do not fit the model), NUMERIC (the damped matrix is not positive
- *  definite; no solve converges: names the first row), NOMEM (the matrix does not fit the memory
- *  limit: says the bytes), CANCELLED (rows that are done are kept in `runs`), and of `runs` IO
- *  (cannot be written, in use by another run), SHAPE (holds runs on something else), FORMAT.
+ *  Errors: ARG (no such checkpoint; a row that is not there or stands twice; a number out of
+ *  range), SHAPE and FORMAT (data that do not fit the model), NUMERIC (the damped matrix is not
+ *  positive definite; no solve converges: names the first row), NOMEM (the matrix does not fit the
+ *  memory limit: says the bytes), CANCELLED (rows that are done are kept in `runs`), and of `runs`
+ *  IO (cannot be written, in use by another run), SHAPE (holds runs on something else), FORMAT.
  *  Complexity: with p parameters 8 p^2 bytes, classes * N * p^2 flops for the matrix, and for each
  *  step 4 p^2 + 6 N p. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf,
@@ -72,18 +72,18 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_pbrf_compute(tamis_pbrf *ret_pbrf,
                                                           const tamis_pbrf_params *params,
                                                           tamis_error *err);
 
-/** Damping of each layer of a model, [layers] into `ret_damping`: `relative` times its mean eigenvalue
- *  in a curvature file (ekfac: the mean of Lambda), which must be of all layers of the model. Errors:
- *  ARG (not final, or of kind gram; `relative` not > 0), SHAPE (other layers), NUMERIC (a layer without
- *  curvature), IO, FORMAT, NOMEM. */
+/** Damping of each layer of a model, [layers] into `ret_damping`: `relative` times its mean
+ *  eigenvalue in a curvature file (ekfac: the mean of Lambda), which must be of all layers of the
+ *  model. Errors: ARG (not final, or of kind gram; `relative` not > 0), SHAPE (other layers),
+ *  NUMERIC (a layer without curvature), IO, FORMAT, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_pbrf_damping(const tamis_curvature *curvature,
                                                           const tamis_model *model, double relative,
                                                           double *ret_damping, tamis_error *err);
 
 /** Compare the scores of the rows with minus their responses: correlations over the rows, mean over
  *  the queries. In the result effects are minus responses, and there is one seed. The bootstrap is
- *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, fewer than two
- *  rows), SHAPE (scores of other rows or queries), NUMERIC (a row without a score), IO, NOMEM,
+ *  over the rows. The caller frees *ret_loo with tamis_loo_free(). Errors: ARG (lists, fewer than
+ *  two rows), SHAPE (scores of other rows or queries), NUMERIC (a row without a score), IO, NOMEM,
  *  CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_evaluate_pbrf(tamis_loo *ret_loo, tamis_context *context, const tamis_scores *scores,

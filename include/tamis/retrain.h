@@ -28,9 +28,9 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_draw(tamis_subsets *ret_sub
                                                           tamis_error *err);
 
 /** Read subsets of `rows` rows from .npy: integers [subsets, K] are row numbers, booleans [subsets,
- *  rows] say which rows are in. Errors: IO, FORMAT (a bad .npy, a number that is not whole), SHAPE (a
- *  row that does not exist or stands twice in a subset, flags for another number of rows, an empty
- *  subset: names subset and place), NOMEM. Complexity: one pass over the file. */
+ *  rows] say which rows are in. Errors: IO, FORMAT (a bad .npy, a number that is not whole), SHAPE
+ *  (a row that does not exist or stands twice in a subset, flags for another number of rows, an
+ *  empty subset: names subset and place), NOMEM. Complexity: one pass over the file. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_read(tamis_subsets *ret_subsets,
                                                           tamis_context *context, const char *path,
                                                           uint64_t rows, tamis_error *err);
@@ -47,11 +47,11 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_subsets_without(tamis_subsets *ret_
 TAMIS_API void tamis_subsets_free(tamis_subsets *subsets);
 
 /** How a model was trained, as far as it says: layers, activation and standardisation are seen from
- *  it, the rest (optimizer, epochs, batch, learning rate, momentum, weight decay, seed) is read from
- *  its provenance, where `tamis train` puts it. What it does not say is as tamis_train_defaults()
- *  has it, and *ret_recorded false. `ret_hidden` [layers of the model] receives the widths that
- *  ret_params->hidden points to; no checkpoints but the last are asked for. Errors: FORMAT (the
- *  provenance holds a value that cannot be), NOMEM. Thread-safe. */
+ *  it, the rest (optimizer, epochs, batch, learning rate, momentum, weight decay, seed) is read
+ *  from its provenance, where `tamis train` puts it. What it does not say is as
+ *  tamis_train_defaults() has it, and *ret_recorded false. `ret_hidden` [layers of the model]
+ *  receives the widths that ret_params->hidden points to; no checkpoints but the last are asked
+ *  for. Errors: FORMAT (the provenance holds a value that cannot be), NOMEM. Thread-safe. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_model_recipe(const tamis_model *model,
                                                           tamis_train_params *ret_params,
                                                           uint32_t *ret_hidden, bool *ret_recorded,
@@ -66,9 +66,9 @@ typedef struct tamis_retrain_params {
                                           of the same classes; required */
     uint64_t seeds;                  /**< runs of each subset, > 0 */
     bool in_place;    /**< false: each run gives the bits of tamis_train() on a file of the subset's
-                        rows. true: rows come in the order of a run on all rows with that seed, and a
-                        row that is left out leaves its place in its mini-batch empty. Two runs then
-                        differ by that row and not by every mini-batch, which is what makes the
+                        rows. true: rows come in the order of a run on all rows with that seed, and
+                        a row that is left out leaves its place in its mini-batch empty. Two runs
+                        then differ by that row and not by every mini-batch, which is what makes the
                         effect of one row measurable */
     const char *runs; /**< file that keeps every finished run and gives back those that are in it;
                            made when absent. NULL = none */
@@ -88,8 +88,9 @@ typedef struct tamis_retrained {
  *  thread. The bits do not depend on the threads, and not on which runs were there already.
  *  Runs are kept in `runs` as they finish, in order, each with a digest and the key of what it was
  *  made of (subset, seed, in_place); the file itself has the key of data, queries and training
- *  parameters. A run that was killed goes on with the first missing one; a torn record at the end is
- *  done again. Progress counts runs. The caller frees *ret_retrained with tamis_retrained_free().
+ *  parameters. A run that was killed goes on with the first missing one; a torn record at the end
+ *  is done again. Progress counts runs. The caller frees *ret_retrained with
+ *  tamis_retrained_free().
  *  Errors: those of tamis_train() (the message names subset and seed), ARG (no seeds), SHAPE
  *  (subsets of another number of rows, queries of other columns or classes, `runs` holds runs on
  *  other data or with other parameters), FORMAT (`runs` is no file of runs), IO (`runs` cannot be
@@ -116,9 +117,10 @@ TAMIS_API void tamis_retrained_mean(const tamis_retrained *retrained, tamis_outp
                                     double *ret_outputs);
 
 /** The rank correlation that a perfect predictor of the expected output would reach with the mean
- *  over these seeds: retraining noise keeps it below 1. From the mean Spearman correlation r between
- *  two seeds, over subsets, mean over queries and pairs: the reliability of the mean of S seeds is
- *  S r / (1 + (S - 1) r) (Spearman 1910, Brown 1910), the ceiling its square root. NaN with one seed,
+ *  over these seeds: retraining noise keeps it below 1. From the mean Spearman correlation r
+ *  between two seeds, over subsets, mean over queries and pairs: the reliability of the mean of S
+ *  seeds is S r / (1 + (S - 1) r) (Spearman 1910, Brown 1910), the ceiling its square root. NaN
+ *  with one seed,
  *  0 when r <= 0. Errors: NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_retrained_ceiling(const tamis_retrained *retrained,
                                                                tamis_output output,

@@ -39,8 +39,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scorer_check(const char *scorer,
                                                           const tamis_scorer_info **ret_info,
                                                           tamis_error *err);
 
-/** What is made of a row's scores for several queries. Means and sums are those of the queries, which
- *  is the same, since a score is linear in its query, and as fast as a single query. */
+/** What is made of a row's scores for several queries. Means and sums are those of the queries,
+ *  which is the same, since a score is linear in its query, and as fast as a single query. */
 typedef enum tamis_reduce {
     TAMIS_REDUCE_NONE = 0,       /**< a column for each query */
     TAMIS_REDUCE_MEAN = 1,       /**< one column: the mean over all queries */
@@ -68,10 +68,10 @@ typedef enum tamis_score_by {
                                up to the example's score. Factor form only */
 } tamis_score_by;
 
-/** Training rows worth scoring, for each query. Pairs outside have no score: NaN in a matrix, in no list.
- *  Only rows that are a candidate of any query are read. With lists that differ between queries, a
- *  maximum over queries is that of those that have the row as a candidate, and there are no means or
- *  sums. See tamis_candidates_from_texts(). */
+/** Training rows worth scoring, for each query. Pairs outside have no score: NaN in a matrix, in no
+ *  list. Only rows that are a candidate of any query are read. With lists that differ between
+ *  queries, a maximum over queries is that of those that have the row as a candidate, and there are
+ *  no means or sums. See tamis_candidates_from_texts(). */
 typedef struct tamis_candidates {
     uint64_t queries;      /**< as in the query store, or 1 when the same rows are meant for all */
     const uint64_t *first; /**< [queries + 1] where each query's rows start */
@@ -124,13 +124,15 @@ typedef struct tamis_score_report {
 } tamis_score_report;
 
 /** Score every training row against every query and write the scores file. Bit-identical for any
- *  thread count, memory limit and sharding of the stores, and whether interrupted and resumed or not.
+ *  thread count, memory limit and sharding of the stores, and whether interrupted and resumed or
+ *  not.
  *  *ret_report (may be NULL) tells how it was done.
- *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted, lists longer than the
- *  store, candidates that are not in order, of other queries or not for this scorer, a reduction or resuming that does not go with the scorer), SHAPE (layers, columns,
- *  checkpoints or projections differ: says which; a spool of another run), NUMERIC (a row is not
- *  finite, or has no direction where one is needed: names its id), IO (also when a store changes
- *  while it is read), NOMEM, CANCELLED.
+ *  Errors: ARG (unknown scorer or parameter, query store missing or not wanted, lists longer than
+ *  the store, candidates that are not in order, of other queries or not for this scorer, a
+ *  reduction or resuming that does not go with the scorer), SHAPE (layers, columns, checkpoints or
+ *  projections differ: says which; a spool of another run), NUMERIC (a row is not finite, or has no
+ *  direction where one is needed: names its id), IO (also when a store changes while it is read),
+ *  NOMEM, CANCELLED.
  *  Complexity: 2 * rows * queries * columns * checkpoints flops; the training rows are read once
  *  for every group of queries that fits the memory limit. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_score(tamis_context *context,

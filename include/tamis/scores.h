@@ -112,8 +112,8 @@ typedef struct tamis_scores_writer tamis_scores_writer;
 /** Start a scores file as X.part. With `resume` the blocks of an earlier run are taken over from
  *  X.spool: see tamis_scores_writer_resumed(). A torn end of the spool is cut off. Errors: ARG (no
  *  path, rows or queries, lists longer than `rows`, resume with lists or without a key), IO (exists
- *  without force, cannot create, in use by another run), SHAPE (the spool was made with another key,
- *  or for other rows or queries), FORMAT (X.spool is no spool), CANCELLED, NOMEM. */
+ *  without force, cannot create, in use by another run), SHAPE (the spool was made with another
+ *  key, or for other rows or queries), FORMAT (X.spool is no spool), CANCELLED, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_open(tamis_scores_writer **ret_writer,
                                                                 tamis_context *context,
                                                                 const tamis_scores_spec *spec,
@@ -128,8 +128,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put(
     uint64_t queries, const float *values, size_t stride, tamis_error *err);
 
 /** Write the lists of `queries` queries from first_query on: `rows` and `scores`, each
- *  [queries, K] packed, K = spec.top or spec.bottom. Every list is put exactly once. One thread at a
- *  time. Errors: ARG (out of range, no such lists in this file, or a list that
+ *  [queries, K] packed, K = spec.top or spec.bottom. Every list is put exactly once. One thread at
+ *  a time. Errors: ARG (out of range, no such lists in this file, or a list that
  *  tamis_scores_read_list() would refuse), IO, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put_list(
     tamis_scores_writer *writer, tamis_scores_list which, uint64_t first_query, uint64_t queries,
@@ -150,8 +150,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status
 tamis_scores_writer_put_statistics(tamis_scores_writer *writer, const uint64_t *count,
                                    const double *mean, const double *variance, tamis_error *err);
 
-/** Say what queries were held in ("bf16") and the error that this makes. Errors: ARG (an error that is
- *  negative or not finite), IO. One thread at a time. */
+/** Say what queries were held in ("bf16") and the error that this makes. Errors: ARG (an error that
+ *  is negative or not finite), IO. One thread at a time. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_put_panel(tamis_scores_writer *writer,
                                                                      const char *panel,
                                                                      double error,
@@ -168,8 +168,8 @@ typedef tamis_status (*tamis_scores_sink)(void *arg, uint64_t first_row, uint64_
                                           uint64_t first_query, uint64_t queries,
                                           const float *values, size_t stride, tamis_error *err);
 
-/** Give `sink` the blocks of an earlier run, in the order they were put in. Call it before the first
- *  put. Errors: what the sink returns, IO, NOMEM, CANCELLED. */
+/** Give `sink` the blocks of an earlier run, in the order they were put in. Call it before the
+ *  first put. Errors: what the sink returns, IO, NOMEM, CANCELLED. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_replay(tamis_scores_writer *writer,
                                                                   tamis_scores_sink sink, void *arg,
                                                                   tamis_error *err);
@@ -180,8 +180,8 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_replay(tamis_scores_w
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_scores_writer_commit(tamis_scores_writer **writer,
                                                                   tamis_error *err);
 
-/** Give up: remove the unfinished file, free, set to NULL. With resume the spool stays when it holds
- *  a block. Accepts NULL and a pointer to NULL. */
+/** Give up: remove the unfinished file, free, set to NULL. With resume the spool stays when it
+ *  holds a block. Accepts NULL and a pointer to NULL. */
 TAMIS_API void tamis_scores_writer_abort(tamis_scores_writer **writer);
 
 TAMIS_END

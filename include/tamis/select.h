@@ -109,7 +109,8 @@ typedef struct tamis_select_params {
     const char *const *query_group_name; /**< [query_groups] or NULL */
     uint32_t query_groups;               /**< with query_group: how many */
     const char *group_by; /**< groups of candidates: "label" or "group" as the scores or store say;
-                               NULL = those in `group`, else group, else label, where there are any */
+                               NULL = those in `group`, else group, else label, where there are
+                               any */
     const int32_t *group; /**< [rows] groups of candidates, from 0; NULL = see group_by */
     const char *const *group_name; /**< [groups] or NULL */
     uint32_t groups;               /**< with group: how many */
@@ -121,8 +122,8 @@ typedef struct tamis_select_params {
     const tamis_select_filter *filter; /**< [filters] all must be passed */
     size_t filters;                    /**< entries of filter */
     const double *cost; /**< [rows] what a row costs (tokens, seconds), finite and >= 0; NULL = each
-                                 costs 1. With it `budget` is in the unit of costs ("2000000", "5%" of
-                                 their sum) */
+                                 costs 1. With it `budget` is in the unit of costs ("2000000", "5%"
+                                 of their sum) */
     const char *cost_name;     /**< "length", for reasons; required with cost */
     const uint64_t *must_keep; /**< [n_must_keep] rows that are kept whatever their value, and
                                     without one too; ascending. They count towards the budget */
@@ -134,25 +135,26 @@ typedef struct tamis_select_params {
 
 /** Choose. Ties go to the lower row. The caller owns *ret_selection.
  *  Rows without a score are never kept, unless they must be: they stand behind all others, their
- *  score is NaN, and their reason begins with "no score". From a file of lists the value of a row is
- *  the largest score in the top lists that hold it, which needs `by` max or a single query; rows in no
- *  list are dropped as "in no query's top K". A share is one of all rows.
- *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by these
- *  and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with the
- *  flags of these; groups of candidates by those with TAMIS_SELECTOR_GROUPS and by class-zscore, groups
- *  of queries by those with TAMIS_SELECTOR_QUERY_GROUPS, `by` where scores become one value a row. What
- *  a selector does not heed is refused. With costs rows are taken by value over
- *  cost (top, bottom, and selectors of every query's scores as docs/selectors.md says) or in the order
- *  in which they were drawn (random), and those that no longer fit are passed over; stratified shares
- *  costs out among strata.
+ *  score is NaN, and their reason begins with "no score". From a file of lists the value of a row
+ *  is the largest score in the top lists that hold it, which needs `by` max or a single query; rows
+ *  in no list are dropped as "in no query's top K". A share is one of all rows.
+ *  Selectors of one value a row heed terms; filters and rows that must be dropped are heeded by
+ *  these and by selectors with TAMIS_SELECTOR_LISTS, rows that must be kept and costs by those with
+ *  the flags of these; groups of candidates by those with TAMIS_SELECTOR_GROUPS and by
+ *  class-zscore, groups of queries by those with TAMIS_SELECTOR_QUERY_GROUPS, `by` where scores
+ *  become one value a row. What a selector does not heed is refused. With costs rows are taken by
+ *  value over cost (top, bottom, and selectors of every query's scores as docs/selectors.md says)
+ *  or in the order in which they were drawn (random), and those that no longer fit are passed over;
+ *  stratified shares costs out among strata.
  *  Errors: ARG (unknown selector or column, budget missing, zero, negative, over the number of
  *  rows or over 100%, more rows than have a score, an aggregate that lists do not give), NUMERIC (a
  *  value is NaN though the row has scores, or infinities cancel when columns are added: names the
  *  row), FORMAT (the store has no such column, a list is damaged, or rows without a score are not
  *  those the file speaks of), IO, NOMEM, CANCELLED;
  *  of stores also SHAPE (their columns or checkpoints differ) and NUMERIC (a row is not finite, a
- *  covariance is singular, nothing has a positive score). Complexity: one pass over the scores and a
- *  sort of the rows; of stores rows * columns^2 to whiten, rows * targets * columns for the scores. */
+ *  covariance is singular, nothing has a positive score). Complexity: one pass over the scores and
+ *  a sort of the rows; of stores rows * columns^2 to whiten, rows * targets * columns for the
+ *  scores. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_select(tamis_selection **ret_selection,
                                                     tamis_context *context,
                                                     const tamis_select_params *params,

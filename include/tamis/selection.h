@@ -89,8 +89,8 @@ typedef struct tamis_selection_diff {
                            lower row */
 } tamis_selection_diff;
 
-/** Compare. Free with tamis_selection_diff_fini(). Errors: SHAPE (another number of candidates), FORMAT
- *  (other ids or digests: names the first row), NOMEM. Complexity: O(rows log rows). */
+/** Compare. Free with tamis_selection_diff_fini(). Errors: SHAPE (another number of candidates),
+ *  FORMAT (other ids or digests: names the first row), NOMEM. Complexity: O(rows log rows). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_selection_compare(const tamis_selection *a,
                                                                const tamis_selection *b,
                                                                tamis_selection_diff *ret_diff,

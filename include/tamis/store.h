@@ -26,9 +26,9 @@ typedef struct tamis_layer {
 typedef enum tamis_form {
     TAMIS_FORM_FULL = 0,   /**< the gradient itself, a row of all columns */
     TAMIS_FORM_FACTORS = 1 /**< for every layer and token t the input a_t, with its trailing 1 where
-                                the layer has a bias, and the gradient g_t of the layer's output: the
-                                layer's block is the sum over the example's tokens of g_t a_t^T. A
-                                model that is no sequence model has one token an example */
+                                the layer has a bias, and the gradient g_t of the layer's output:
+                                the layer's block is the sum over the example's tokens of g_t a_t^T.
+                                A model that is no sequence model has one token an example */
 } tamis_form;
 
 /** Columns of a layer's block: out * (in + bias). */
@@ -85,7 +85,8 @@ typedef struct tamis_store_info {
     const char *direction;                /**< what was made of the gradients: "gradient" itself,
                                              "adam" ...; NULL = not said */
     tamis_form form;           /**< `columns` and `layer` are those of the full form either way, and
-                                   tamis_store_read() gives rows of it; dtype is that of the factors */
+                                   tamis_store_read() gives rows of it; dtype is that of the
+                                   factors */
     uint64_t input_columns;    /**< factor form: sum over layers of in + bias; else 0 */
     uint64_t output_columns;   /**< factor form: sum over layers of out; else 0 */
     const char *labels;        /**< whose labels the gradients are of: "true", "sampled" from the
@@ -151,9 +152,10 @@ TAMIS_API void tamis_store_id(const tamis_store *store, uint64_t row, char *buff
 
 /** Rows first_row .. first_row+rows-1, columns first_column .. +columns-1 of a checkpoint,
  *  converted to f32 into `out` with `stride` floats from row to row (>= columns). Exact for every
- *  dtype; rows of i8 times their scale. Rows of factors are made here: with one token the product in
- *  float, with more the sum in double, in the order of the tokens, rounded once. Errors: ARG (out of range), IO (also when the file was
- *  changed since it was opened), FORMAT (a scale is negative or not finite).
+ *  dtype; rows of i8 times their scale. Rows of factors are made here: with one token the product
+ *  in float, with more the sum in double, in the order of the tokens, rounded once. Errors: ARG
+ *  (out of range), IO (also when the file was changed since it was opened), FORMAT (a scale is
+ *  negative or not finite).
  *  Complexity: O(rows * columns); of factors times the row's tokens, and only the layers that the
  *  columns are of are read. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_read(const tamis_store *store,
@@ -177,17 +179,19 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_norms(tamis_store *store, uin
                                                          const float **ret_norms, tamis_error *err);
 
 /** [rows] scale of every row of a checkpoint of an i8 store: a value is scale * stored int8. Read
- *  at the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type or in
- *  factor form, whose scales tamis_store_read_factors() applies; that is not an error. Owned by the store until it is closed. Thread-safe: a lock guards what is kept.
+ *  at the first call for a checkpoint, and kept. *ret_scales is NULL for a store of another type or
+ *  in factor form, whose scales tamis_store_read_factors() applies; that is not an error. Owned by
+ *  the store until it is closed. Thread-safe: a lock guards what is kept.
  *  Errors: ARG (no such checkpoint), FORMAT (a scale is negative or not finite), IO, NOMEM.
  *  Complexity: O(rows) at the first call, then O(1). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_scales(tamis_store *store, uint32_t checkpoint,
                                                           const float **ret_scales,
                                                           tamis_error *err);
 
-/** Factor form: [rows + 1] first token of every example at a checkpoint, and the number of tokens at
- *  the end; an example may have none. NULL for a store in full form; that is not an error. Read at
- *  the first call for a checkpoint, and kept. Owned by the store until it is closed. Thread-safe.
+/** Factor form: [rows + 1] first token of every example at a checkpoint, and the number of tokens
+ *  at the end; an example may have none. NULL for a store in full form; that is not an error. Read
+ *  at the first call for a checkpoint, and kept. Owned by the store until it is closed.
+ *  Thread-safe.
  *  Errors: ARG (no such checkpoint), FORMAT (offsets that fall), IO, NOMEM. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_tokens(tamis_store *store, uint32_t checkpoint,
                                                           const uint64_t **ret_offset,
@@ -271,11 +275,12 @@ TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append(
     const float *const *probability, tamis_error *err);
 
 /** Add `rows` rows of a store in factor form. Row i has tokens offset[i] .. offset[i + 1] - 1 of
- *  `input[k]` [tokens, input_columns] and `output_gradient[k]` [tokens, output_columns] of checkpoint
- *  k, both packed, layers beside one another in their order, a bias layer's input with its trailing
+ *  `input[k]` [tokens, input_columns] and `output_gradient[k]` [tokens, output_columns] of
+ *  checkpoint k, both packed, layers beside one another in their order, a bias layer's input with
+ *  its trailing
  *  1; the arrays start at token offset[0]. Everything else as _append().
- *  Errors: as _append(), and ARG (a store in full form, offsets that fall, an input whose last value
- *  is not 1 although its layer has a bias; names the row). */
+ *  Errors: as _append(), and ARG (a store in full form, offsets that fall, an input whose last
+ *  value is not 1 although its layer has a bias; names the row). */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_store_writer_append_factors(
     tamis_store_writer *writer, uint64_t rows, const uint64_t *offset, const float *const *input,
     const float *const *output_gradient, const tamis_examples *examples, const float *const *loss,

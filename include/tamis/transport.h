@@ -82,9 +82,9 @@ typedef struct tamis_transport_exact_result {
  *  thread. The plan's marginals are right to 1e-12 of the mass. Errors: ARG (no points, no or
  *  several sources of costs, weights negative, not finite, zero in sum or of different sums),
  *  NUMERIC (a cost or point not finite; a row of zeros with cosine; no certificate), NOMEM,
- *  CANCELLED. Complexity: a pivot looks at O(sqrt(n m)) costs; in practice there are about 17 (n + m)
- *  of them at n = m = 2,000 and 46 (n + m) at 10,000, at worst exponentially many; memory O(n + m)
- *  beside the costs. */
+ *  CANCELLED. Complexity: a pivot looks at O(sqrt(n m)) costs; in practice there are about 17 (n +
+ *  m) of them at n = m = 2,000 and 46 (n + m) at 10,000, at worst exponentially many; memory O(n +
+ *  m) beside the costs. */
 TAMIS_API TAMIS_NODISCARD tamis_status tamis_transport_exact(tamis_context *context,
                                                              const tamis_transport_problem *problem,
                                                              tamis_transport_exact_result *ret,

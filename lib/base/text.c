@@ -51,8 +51,8 @@ static size_t format_digits(char *buffer, double value, int digits)
 size_t tamis__format_float(char buffer[TAMIS__NUMBER_SIZE], float value)
 {
     if (!isfinite(value)) return format_special(buffer, (double)value);
-    /* Every decimal of 6 digits survives the way through a float and back, so no shorter one needs to be
-     * tried; this does not hold where a float has fewer bits. */
+    /* Every decimal of 6 digits survives the way through a float and back, so no shorter one needs
+     * to be tried; this does not hold where a float has fewer bits. */
     for (int digits = fabsf(value) < FLT_MIN ? 1 : 6; digits < 9; digits++) {
         size_t n = format_digits(buffer, (double)value, digits);
         if ((float)to_double(buffer, NULL) == value) return n;

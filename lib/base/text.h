@@ -21,8 +21,8 @@ size_t tamis__format_double(char buffer[TAMIS__NUMBER_SIZE], double value);
 /* Room for what tamis__show() makes of `n` bytes. */
 #define TAMIS__SHOWN_SIZE(n) (4 * (n) + 1)
 
-/* Bytes of an input for a message, which is one line of text whatever they are: printable ASCII as it
- * is, all else as \xNN, no more than fits into buffer[0 .. room); returns the buffer. */
+/* Bytes of an input for a message, which is one line of text whatever they are: printable ASCII as
+ * it is, all else as \xNN, no more than fits into buffer[0 .. room); returns the buffer. */
 const char *tamis__show(char *buffer, size_t room, const char *text, size_t size);
 
 /* A decimal number filling text[0 .. size): optional sign, digits, fraction, exponent; also "nan",

@@ -1,5 +1,5 @@
-/* How well dot products in the new store agree with those in the source, or with those of its whitened
- * rows: evenly spaced rows against a few of them as queries.
+/* How well dot products in the new store agree with those in the source, or with those of its
+ * whitened rows: evenly spaced rows against a few of them as queries.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -255,8 +255,8 @@ static tamis_status score(comparison *c, side *now, tamis_error *err)
 
 /* --- agreement -------------------------------------------------------------------------------- */
 
-/* Of column q; `values`, `ranks` and `order` have room for two columns. Columns that are constant agree
- * with each other and with nothing else. */
+/* Of column q; `values`, `ranks` and `order` have room for two columns. Columns that are constant
+ * agree with each other and with nothing else. */
 static double column_spearman(const double *source, const double *made, uint64_t q, uint64_t n,
                               double *values, double *ranks, uint32_t *order)
 {

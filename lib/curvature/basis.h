@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Q of [n, n], eigenvectors in columns as in the formulas; block b covers first[b] .. first[b + 1] - 1.
- * vectors[b] is [size, size] row-major with eigenvector i of the block as ROW i (what
+/* Q of [n, n], eigenvectors in columns as in the formulas; block b covers first[b] .. first[b + 1]
+ * - 1. vectors[b] is [size, size] row-major with eigenvector i of the block as ROW i (what
  * tamis__symmetric_eigen() leaves): Q^T of the block. blocks == 0: Q is the identity. */
 typedef struct tamis__basis {
     uint64_t n;
@@ -26,8 +26,8 @@ void tamis__basis_fini(tamis__basis *basis);
 void tamis__basis_rotate(const tamis__basis *basis, bool back, size_t rows, const double *x,
                          size_t ldx, double *out, size_t ldo);
 
-/* out = Q_S^T V Q_A, or with `back` Q_S V Q_A^T, V [S.n, A.n] and `out` packed, `scratch` as large as
- * V. On the calling thread, between tamis__blas_begin() and _end(). */
+/* out = Q_S^T V Q_A, or with `back` Q_S V Q_A^T, V [S.n, A.n] and `out` packed, `scratch` as large
+ * as V. On the calling thread, between tamis__blas_begin() and _end(). */
 void tamis__basis_rotate_both(const tamis__basis *output, const tamis__basis *input, bool back,
                               const double *v, double *scratch, double *out);
 

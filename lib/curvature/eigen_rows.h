@@ -10,8 +10,8 @@
  * result's last bits: always begin at a multiple of it. */
 enum { TAMIS__EIGEN_GROUP = 16 };
 
-/* Where rows come from. Factors are rotated as such, which costs in^2 + out^2 for a token instead of
- * in * out * (in + out) for a gradient. */
+/* Where rows come from. Factors are rotated as such, which costs in^2 + out^2 for a token instead
+ * of in * out * (in + out) for a gradient. */
 typedef struct tamis__eigen_rows {
     tamis_store *store;  /* NULL = values */
     const float *values; /* [rows, columns] in full form, in memory */
@@ -56,8 +56,8 @@ tamis_status tamis__eigen_rows_visit(const tamis__eigen_rows *r, tamis__eigen_wo
                                      uint32_t layer, uint64_t first, uint64_t rows,
                                      tamis__eigen_visit visit, void *arg, tamis_error *err);
 
-/* ret_sum[i] += sum over the layer's coordinates of z^2 / (lambda + damping), for row first + i: with
- * one token a row, (g~^2)^T inverse (a~^2), a matrix product for many rows. As above. */
+/* ret_sum[i] += sum over the layer's coordinates of z^2 / (lambda + damping), for row first + i:
+ * with one token a row, (g~^2)^T inverse (a~^2), a matrix product for many rows. As above. */
 tamis_status tamis__eigen_rows_squares(const tamis__eigen_rows *r, tamis__eigen_work *work,
                                        uint32_t layer, uint64_t first, uint64_t rows,
                                        double *ret_sum, tamis_error *err);

@@ -78,8 +78,8 @@ double *tamis__fit_array(const tamis__fit *fit, const tamis__curvature_place *pl
 
 /* --- diagonal.c ------------------------------------------------------------------------------- */
 
-/* Add the squares of rows of a store in full form to the Lambda of the pass's layers; pass->tokens is
- * not looked at. Errors as tamis__pass_lambda(). */
+/* Add the squares of rows of a store in full form to the Lambda of the pass's layers; pass->tokens
+ * is not looked at. Errors as tamis__pass_lambda(). */
 tamis_status tamis__pass_diagonal(const tamis__pass *pass, const tamis_store *store,
                                   uint32_t checkpoint, tamis_error *err);
 uint64_t tamis__pass_diagonal_bytes(const tamis_context *context);

@@ -5,8 +5,8 @@
  *               of the layers of the group, as they are in memory
  *     digest    XXH3 of the arrays, 8 bytes
  *
- * Numbers are in the machine's order: a state does not travel. The file is written anew each time and
- * appears whole, so that a run may be killed at any moment.
+ * Numbers are in the machine's order: a state does not travel. The file is written anew each time
+ * and appears whole, so that a run may be killed at any moment.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>

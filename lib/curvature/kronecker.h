@@ -1,5 +1,5 @@
-/* Layers while they are fitted: sums of covariances, which become eigenvectors in place, and sums of
- * Lambda.
+/* Layers while they are fitted: sums of covariances, which become eigenvectors in place, and sums
+ * of Lambda.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_CURVATURE_KRONECKER_H
@@ -12,8 +12,8 @@
 typedef struct tamis__kronecker {
     uint32_t index; /* of the layer in the store */
     tamis_layer layer;
-    /* Blocks of S and A: sums of d d^T and a a^T in the lower triangle until tamis__kronecker_eigen().
-     * No blocks: of a diagonal curvature. */
+    /* Blocks of S and A: sums of d d^T and a a^T in the lower triangle until
+     * tamis__kronecker_eigen(). No blocks: of a diagonal curvature. */
     tamis__basis output, input;
     double *lambda; /* [out, in + bias] sums; NULL = not wanted */
 } tamis__kronecker;
@@ -46,8 +46,8 @@ typedef struct tamis__pass {
     uint64_t
         buffers; /* bytes for blocks of several layers at once; one layer takes what it needs */
     const char *phase, *note; /* of progress */
-    /* After every block; `row` is the first that is not summed up. A failure ends the pass with whole
-     * blocks. NULL = nothing to do. */
+    /* After every block; `row` is the first that is not summed up. A failure ends the pass with
+     * whole blocks. NULL = nothing to do. */
     tamis_status (*after)(void *arg, uint64_t row, tamis_error *err);
     void *arg;
 } tamis__pass;
@@ -56,9 +56,9 @@ typedef struct tamis__pass {
 uint64_t tamis__pass_bytes(const tamis_context *context, const tamis_layer *layer,
                            uint64_t capacity);
 
-/* Add a a^T and d d^T: lower triangles. Inputs are those of the first row of every example. The same
- * bits for any number of threads, memory and layers at once: an entry is one thread's, blocks are
- * fixed. Errors: NUMERIC (not finite, names the layer), NOMEM, those of read() and after(). */
+/* Add a a^T and d d^T: lower triangles. Inputs are those of the first row of every example. The
+ * same bits for any number of threads, memory and layers at once: an entry is one thread's, blocks
+ * are fixed. Errors: NUMERIC (not finite, names the layer), NOMEM, those of read() and after(). */
 tamis_status tamis__pass_covariance(const tamis__pass *pass, tamis_error *err);
 
 /* Add (Q_S^T D Q_A)^2 of every row, D the sum of its d a^T. Errors: as above. */

@@ -31,8 +31,9 @@ static inline tamis__columns_of tamis__columns_of_curvature(const tamis_curvatur
 tamis_status tamis__match_columns(const tamis__columns_of *a, const tamis__columns_of *b,
                                   tamis_error *err);
 
-/* SHAPE when the store's rows are whitened coordinates. A curvature file is of gradients and does not
- * say otherwise, so that one of such rows would pass for one of the gradients they were made of. */
+/* SHAPE when the store's rows are whitened coordinates. A curvature file is of gradients and does
+ * not say otherwise, so that one of such rows would pass for one of the gradients they were made
+ * of. */
 tamis_status tamis__refuse_whitened(const tamis_store *store, tamis_error *err);
 
 /* SHAPE, naming both files, when the curvature is of another step than the store's checkpoint. A

@@ -1,8 +1,8 @@
 /* Sums over tokens for some layers: covariances and Lambda.
  *
- * Tokens come in blocks. A block is first read as doubles, then (for Lambda) rotated, then multiplied.
- * Every matrix that comes out of a step is cut into tiles, and a tile is one thread's: nothing has to be
- * merged, and an entry's terms come in the order of the tokens.
+ * Tokens come in blocks. A block is first read as doubles, then (for Lambda) rotated, then
+ * multiplied. Every matrix that comes out of a step is cut into tiles, and a tile is one thread's:
+ * nothing has to be merged, and an entry's terms come in the order of the tokens.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -21,8 +21,8 @@ enum { TILE = 576, SQUARE = 192, FILL_TOKENS = 64 };
 
 enum side { OUTPUT, INPUT };
 
-/* A rectangle of a matrix of a layer. Columns are of the side's block for covariances and rotations, of
- * the input side as a whole for Lambda. */
+/* A rectangle of a matrix of a layer. Columns are of the side's block for covariances and
+ * rotations, of the input side as a whole for Lambda. */
 typedef struct tile {
     uint32_t layer; /* of the pass */
     enum side side;

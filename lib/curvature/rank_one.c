@@ -1,8 +1,8 @@
 /* The mean of the inverses of damped rank-one matrices.
  *
  * Two sweeps for a batch of queries: over blocks of rows, what each row is multiplied by; then over
- * blocks of columns, the sums over all rows in row order. A block is one thread's, so nothing has to
- * be merged.
+ * blocks of columns, the sums over all rows in row order. A block is one thread's, so nothing has
+ * to be merged.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "curvature/rank_one.h"

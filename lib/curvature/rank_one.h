@@ -11,8 +11,8 @@
  *     (1/n) sum over rows i of (x_i x_i^T + damping I)^-1 v_q
  *         = (1 / damping) [ v_q - (1/n) sum over i of x_i (x_i . v_q) / (damping + ||x_i||^2) ]
  *
- * (Sherman and Morrison), n rows that are not skipped, damping > 0. `v` are the rows of another store
- * with the same columns (its own skip and scale); row q of `out` gets the result at columns
+ * (Sherman and Morrison), n rows that are not skipped, damping > 0. `v` are the rows of another
+ * store with the same columns (its own skip and scale); row q of `out` gets the result at columns
  * first_column .. of the range, rounded to float, `stride` floats from row to row. In double. The
  * queries are taken in as many passes over the rows as the memory limit asks for; the same bits for
  * any of them, and for any number of threads.

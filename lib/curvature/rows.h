@@ -26,8 +26,8 @@ tamis_status tamis__rows_read(const tamis__rows *r, uint64_t first, uint64_t row
 /* Rows that are not skipped. */
 uint64_t tamis__rows_count(const tamis__rows *r);
 
-/* Error unless `bytes`, which grow with the columns, fit what `reserved` leaves of the memory limit:
- * names them and says to project the rows. `what` is "the second moment". */
+/* Error unless `bytes`, which grow with the columns, fit what `reserved` leaves of the memory
+ * limit: names them and says to project the rows. `what` is "the second moment". */
 tamis_status tamis__rows_memory(const tamis__rows *r, uint64_t bytes, const char *what,
                                 tamis_error *err);
 

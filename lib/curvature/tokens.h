@@ -1,5 +1,5 @@
-/* Pseudo-gradients as the sums over tokens see them: pairs of a layer's input and the gradient of its
- * output, in double, in blocks of whole rows.
+/* Pseudo-gradients as the sums over tokens see them: pairs of a layer's input and the gradient of
+ * its output, in double, in blocks of whole rows.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_CURVATURE_TOKENS_H
@@ -13,8 +13,9 @@ typedef struct tamis__tokens {
     uint32_t rows_per_example; /* rows that share their inputs: those of one example, one a class */
     const uint64_t *offset;    /* [rows + 1] first token of every row */
     void *arg;
-    /* Inputs [tokens, in + bias] and output gradients [tokens, out] of a layer, without gaps; either
-     * may be NULL. Called from several threads at once; no two calls have the same `worker`. */
+    /* Inputs [tokens, in + bias] and output gradients [tokens, out] of a layer, without gaps;
+     * either may be NULL. Called from several threads at once; no two calls have the same
+     * `worker`. */
     tamis_status (*read)(void *arg, uint32_t layer, uint64_t first, uint64_t tokens, double *input,
                          double *output, unsigned worker, tamis_error *err);
 } tamis__tokens;
@@ -22,7 +23,8 @@ typedef struct tamis__tokens {
 /* Tokens of a block: part of the last bits of what is summed up. */
 enum { TAMIS__TOKEN_BLOCK = 1024 };
 
-/* Rows first .. first + rows - 1: as many as have no more tokens together than a block, at least one.
+/* Rows first .. first + rows - 1: as many as have no more tokens together than a block, at least
+ * one.
  */
 typedef struct tamis__token_block {
     uint64_t first, rows, first_token, tokens;

@@ -38,8 +38,8 @@ static double mean_of_diagonal(const double *a, uint64_t p)
     return trace / (double)p;
 }
 
-/* Weight of the identity. Since sum over rows of ||y y^T - S||^2 = sum of |y|^4 - n ||S||^2, rows are
- * not needed again. d^2 is that of S - m I, not a difference of large numbers. */
+/* Weight of the identity. Since sum over rows of ||y y^T - S||^2 = sum of |y|^4 - n ||S||^2, rows
+ * are not needed again. d^2 is that of S - m I, not a difference of large numbers. */
 static double ledoit_wolf(const double *s, uint64_t p, double rows, double fourth, double m)
 {
     double square = 0, d2 = 0;
@@ -111,7 +111,8 @@ static tamis_status check_rows(const tamis__scatter *m, const char *name, double
                        name, m->rows);
 }
 
-/* Cholesky may go through where rounding has made a zero eigenvalue positive; what it gives is noise. */
+/* Cholesky may go through where rounding has made a zero eigenvalue positive; what it gives is
+ * noise. */
 static tamis_status check_definite(const tamis__scatter *m, const char *name, uint64_t constant,
                                    const tamis_whiten_facts *f, tamis_error *err)
 {

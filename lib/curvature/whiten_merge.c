@@ -1,8 +1,8 @@
 /* Adding up the sums of whitenings.
  *
- * Each part's sums are about its own mean. They are moved to the mean of all rows and added, so that
- * nothing large is subtracted (Chan, Golub and LeVeque 1983, Algorithms for computing the sample
- * variance).
+ * Each part's sums are about its own mean. They are moved to the mean of all rows and added, so
+ * that nothing large is subtracted (Chan, Golub and LeVeque 1983, Algorithms for computing the
+ * sample variance).
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/context.h"

@@ -1,8 +1,8 @@
 /* Moments of rows.
  *
- * Rows are taken in blocks. A block is first read, summed over checkpoints and moved to the centre by
- * all threads, then multiplied with itself: the triangle of the scatter is cut into tiles, and a tile
- * is one thread's, as are the sums of the columns on the diagonal.
+ * Rows are taken in blocks. A block is first read, summed over checkpoints and moved to the centre
+ * by all threads, then multiplied with itself: the triangle of the scatter is cut into tiles, and a
+ * tile is one thread's, as are the sums of the columns on the diagonal.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <inttypes.h>

@@ -21,16 +21,16 @@ typedef struct tamis__whitener {
     uint64_t bytes; /* of the memory limit that all this takes */
 } tamis__whitener;
 
-/* "kind" as in tamis_whitening. Errors: ARG (no such kind, keep not in (0, 1]; those of the spectra),
- * NOMEM. */
+/* "kind" as in tamis_whitening. Errors: ARG (no such kind, keep not in (0, 1]; those of the
+ * spectra), NOMEM. */
 tamis_status tamis__whitener_init(tamis__whitener *ret_whitener, const tamis_context *context,
                                   const tamis_curvature *curvature, const tamis_whitening *by,
                                   tamis_error *err);
 /* Accepts a zeroed struct. */
 void tamis__whitener_fini(tamis__whitener *whitener);
 
-/* Whitened rows first .. first + rows - 1 as floats, `stride` from row to row; `r` has the whitener's
- * spectra. As tamis__eigen_rows_visit(). */
+/* Whitened rows first .. first + rows - 1 as floats, `stride` from row to row; `r` has the
+ * whitener's spectra. As tamis__eigen_rows_visit(). */
 tamis_status tamis__whitener_rows(const tamis__whitener *whitener, const tamis__eigen_rows *r,
                                   tamis__eigen_work *work, uint64_t first, uint64_t rows,
                                   float *out, size_t stride, tamis_error *err);

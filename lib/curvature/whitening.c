@@ -81,7 +81,7 @@ void tamis__whitening_fini(tamis__whitening *whitening)
     *whitening = (tamis__whitening){0};
 }
 
-/* --- on one thread ----------------------------------------------------------------------------- */
+/* --- on one thread ---------------------------------------------------------------------------- */
 
 uint64_t tamis__feature_scratch_bytes(uint64_t columns)
 {
@@ -205,7 +205,7 @@ tamis_status tamis__features_listed(const tamis_store *store, const tamis__white
     return finish(store, whitening, unit, row, 0, rows, scratch, err);
 }
 
-/* --- on all threads ---------------------------------------------------------------------------- */
+/* --- on all threads --------------------------------------------------------------------------- */
 
 typedef struct job {
     tamis_context *context;

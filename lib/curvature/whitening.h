@@ -32,7 +32,7 @@ tamis_status tamis__features(tamis_context *context, tamis_store *store,
                              const tamis__whitening *whitening, bool unit, uint64_t first,
                              uint64_t rows, float *out, tamis_error *err);
 
-/* --- on one thread ----------------------------------------------------------------------------- */
+/* --- on one thread ---------------------------------------------------------------------------- */
 
 /* Rows are solved for by so many, zeros where there are fewer, so that a row's bits do not depend
  * on what it is solved with. */

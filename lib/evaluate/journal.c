@@ -7,8 +7,8 @@
  *              XXH3 of the record                               8 bytes
  *
  * The key is a digest of data, queries and training parameters, the run one of the subset and the
- * seed. Numbers are in the machine's order. A record's digest has the file's key as seed, so that no
- * record of another file passes.
+ * seed. Numbers are in the machine's order. A record's digest has the file's key as seed, so that
+ * no record of another file passes.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "evaluate/journal.h"

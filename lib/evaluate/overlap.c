@@ -49,8 +49,8 @@ static tamis_status too_few(const comparing *c, const side *s, uint64_t query, u
                        tamis_scores_path(s->scores), query, there, c->most_k);
 }
 
-/* The first rows of a matrix's column into `order`, its values into `value`; rows without a score are
- * NaN and come last. */
+/* The first rows of a matrix's column into `order`, its values into `value`; rows without a score
+ * are NaN and come last. */
 static tamis_status order_column(const comparing *c, const side *s, uint64_t query, double *value,
                                  uint32_t *order, tamis_error *err)
 {

@@ -1,8 +1,8 @@
 /* The Gauss-Newton matrix of the mean loss, dense and in double.
  *
- * With p the probabilities of a row, the Hessian of its loss by its logits is the sum over classes of
- * p_c (e_c - p)(e_c - p)^T. So the matrix is a sum of outer products of `classes` gradients a row:
- * those of each class as label, times the root of its probability.
+ * With p the probabilities of a row, the Hessian of its loss by its logits is the sum over classes
+ * of p_c (e_c - p)(e_c - p)^T. So the matrix is a sum of outer products of `classes` gradients a
+ * row: those of each class as label, times the root of its probability.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>

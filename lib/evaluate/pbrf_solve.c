@@ -98,8 +98,8 @@ static tamis_status objective_gradient(const tamis__pbrf_problem *p, tamis__wide
 
 /* --- Newton ----------------------------------------------------------------------------------- */
 
-/* Both weightings at once, so that each step reads the factor once. A solution that is reached stays:
- * its gradient is 0 from then on, and so are its steps. */
+/* Both weightings at once, so that each step reads the factor once. A solution that is reached
+ * stays: its gradient is 0 from then on, and so are its steps. */
 static tamis_status minimise(const tamis__pbrf_problem *p, tamis__pbrf_solver *solver, uint64_t row,
                              uint32_t *ret_steps, tamis_error *err)
 {

@@ -14,8 +14,8 @@ typedef struct tamis__badness {
     const uint8_t *is_bad;   /* [all rows]; the caller's */
 } tamis__badness;
 
-/* What tamis_evaluate_noise() gives, and the ranking it was made from; of `params` the bootstrap and
- * the budgets of the curve are not looked at. Errors as tamis_evaluate_noise(). */
+/* What tamis_evaluate_noise() gives, and the ranking it was made from; of `params` the bootstrap
+ * and the budgets of the curve are not looked at. Errors as tamis_evaluate_noise(). */
 tamis_status tamis__badness_make(tamis__badness *ret_badness, tamis_context *context,
                                  const tamis_scores *scores, const tamis_noise_params *params,
                                  tamis_noise *ret_noise, tamis_error *err);

@@ -13,8 +13,8 @@ typedef struct tamis__run {
     uint64_t subset; /* for messages */
 } tamis__run;
 
-/* As tamis_retrain() for runs of any subsets and seeds: loss, margin and correct are [runs, queries],
- * `subsets` the number of runs and `seeds` 1. params->seeds is not looked at. */
+/* As tamis_retrain() for runs of any subsets and seeds: loss, margin and correct are [runs,
+ * queries], `subsets` the number of runs and `seeds` 1. params->seeds is not looked at. */
 tamis_status tamis__retrain(tamis_retrained *ret_retrained, tamis_context *context,
                             const tamis_retrain_params *params, const tamis__run *run,
                             uint64_t runs, tamis_error *err);

@@ -31,8 +31,8 @@ typedef struct tamis__text {
     tamis__fields fields; /* private */
 } tamis__text;
 
-/* Open before the first record, whose number is compared with the store's rows. Errors: ARG, FORMAT,
- * SHAPE, IO, UNSUPPORTED, NOMEM. */
+/* Open before the first record, whose number is compared with the store's rows. Errors: ARG,
+ * FORMAT, SHAPE, IO, UNSUPPORTED, NOMEM. */
 tamis_status tamis__corpus_open(tamis__corpus *ret_corpus, tamis_context *context, const char *path,
                                 const char *field, const tamis_store *store, tamis_error *err);
 void tamis__corpus_close(tamis__corpus *corpus);
@@ -44,8 +44,9 @@ tamis_status tamis__corpus_rewind(tamis__corpus *corpus, tamis_error *err);
 tamis_status tamis__corpus_next(tamis__corpus *corpus, uint64_t most, tamis__record *ret_record,
                                 uint64_t *ret_records, tamis_error *err);
 
-/* The text of a record: all its fields, a line feed between them. From several threads at once, each
- * with a text of its own. Errors: FORMAT (also when the store was made from another record), NOMEM. */
+/* The text of a record: all its fields, a line feed between them. From several threads at once,
+ * each with a text of its own. Errors: FORMAT (also when the store was made from another record),
+ * NOMEM. */
 tamis_status tamis__corpus_text(const tamis__corpus *corpus, const tamis__record *record,
                                 tamis__text *text, tamis_error *err);
 void tamis__text_fini(tamis__text *text);

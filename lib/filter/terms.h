@@ -41,8 +41,8 @@ typedef struct tamis__terms {
 
 #define TAMIS__NO_TERM UINT32_MAX
 
-/* Of all records of a corpus, from where it is. Errors: as tamis__corpus_text(), NOMEM (also when they
- * do not fit the memory limit). */
+/* Of all records of a corpus, from where it is. Errors: as tamis__corpus_text(), NOMEM (also when
+ * they do not fit the memory limit). */
 tamis_status tamis__terms_read(tamis__terms *ret_terms, tamis__corpus *corpus, tamis_error *err);
 void tamis__terms_fini(tamis__terms *terms);
 

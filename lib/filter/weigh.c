@@ -1,8 +1,8 @@
-/* Scores of training texts for the queries. The texts are read twice: how many of them hold a term has
- * to be known first. Only terms that a query holds are looked at, and no text is kept.
+/* Scores of training texts for the queries. The texts are read twice: how many of them hold a term
+ * has to be known first. Only terms that a query holds are looked at, and no text is kept.
  *
- * A thread takes a block of records and adds up each text's terms in the order of their numbers, so that
- * a score does not depend on the order of words, and equal texts have equal scores.
+ * A thread takes a block of records and adds up each text's terms in the order of their numbers, so
+ * that a score does not depend on the order of words, and equal texts have equal scores.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "filter/weigh.h"

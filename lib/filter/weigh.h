@@ -12,8 +12,8 @@ typedef struct tamis__weighing {
     double k1, b; /* of bm25 */
 } tamis__weighing;
 
-/* Every text of the corpus against every query, into the lists. Errors: as tamis__corpus_text(), NOMEM
- * (also when it does not fit the memory limit together with `reserved` bytes), CANCELLED. */
+/* Every text of the corpus against every query, into the lists. Errors: as tamis__corpus_text(),
+ * NOMEM (also when it does not fit the memory limit together with `reserved` bytes), CANCELLED. */
 tamis_status tamis__weigh(const tamis__weighing *weighing, const tamis__terms *terms,
                           tamis__corpus *corpus, uint64_t reserved, tamis__top_sink *top,
                           tamis_error *err);

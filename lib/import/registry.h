@@ -51,8 +51,8 @@ tamis_status tamis__name_list(tamis__strings *ret_list, const char *text, const 
 tamis_status tamis__feature_list(tamis__strings *ret_list, const tamis_data_options *options,
                                  tamis_error *err);
 
-/* A name of that list which the file lacks is wrong in the file, not in what the user asked for: ARG
- * becomes FORMAT. */
+/* A name of that list which the file lacks is wrong in the file, not in what the user asked for:
+ * ARG becomes FORMAT. */
 tamis_status tamis__feature_missing(tamis_status status, tamis_error *err);
 
 /* The position of a name, or -1. */

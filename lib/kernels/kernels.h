@@ -25,21 +25,23 @@ typedef struct tamis__kernels {
     void (*widen_i8)(float *out, const int8_t *in, float scale, size_t n);
     /* Round to in[i] / scale, nearest, ties to even, within -127 .. 127, and return the scale:
      * max|in[i]| / 127 with the low 7 bits of its fraction cleared, so that in[i] made by
-     * widen_i8() give the same bytes and scale again. 0, and all bytes 0, when it would be below FLT_MIN; NaN,
-     * and all bytes 0, when a value is not finite. All versions give the same bits. */
+     * widen_i8() give the same bytes and scale again. 0, and all bytes 0, when it would be below
+     * FLT_MIN; NaN, and all bytes 0, when a value is not finite. All versions give the same
+     * bits. */
     float (*narrow_i8)(int8_t *out, const float *in, size_t n);
     /* Sum of squares in double, over 16 interleaved partial sums of the index modulo 16, added
      * pairwise at the end: the same bits in every version. NaN or infinity when a value is. */
     double (*sum_squares)(const float *in, size_t n);
     /* A row of a sum of outer products: out[i] = sum over t < terms of factor[t * factor_stride] *
-     * in[t * in_stride + i], i < n, in double in the order of t and rounded once. Products of floats
-     * are exact in double: the same bits in every version. `out` may not overlap the others. */
+     * in[t * in_stride + i], i < n, in double in the order of t and rounded once. Products of
+     * floats are exact in double: the same bits in every version. `out` may not overlap the
+     * others. */
     void (*sum_products)(float *out, const float *in, size_t in_stride, const float *factor,
                          size_t factor_stride, size_t terms, size_t n);
-    /* A sparse projection, 16 values at a time: out[start[g] + i] += +-in[16 g + i], minus where bit
-     * i of minus[g] is set, for g in ascending order. Groups of outputs may overlap; `in` may not
-     * overlap them. Memory from `ahead` on, as long as `in`, is asked for early; NULL = none. The
-     * same bits in every version. */
+    /* A sparse projection, 16 values at a time: out[start[g] + i] += +-in[16 g + i], minus where
+     * bit i of minus[g] is set, for g in ascending order. Groups of outputs may overlap; `in` may
+     * not overlap them. Memory from `ahead` on, as long as `in`, is asked for early; NULL = none.
+     * The same bits in every version. */
     void (*scatter_signed)(float *out, const float *in, const uint32_t *start,
                            const uint16_t *minus, size_t groups, const float *ahead);
     /* out[64 r + i] = -1 where bit i of minus[r] is set, else 1. */

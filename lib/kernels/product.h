@@ -50,8 +50,8 @@ typedef struct tamis__product_wish {
 /* The best multiplier there is; never NULL. */
 const tamis__multiplier *tamis__multiplier_choose(const tamis__product_wish *wish);
 
-/* Every multiplier for rows of this type that the processor's features allow, for few queries or for
- * many, best last; for tests and benchmarks: the i-th one, NULL past the end. */
+/* Every multiplier for rows of this type that the processor's features allow, for few queries or
+ * for many, best last; for tests and benchmarks: the i-th one, NULL past the end. */
 const tamis__multiplier *tamis__multiplier_at(tamis_dtype dtype, unsigned cpu, bool few, size_t i);
 
 #endif

@@ -1,6 +1,7 @@
 /* Products with AVX2, FMA and F16C, shaped as those of product_avx512.c: six rows by two vectors of
- * eight queries for many queries, inner products along the rows for few. Panels of floats for rows of
- * any type. (Whole numbers of 16 bits for i8 rows were no faster: 95 against 96 GFLOP/s on a core.)
+ * eight queries for many queries, inner products along the rows for few. Panels of floats for rows
+ * of any type. (Whole numbers of 16 bits for i8 rows were no faster: 95 against 96 GFLOP/s on a
+ * core.)
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "kernels/product_list.h"

@@ -1,8 +1,9 @@
 /* Products with AVX-512 (F, BW, VL, DQ): panels of floats, rows of any type.
  *
- * Many queries: an outer product. Six rows by four vectors of sixteen queries are kept in registers;
- * a step of the loop loads one column of the panel and broadcasts one value of each row, so that 24
- * multiplications meet 10 loads. Each sum runs in float over the step's columns in their order.
+ * Many queries: an outer product. Six rows by four vectors of sixteen queries are kept in
+ * registers; a step of the loop loads one column of the panel and broadcasts one value of each row,
+ * so that 24 multiplications meet 10 loads. Each sum runs in float over the step's columns in their
+ * order.
  *
  * Few queries: inner products along the rows, so that rows are read once and in order. Each sum is
  * sixteen interleaved ones in float, added up at the end of the step.
@@ -32,8 +33,9 @@ INLINE void add_to(double *sum, __m512 value)
     _mm512_storeu_pd(sum + 8, _mm512_add_pd(_mm512_loadu_pd(sum + 8), high));
 }
 
-/* `m` rows by `n` vectors of queries; both are constants where this is inlined. The rows after these
- * are asked for on the way: they come from memory, where the processor sees no order in them. */
+/* `m` rows by `n` vectors of queries; both are constants where this is inlined. The rows after
+ * these are asked for on the way: they come from memory, where the processor sees no order in
+ * them. */
 INLINE void block(const int m, const int n, double *sum, size_t stride, const float *rows,
                   size_t row_stride, const float *panel, size_t width, size_t columns)
 {

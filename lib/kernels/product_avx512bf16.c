@@ -1,9 +1,9 @@
-/* Products of bf16 rows with AVX512-BF16: queries are rounded to bf16, and each instruction adds two
- * products to a float.
+/* Products of bf16 rows with AVX512-BF16: queries are rounded to bf16, and each instruction adds
+ * two products to a float.
  *
- * Many queries: an outer product as in product_avx512.c, of pairs of columns. Each sum runs in float
- * over the pairs in their order, the second column of a pair before the first. Few queries: inner
- * products along the rows; sixteen interleaved sums of pairs.
+ * Many queries: an outer product as in product_avx512.c, of pairs of columns. Each sum runs in
+ * float over the pairs in their order, the second column of a pair before the first. Few queries:
+ * inner products along the rows; sixteen interleaved sums of pairs.
  *
  * The instruction takes subnormal numbers as zero: the smallest that counts is 1.2e-38.
  *
@@ -135,8 +135,8 @@ static void pack_few(void *panel, const float *queries, size_t query_stride, siz
                                  queries + j * query_stride + c, 1);
 }
 
-/* With several queries the processor does not see by itself that rows are read in order, so the rows
- * after these are asked for. */
+/* With several queries the processor does not see by itself that rows are read in order, so the
+ * rows after these are asked for. */
 INLINE void inner(const int m, const int n, double *sum, size_t stride, const uint16_t *rows,
                   size_t row_stride, const uint16_t *panel, size_t columns)
 {

@@ -1,10 +1,10 @@
-/* Products of i8 rows with AVX512-VNNI: queries are rounded to 16 bits, relative to the largest value
- * of the step, and held as two unsigned bytes; an instruction adds four products of bytes to a whole
- * number.
+/* Products of i8 rows with AVX512-VNNI: queries are rounded to 16 bits, relative to the largest
+ * value of the step, and held as two unsigned bytes; an instruction adds four products of bytes to
+ * a whole number.
  *
  * With u = q + 32768 = 256 h + l:   <x, q> = 256 <x, h> + <x, l> - 32768 sum(x).
- * All of it is exact in whole numbers (|<x, h>| <= 127 * 255 * 4096 < 2^31), so there is no order of
- * sums to speak of: every way to compute it gives the same bits.
+ * All of it is exact in whole numbers (|<x, h>| <= 127 * 255 * 4096 < 2^31), so there is no order
+ * of sums to speak of: every way to compute it gives the same bits.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "kernels/product_list.h"
@@ -22,7 +22,7 @@
 
 enum { GROUP = 6, VECTORS = 4 };
 
-/* --- queries as whole numbers ------------------------------------------------------------------ */
+/* --- queries as whole numbers ----------------------------------------------------------------- */
 
 /* The largest magnitude. */
 #define MOST 32767
@@ -43,8 +43,8 @@ static int32_t i16_of(float value, double unit)
 
 /* --- many queries ----------------------------------------------------------------------------- */
 
-/* Scales of the queries [width] as double, then the high bytes [groups of 4 columns][width][4], then
- * the low ones. */
+/* Scales of the queries [width] as double, then the high bytes [groups of 4 columns][width][4],
+ * then the low ones. */
 static size_t plane(size_t width, size_t columns)
 {
     return tamis__round_up(columns, 4) * width;

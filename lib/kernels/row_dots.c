@@ -1,5 +1,5 @@
-/* Inner products of rows with rows. The same loop is compiled for several instruction sets: products and
- * sums are not fused, so every version gives the same bits.
+/* Inner products of rows with rows. The same loop is compiled for several instruction sets:
+ * products and sums are not fused, so every version gives the same bits.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "kernels/row_dots.h"

@@ -1,5 +1,5 @@
-/* Inner loops for x86-64: AVX2 with F16C, and AVX-512 (F, BW, VL, DQ). Each function carries its own
- * target, so the file needs no compiler flag and the rest of the program runs on any processor.
+/* Inner loops for x86-64: AVX2 with F16C, and AVX-512 (F, BW, VL, DQ). Each function carries its
+ * own target, so the file needs no compiler flag and the rest of the program runs on any processor.
  * Conversions are exact or correctly rounded and sums keep the order of the reference, so every
  * version gives the same bits (tolerance 0). Loads and stores touch only the n values.
  *

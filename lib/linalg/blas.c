@@ -20,8 +20,8 @@ static unsigned scopes;
 static int threads_before;
 
 /* In the OpenMP flavour the number belongs to the calling thread, and lowering it for longer than a
- * call would also slow down OpenMP regions of the application. The OpenMP runtime is there when that
- * flavour is; it is not linked otherwise. */
+ * call would also slow down OpenMP regions of the application. The OpenMP runtime is there when
+ * that flavour is; it is not linked otherwise. */
 extern int omp_get_max_threads(void) __attribute__((weak));
 extern void omp_set_num_threads(int) __attribute__((weak));
 

@@ -21,14 +21,15 @@ tamis_status tamis__dgemm(bool transpose_a, bool transpose_b, size_t m, size_t n
                           double alpha, const double *a, size_t lda, const double *b, size_t ldb,
                           double beta, double *c, size_t ldc, tamis_error *err);
 
-/* The lower triangle of C [n, n] = alpha * op(A) op(A)^T + beta * C, op(A) [n, k]; with `transpose` A
- * is [k, n]. What is above the diagonal stays as it is. */
+/* The lower triangle of C [n, n] = alpha * op(A) op(A)^T + beta * C, op(A) [n, k]; with `transpose`
+ * A is [k, n]. What is above the diagonal stays as it is. */
 tamis_status tamis__dsyrk(bool transpose, size_t n, size_t k, double alpha, const double *a,
                           size_t lda, double beta, double *c, size_t ldc, tamis_error *err);
 
 /* Make BLAS single-threaded for a while; nests and is safe from several threads. Returns what
  * _end() needs to put things back. Branches on the OpenBLAS flavour: in the pthread flavour the
- * number of threads is lowered; in the OpenMP flavour too, since our own threads are not OpenMP's. */
+ * number of threads is lowered; in the OpenMP flavour too, since our own threads are not
+ * OpenMP's. */
 void tamis__blas_begin(void);
 void tamis__blas_end(void);
 

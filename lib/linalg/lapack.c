@@ -1,9 +1,9 @@
 /* Checked factorisations of symmetric matrices.
  *
- * The lower triangle of a row-major matrix is the upper triangle of the same memory read by columns,
- * so LAPACK is called by columns and nothing is transposed. The _work functions are called: the others
- * would look at every value for NaN, and take the size of their workspace through a floating-point
- * number.
+ * The lower triangle of a row-major matrix is the upper triangle of the same memory read by
+ * columns, so LAPACK is called by columns and nothing is transposed. The _work functions are
+ * called: the others would look at every value for NaN, and take the size of their workspace
+ * through a floating-point number.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "linalg/lapack.h"

@@ -76,7 +76,8 @@ tamis_status tamis__factors_init(tamis__factors *ret_factors, const tamis__gradi
 void tamis__factors_fini(tamis__factors *factors);
 
 /* Fill in rows factors->first .. end - 1, group by group on the pool, reporting that `written` rows
- * are written so far. `first` is a multiple of job->group, `end` is too or is the last row's end. `batches` has one for each thread. */
+ * are written so far. `first` is a multiple of job->group, `end` is too or is the last row's end.
+ * `batches` has one for each thread. */
 tamis_status tamis__factors_compute(tamis__factors *factors, const tamis__gradient_job *job,
                                     uint64_t end, tamis__batch *batches, uint64_t written,
                                     tamis_error *err);

@@ -62,7 +62,8 @@ double tamis__cross_entropy(tamis__batch *batch, const tamis__network *network, 
 }
 
 /* d margin / d logit: 1 for the label, minus the softmax among the others. Those odds come from the
- * logits themselves: the loss's delta over 1 - p would have no digits left for a row learnt well. */
+ * logits themselves: the loss's delta over 1 - p would have no digits left for a row learnt
+ * well. */
 static void row_margin_delta(const float *logit, size_t classes, size_t label, float *delta)
 {
     double top = -HUGE_VAL, sum = 0.0;

@@ -2,9 +2,9 @@
  *
  * The rows go through in waves. First the wave's groups go through the network, as matrix products,
  * and leave their factors; then the store's blocks are expanded from the factors on all threads
- * while this one writes them. In factor form, where there is nothing to expand, groups go straight to
- * the writer (grad_factors.c). Groups are of constant size and start at multiples of it whatever the
- * threads, the memory, the shards or the row a resumed run starts at: the bits depend on none.
+ * while this one writes them. In factor form, where there is nothing to expand, groups go straight
+ * to the writer (grad_factors.c). Groups are of constant size and start at multiples of it whatever
+ * the threads, the memory, the shards or the row a resumed run starts at: the bits depend on none.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>

@@ -133,7 +133,8 @@ static const float *side_at(const tamis__gradient_job *job, const tamis__factors
     return (side == 0 ? factors->input : factors->delta)[block] + at * *ret_width;
 }
 
-/* A side of a row, layer by layer, with the layers' squared norms; for i8 each layer has its scale. */
+/* A side of a row, layer by layer, with the layers' squared norms; for i8 each layer has its
+ * scale. */
 static tamis_status narrow_side(const tamis__gradient_job *job, const tamis__factors *factors,
                                 int side, uint32_t k, uint64_t row, const double *squares,
                                 char *stored, float *scale, tamis_error *err)

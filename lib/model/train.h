@@ -12,10 +12,10 @@
 typedef struct tamis__train_rows {
     const uint64_t *row; /* [rows] ascending */
     uint64_t rows;       /* > 0 */
-    /* False: as if the data held these rows only. True: epochs go through all rows in the order they
-     * have when none is left out, and a row that is left out leaves its place in the mini-batch
-     * empty. What differs between two trainings with one seed is then that row, and not every
-     * mini-batch. */
+    /* False: as if the data held these rows only. True: epochs go through all rows in the order
+     * they have when none is left out, and a row that is left out leaves its place in the
+     * mini-batch empty. What differs between two trainings with one seed is then that row, and not
+     * every mini-batch. */
     bool in_place;
 } tamis__train_rows;
 
@@ -34,8 +34,8 @@ tamis_status tamis__initial_weights(const tamis__network *network, uint64_t seed
 
 /* --- standardisation -------------------------------------------------------------------------- */
 
-/* Mean and deviation (of the population) of every column over `rows` rows (`row` NULL: 0, 1, 2 ...),
- * computed in double; the scale of a constant column is 1. */
+/* Mean and deviation (of the population) of every column over `rows` rows (`row` NULL: 0, 1, 2
+ * ...), computed in double; the scale of a constant column is 1. */
 tamis_status tamis__standardise(const tamis_data *data, const uint64_t *row, uint64_t rows,
                                 float *ret_mean, float *ret_scale, tamis_error *err);
 

@@ -215,7 +215,8 @@ void tamis__wide_softmax(const double *logit, size_t classes, double *ret_probab
     for (size_t c = 0; c < classes; c++) ret_probability[c] /= sum;
 }
 
-/* log(1 + odds of all other classes): a small loss keeps its digits, logsumexp - logit would not. */
+/* log(1 + odds of all other classes): a small loss keeps its digits, logsumexp - logit would
+ * not. */
 double tamis__wide_loss(const double *logit, size_t classes, size_t label)
 {
     double top = -HUGE_VAL, sum = 0.0;

@@ -1,6 +1,7 @@
 /* A network in double, for differences that are smaller than a float's rounding.
  *
- * Weights are one array of all layers, [parameters], each [out, in + bias] from its first_column on.
+ * Weights are one array of all layers, [parameters], each [out, in + bias] from its first_column
+ * on.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MODEL_WIDE_H

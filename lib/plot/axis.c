@@ -148,7 +148,8 @@ static double decade_at(const tamis__axis *axis, int factor, int decade)
     return (log10(factor) + decade - axis->low) / (axis->high - axis->low);
 }
 
-/* Powers of ten, every stride-th one; with `fine` 2 and 5 times these too. What is between is minor. */
+/* Powers of ten, every stride-th one; with `fine` 2 and 5 times these too. What is between is
+ * minor. */
 static void log_ticks(tamis__axis *axis, int stride, bool fine)
 {
     /* A label that is no double is of no use. */

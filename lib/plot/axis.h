@@ -33,15 +33,15 @@ typedef enum tamis__axis_room {
     TAMIS__AXIS_BARS    /* 5%, and bars stand on zero, which is at the edge or shown */
 } tamis__axis_room;
 
-/* Set the range to hold low .. high, which are finite and, on a logarithmic axis, positive. A range of no
- * extent is widened. Where all values are positive the axis does not go below zero. */
+/* Set the range to hold low .. high, which are finite and, on a logarithmic axis, positive. A range
+ * of no extent is widened. Where all values are positive the axis does not go below zero. */
 void tamis__axis_range(tamis__axis *axis, bool log, double low, double high, tamis__axis_room room);
 
 /* Where a value is: 0 at the low end, 1 at the high end. */
 double tamis__axis_at(const tamis__axis *axis, double value);
 
-/* Choose ticks for an axis of `length` pixels, lying or upright; labels in a font of `size` pixels do
- * not touch each other. */
+/* Choose ticks for an axis of `length` pixels, lying or upright; labels in a font of `size` pixels
+ * do not touch each other. */
 void tamis__axis_set_ticks(tamis__axis *axis, double length, bool upright, double size);
 
 #endif

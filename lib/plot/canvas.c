@@ -1,5 +1,5 @@
-/* The page, on PLplot, which has one state for the whole process and ends the process on errors: it is
- * locked while a page is drawn, and jumped out of before it gets that far.
+/* The page, on PLplot, which has one state for the whole process and ends the process on errors: it
+ * is locked while a page is drawn, and jumped out of before it gets that far.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "plot/canvas.h"
@@ -39,7 +39,8 @@ typedef struct page {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static page *current;
 
-/* Instead of printing and exit(). While the page is being closed there is nothing left to jump to. */
+/* Instead of printing and exit(). While the page is being closed there is nothing left to jump
+ * to. */
 static void give_up(const char *message)
 {
     if (!current || !current->guarded) return;

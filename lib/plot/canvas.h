@@ -36,8 +36,9 @@ void tamis__canvas_colour(const uint8_t rgb[3], double opacity);
 void tamis__canvas_line(size_t points, const double *x, const double *y, double width,
                         unsigned dash);
 void tamis__canvas_fill(size_t points, const double *x, const double *y);
-/* `align` 0: text begins at x, 0.5: is centred, 1: ends there; its middle is at y. `size` is that of
- * the font in pixels. `text` is well-formed UTF-8 without control characters, under 500 bytes. */
+/* `align` 0: text begins at x, 0.5: is centred, 1: ends there; its middle is at y. `size` is that
+ * of the font in pixels. `text` is well-formed UTF-8 without control characters, under 500
+ * bytes. */
 void tamis__canvas_text(double x, double y, double size, bool bold, double degrees, double align,
                         const char *text);
 

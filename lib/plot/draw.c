@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "plot/canvas.h"
 
-/* The palette of Okabe and Ito, whose colours stay apart for colour-blind eyes; the darkest first, and
- * grey where it has a yellow that cannot be seen on white. */
+/* The palette of Okabe and Ito, whose colours stay apart for colour-blind eyes; the darkest first,
+ * and grey where it has a yellow that cannot be seen on white. */
 static const uint8_t palette[][3] = {{0, 114, 178}, {213, 94, 0},   {0, 158, 115}, {204, 121, 167},
                                      {230, 159, 0}, {86, 180, 233}, {0, 0, 0},     {140, 140, 140}};
 enum { COLOURS = sizeof palette / sizeof palette[0] };
@@ -73,9 +73,9 @@ static void append(const tamis__drawing *d, trace *t, uint64_t point)
     t->points++;
 }
 
-/* The points begin .. end are within half a pixel's width: first, lowest, highest and last draw the same
- * line as all of them, and the band is theirs together. A curve of a million points would otherwise be
- * a file of as many. */
+/* The points begin .. end are within half a pixel's width: first, lowest, highest and last draw the
+ * same line as all of them, and the band is theirs together. A curve of a million points would
+ * otherwise be a file of as many. */
 static void append_column(const tamis__drawing *d, trace *t, uint64_t begin, uint64_t end)
 {
     const tamis_curve *curve = t->curve;
@@ -301,7 +301,8 @@ static void draw_line(const trace *t, size_t number)
     if (t->low && t->points == 1) draw_error_bar(t->x[0], t->low[0], t->high[0], 4);
 }
 
-/* Bars, or markers where bars would be; in both cases curves are side by side when x are categories. */
+/* Bars, or markers where bars would be; in both cases curves are side by side when x are
+ * categories. */
 static void draw_points(const tamis__drawing *d, const trace *t, size_t number)
 {
     const tamis__layout *l = d->layout;

@@ -1,5 +1,5 @@
-/* Where everything of a figure goes. Nothing is put over the curves: a legend of short names goes above
- * them, a longer one beside them.
+/* Where everything of a figure goes. Nothing is put over the curves: a legend of short names goes
+ * above them, a longer one beside them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "plot/layout.h"
@@ -91,8 +91,8 @@ static void set_names(const tamis_figure *figure, tamis__layout *layout)
     }
 }
 
-/* In one row above the curves when all fit there, else one below the other on the right. Takes its room
- * from `layout`. */
+/* In one row above the curves when all fit there, else one below the other on the right. Takes its
+ * room from `layout`. */
 static void set_legend(const tamis_figure *figure, tamis__layout *layout)
 {
     double row = 0, widest = 0;
@@ -155,8 +155,8 @@ static bool words_fit(const tamis_figure *figure, const tamis__layout *layout, d
     return true;
 }
 
-/* Upright in up to three lines, turned by half a right angle, or turned upright and not all of them: what
- * fits first. Takes room at the bottom and, for turned names, at the left. */
+/* Upright in up to three lines, turned by half a right angle, or turned upright and not all of
+ * them: what fits first. Takes room at the bottom and, for turned names, at the left. */
 static tamis_status set_categories(const tamis_figure *figure, tamis__layout *layout,
                                    tamis_error *err)
 {

@@ -57,8 +57,8 @@ static bool is_space(const letter *l)
     return l->size == 1 && l->bytes[0] == ' ';
 }
 
-/* Where the line that begins at `text` ends: at the last space, or behind the last of some signs, before it
- * is too wide, else within a word; NULL when all of the rest fits. */
+/* Where the line that begins at `text` ends: at the last space, or behind the last of some signs,
+ * before it is too wide, else within a word; NULL when all of the rest fits. */
 static const char *line_end(const char *text, double width, bool *ret_cut)
 {
     double used = 0;

@@ -1,8 +1,8 @@
 /* The dense projection with entries +-1/sqrt(K).
  *
  * The sign of column c in output j is bit j % 64 of number c of the sequence that belongs to the
- * output's panel, j / 64. Signs are made for 512 columns and 64 outputs at a time, used for all rows
- * of the batch and forgotten: the matrix, p K / 8 bytes, is never in memory.
+ * output's panel, j / 64. Signs are made for 512 columns and 64 outputs at a time, used for all
+ * rows of the batch and forgotten: the matrix, p K / 8 bytes, is never in memory.
  *
  * For rows x and y, <Rx, Ry> has the mean <x, y> and, over seeds, the variance
  * (|x|^2 |y|^2 + <x, y>^2 - 2 sum x_i^2 y_i^2) / K.
@@ -29,7 +29,8 @@ static void fill(const tamis__projector *p, uint64_t panel, uint64_t first, uint
 }
 
 /* Add the products of a block of columns with the signs of `width` outputs. Products with +-1 are
- * exact and each output adds in the order of the columns, so every multiplier gives the same bits. */
+ * exact and each output adds in the order of the columns, so every multiplier gives the same
+ * bits. */
 static void add_panel(const tamis__projector *p, double *sums, double *part, uint64_t rows,
                       uint64_t width, uint64_t columns, const float *in, size_t stride,
                       const float *signs)

@@ -9,16 +9,16 @@
 /* The K outputs are cut into s sections, section t from t K / s to (t + 1) K / s (rounded down).
  * Every column has one entry +-1/sqrt(s) in each section: the block construction of Kane and
  * Nelson 2014; with s = 1 it is CountSketch. 16 columns that follow one another are a group: number
- * g of the section's sequence gives the place where the group begins, uniform in the section, and 16
- * signs; the columns go to the places from there on, cyclically. So a group is one register: load,
- * flip signs, add, store.
+ * g of the section's sequence gives the place where the group begins, uniform in the section, and
+ * 16 signs; the columns go to the places from there on, cyclically. So a group is one register:
+ * load, flip signs, add, store.
  *
  * What that does to dot products. Let S_t x be section t before scaling, n_t its length. Places are
  * uniform and signs independent, so that E <S_t x, S_t y> = sum over i, j of x_i y_j P(same place)
- * E(sign_i sign_j) = <x, y>, and <Sx, Sy> = 1/s sum_t <S_t x, S_t y> has the mean <x, y>. Two columns
- * of different groups meet with probability 1/n_t, since their starts are independent and uniform.
- * Two of one group never meet, as a group is no longer than a section. Only pairs that meet add
- * variance, and sections are independent:
+ * E(sign_i sign_j) = <x, y>, and <Sx, Sy> = 1/s sum_t <S_t x, S_t y> has the mean <x, y>. Two
+ * columns of different groups meet with probability 1/n_t, since their starts are independent and
+ * uniform. Two of one group never meet, as a group is no longer than a section. Only pairs that
+ * meet add variance, and sections are independent:
  *
  *   Var <Sx, Sy> = 1/s^2 sum_t 1/n_t  *  ( |x|^2 |y|^2 + <x, y>^2
  *                                          - sum over groups g of (|x_g|^2 |y_g|^2 + <x_g, y_g>^2) )
@@ -121,8 +121,8 @@ static void flush(const tamis__projector *p, double *sums, float *row)
     for (uint64_t t = 0; t < p->spec.nonzeros; t++) flush_section(p, sums, row, t);
 }
 
-/* A step of a row, section by section: what is read and written stays in the first cache. Before the
- * last section the memory of the next step is asked for, which hides most of its latency. */
+/* A step of a row, section by section: what is read and written stays in the first cache. Before
+ * the last section the memory of the next step is asked for, which hides most of its latency. */
 static void add_groups(const tamis__projector *p, const draws *d, float *sums, uint64_t group,
                        uint64_t columns, const float *in, const float *ahead)
 {

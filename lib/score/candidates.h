@@ -8,8 +8,8 @@
 
 #include "stream/engine.h"
 
-/* Pairs that are no candidates become NaN on their way to `next`. Columns are those of queries, each
- * with as many as the filter says. */
+/* Pairs that are no candidates become NaN on their way to `next`. Columns are those of queries,
+ * each with as many as the filter says. */
 typedef struct tamis__pair_filter {
     const struct tamis__filter *filter;
     tamis__sink next;
@@ -28,13 +28,13 @@ typedef struct tamis__filter {
     tamis__pair_filter last;
 } tamis__filter;
 
-/* What goes together. `own` = columns that the scorer has by itself, 0 = one for each query. Errors:
- * ARG. */
+/* What goes together. `own` = columns that the scorer has by itself, 0 = one for each query.
+ * Errors: ARG. */
 tamis_status tamis__filter_check(const tamis_score_params *params, const tamis_scorer_info *info,
                                  uint64_t own, tamis_error *err);
 
-/* For scores [rows, columns] of checked params; does nothing without candidates. Errors: ARG (lists that
- * are not ascending, rows that do not exist), NOMEM. */
+/* For scores [rows, columns] of checked params; does nothing without candidates. Errors: ARG (lists
+ * that are not ascending, rows that do not exist), NOMEM. */
 tamis_status tamis__filter_init(tamis__filter *ret_filter, tamis_context *context,
                                 const tamis_score_params *params, uint64_t rows, uint64_t columns,
                                 tamis_error *err);
@@ -57,8 +57,9 @@ void tamis__filter_note(tamis__filter *filter, uint64_t first_row, uint64_t rows
 /* Rows without a score. */
 uint64_t tamis__filter_unscored(const tamis__filter *filter);
 
-/* Put in front of a maximum over queries, which is to be that of candidates; *sink is what takes the
- * blocks of all queries. Does nothing without candidates. Finish with tamis__pair_filter_fini(). */
+/* Put in front of a maximum over queries, which is to be that of candidates; *sink is what takes
+ * the blocks of all queries. Does nothing without candidates. Finish with
+ * tamis__pair_filter_fini(). */
 void tamis__pair_filter_put(tamis__pair_filter *ret_pairs, const tamis__filter *filter,
                             tamis__sink *sink);
 void tamis__pair_filter_fini(tamis__pair_filter *pairs);

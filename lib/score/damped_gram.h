@@ -7,9 +7,9 @@
 #include "curvature/rows.h"
 #include "curvature/spectrum.h"
 
-/* L [columns, columns] of a curvature of kind gram for rows of so many columns, which is added to what
- * they have reserved. Free with free(). Errors: ARG (another kind), NUMERIC (not positive definite),
- * NOMEM (also the memory limit). */
+/* L [columns, columns] of a curvature of kind gram for rows of so many columns, which is added to
+ * what they have reserved. Free with free(). Errors: ARG (another kind), NUMERIC (not positive
+ * definite), NOMEM (also the memory limit). */
 tamis_status tamis__damped_gram(tamis__rows *rows, const tamis_curvature *curvature,
                                 tamis__damping damping, double **ret_factor, tamis_error *err);
 

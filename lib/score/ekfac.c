@@ -2,8 +2,8 @@
  *
  *     score(i, q) = sum over layers of < Q_S [ (Q_S^T G_q Q_A) / (Lambda + damping) ] Q_A^T , G_i >
  *
- * with Lambda measured (ekfac), the outer product of eigenvalues (kfac), or E[G^2] without a rotation
- * (diagonal).
+ * with Lambda measured (ekfac), the outer product of eigenvalues (kfac), or E[G^2] without a
+ * rotation (diagonal).
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "score/ekfac.h"

@@ -23,12 +23,12 @@ typedef struct tamis__ekfac_job {
     uint64_t sample;           /* two stages: queries whose list is compared with the exact one */
 } tamis__ekfac_job;
 
-/* Training rows in full form, or queries in full form (ekfac_rows.c): preconditioned queries through
- * the engine. */
+/* Training rows in full form, or queries in full form (ekfac_rows.c): preconditioned queries
+ * through the engine. */
 tamis_status tamis__ekfac_rows(const tamis__ekfac_job *job, tamis_error *err);
 
-/* Whitened training rows (ekfac_rows.c): whitened queries through the engine. Errors: SHAPE (whitened
- * by another curvature, kind or damping: names both). */
+/* Whitened training rows (ekfac_rows.c): whitened queries through the engine. Errors: SHAPE
+ * (whitened by another curvature, kind or damping: names both). */
 tamis_status tamis__ekfac_whitened(const tamis__ekfac_job *job, tamis_error *err);
 
 /* Both stores in factor form (ekfac_factors.c): a matrix product of the layer's factors with each

@@ -1,14 +1,15 @@
 /* What the parts of the product of factors share (ekfac_factors*.c).
  *
  * In the eigenbasis a layer has two sides, the inputs a~ and the output gradients g~ of tokens. The
- * wider one is called x, the other y. A query wants a list of terms of each layer, and a token's score
- * is the sum over layers and terms of
+ * wider one is called x, the other y. A query wants a list of terms of each layer, and a token's
+ * score is the sum over layers and terms of
  *
  *     exact       y_j <x, w_j>          w_j row j of the query's weights V~ / (lambda + damping)
  *     low rank    <y, u_r> <x, v_r>     u_r v_r^T add up to nearly the weights
  *
  * so that either is made of products of tokens with panels of up to 64 terms. A token's score is a
- * function of the token's and the query's factors alone: nothing depends on what else is done at once.
+ * function of the token's and the query's factors alone: nothing depends on what else is done at
+ * once.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_SCORE_EKFAC_FACTORS_H
@@ -18,8 +19,8 @@
 #include "score/ekfac.h"
 #include "score/output.h"
 
-/* Tokens that are rotated together, and those of a query that are added up together, which are part of
- * the result's last bits; tokens that are multiplied with a panel at once; terms of a panel. */
+/* Tokens that are rotated together, and those of a query that are added up together, which are part
+ * of the result's last bits; tokens that are multiplied with a panel at once; terms of a panel. */
 enum {
     TAMIS__TOKEN_CHUNK = 128,
     TAMIS__TERM_SLICE = 128,
@@ -50,8 +51,8 @@ typedef struct tamis__factor_tokens {
 /* Every row an item, or with `each` every token. */
 tamis_status tamis__factor_tokens_of_store(tamis__factor_tokens *ret_tokens, tamis_store *store,
                                            uint32_t checkpoint, bool each, tamis_error *err);
-/* Item of[row] has the rows that name it, divided by size[item] (NULL = 1); rows of UINT64_MAX are in
- * none. */
+/* Item of[row] has the rows that name it, divided by size[item] (NULL = 1); rows of UINT64_MAX are
+ * in none. */
 tamis_status tamis__factor_tokens_gather(tamis__factor_tokens *ret_tokens, tamis_store *store,
                                          uint32_t checkpoint, uint64_t items, const uint64_t *of,
                                          const double *size, tamis_error *err);
@@ -67,7 +68,8 @@ static inline uint64_t tamis__factor_tokens_first(const tamis__factor_tokens *to
 
 typedef enum tamis__term_kind {
     TAMIS__TERMS_EXACT = 0,
-    TAMIS__TERMS_SPECTRAL, /* the damped inverse spectrum by low rank, for each of the query's tokens */
+    TAMIS__TERMS_SPECTRAL, /* the damped inverse spectrum by low rank, for each of the query's
+                              tokens */
     TAMIS__TERMS_QUERY     /* the query's weights by low rank */
 } tamis__term_kind;
 
@@ -111,8 +113,8 @@ static inline double tamis__factor_layer_inverse(const tamis__factor_layer *laye
                           : layer->spectrum->inverse[i * layer->spectrum->in + j];
 }
 
-/* Tokens first .. first + n - 1, all of one chunk, in the eigenbasis: x [n, layer x] and y [n, layer
- * y], without gaps. Between tamis__blas_begin() and _end(). `scratch` has room for
+/* Tokens first .. first + n - 1, all of one chunk, in the eigenbasis: x [n, layer x] and y [n,
+ * layer y], without gaps. Between tamis__blas_begin() and _end(). `scratch` has room for
  * tamis__rotate_scratch() doubles. */
 tamis_status tamis__factor_tokens_rotate(const tamis__factor_tokens *tokens,
                                          const tamis__factor_layer *layer, uint64_t first,
@@ -181,8 +183,9 @@ typedef struct tamis__factor_product {
     const char *phase;          /* of progress */
 } tamis__factor_product;
 
-/* The same bits for any number of threads, memory limit and sharding. Errors: NUMERIC (a score is not
- * finite), NOMEM (also when a query does not fit the memory limit), IO, CANCELLED, and the sink's. */
+/* The same bits for any number of threads, memory limit and sharding. Errors: NUMERIC (a score is
+ * not finite), NOMEM (also when a query does not fit the memory limit), IO, CANCELLED, and the
+ * sink's. */
 tamis_status tamis__factor_product_run(const tamis__factor_product *product,
                                        tamis__product_report *ret_report, tamis_error *err);
 

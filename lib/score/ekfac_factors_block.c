@@ -1,8 +1,8 @@
 /* Products of tokens with panels of terms.
  *
- * The inner loop is that of the engine (kernels/product.h), an outer product kept in registers: a panel
- * holds up to 64 terms, of several queries where they have few. Sums are in float over 512 columns, in
- * double beyond; what is made of them, too.
+ * The inner loop is that of the engine (kernels/product.h), an outer product kept in registers: a
+ * panel holds up to 64 terms, of several queries where they have few. Sums are in float over 512
+ * columns, in double beyond; what is made of them, too.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>

@@ -70,7 +70,8 @@ static tamis_status put(tamis__factor_run *run, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* Rows next_row .. next_row + n - 1 end within the span; the first of them may have begun before it. */
+/* Rows next_row .. next_row + n - 1 end within the span; the first of them may have begun before
+ * it. */
 static void add_rows(tamis__factor_run *run, uint64_t n)
 {
     const tamis__factor_tokens *t = run->p->train;

@@ -1,9 +1,10 @@
 /* A layer of a product of factors: its shape, and its inverse spectrum by low rank.
  *
- * The damped inverse spectrum R = 1 / (lambda + damping) is written as a short sum of outer products.
- * Its own singular vectors would be spent on where it is largest, which is where gradients vanish; so
- * each entry is weighted by the size that gradients have there: s R a with the row means s and the
- * column means a of lambda, each with a ten-thousandth of its largest added as a floor.
+ * The damped inverse spectrum R = 1 / (lambda + damping) is written as a short sum of outer
+ * products. Its own singular vectors would be spent on where it is largest, which is where
+ * gradients vanish; so each entry is weighted by the size that gradients have there: s R a with the
+ * row means s and the column means a of lambda, each with a ten-thousandth of its largest added as
+ * a floor.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -15,7 +16,8 @@
 #include "linalg/low_rank.h"
 #include "score/ekfac_factors.h"
 
-/* Where all singular vectors are found: of an inverse spectrum, which is done once, and of queries. */
+/* Where all singular vectors are found: of an inverse spectrum, which is done once, and of
+ * queries. */
 enum { WHOLE_SPECTRUM = 1024, WHOLE_QUERY = 128 };
 /* Beyond the rank, and iterations, of the random search for the others. */
 enum { MORE_SPECTRUM = 16, POWER_SPECTRUM = 6, MORE_QUERY = 8 };

@@ -1,9 +1,10 @@
 /* The product of two stores of factors.
  *
- * In a pass over the training tokens, as many queries take part as fit the memory limit. Tokens come
- * in spans; of a span, layer by layer, the factors of tokens and of queries are read, rotated into the
- * eigenbasis in double and rounded to float. Then a thread takes a bundle of queries, makes their
- * terms, and multiplies all tokens of the span, or a part of them, with panels of these.
+ * In a pass over the training tokens, as many queries take part as fit the memory limit. Tokens
+ * come in spans; of a span, layer by layer, the factors of tokens and of queries are read, rotated
+ * into the eigenbasis in double and rounded to float. Then a thread takes a bundle of queries,
+ * makes their terms, and multiplies all tokens of the span, or a part of them, with panels of
+ * these.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Lists in two stages: candidates by low rank, which are then scored exactly.
  *
- * A list is exact whenever its rows are among the candidates; how often that is so is measured on some
- * queries, evenly spaced, of which all rows are scored exactly.
+ * A list is exact whenever its rows are among the candidates; how often that is so is measured on
+ * some queries, evenly spaced, of which all rows are scored exactly.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "score/ekfac_factors_stages.h"

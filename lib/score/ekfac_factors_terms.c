@@ -1,9 +1,9 @@
-/* The terms of a query at a layer, made when they are wanted: rows of its weights, or factors of low
- * rank.
+/* The terms of a query at a layer, made when they are wanted: rows of its weights, or factors of
+ * low rank.
  *
- * The arithmetic is in double, and each number is rounded once, to the float that is multiplied. They
- * are scaled by powers of two, by the largest factors of the query and the largest of the inverse, so
- * that tiny gradients do not vanish in floats.
+ * The arithmetic is in double, and each number is rounded once, to the float that is multiplied.
+ * They are scaled by powers of two, by the largest factors of the query and the largest of the
+ * inverse, so that tiny gradients do not vanish in floats.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -41,8 +41,8 @@ void tamis__factor_query_init(tamis__factor_query *query, const tamis__factor_la
 
 /* --- exact ------------------------------------------------------------------------------------ */
 
-/* wide [n, columns] becomes the sum over tokens of y x^T at these places. Slices of tokens have a fixed
- * size, and rows that are asked for together are always the same ones. */
+/* wide [n, columns] becomes the sum over tokens of y x^T at these places. Slices of tokens have a
+ * fixed size, and rows that are asked for together are always the same ones. */
 static tamis_status outer(const tamis__factor_layer *layer, const tamis__factor_query *query,
                           uint64_t first, uint64_t n, uint64_t column, uint64_t columns,
                           const tamis__term_room *room, tamis_error *err)
@@ -124,8 +124,8 @@ tamis_status tamis__factor_weights(const tamis__factor_layer *layer,
 
 /* --- low rank --------------------------------------------------------------------------------- */
 
-/* Term t * rank + r: the r-th outer product of the spectrum, times the query's token t. The power of
- * two of either side is its own; together they are query->exponent. */
+/* Term t * rank + r: the r-th outer product of the spectrum, times the query's token t. The power
+ * of two of either side is its own; together they are query->exponent. */
 static void spectral(const tamis__factor_layer *layer, const tamis__factor_query *query, bool of_y,
                      uint64_t first, uint64_t n, uint64_t column, uint64_t columns, float *out,
                      size_t stride)

@@ -1,7 +1,7 @@
 /* Queries under a curvature, made when the engine wants them.
  *
- * In double throughout, and rounded to float at the end. A query is one thread's and by itself, so its
- * bits do not depend on how many are made at once.
+ * In double throughout, and rounded to float at the end. A query is one thread's and by itself, so
+ * its bits do not depend on how many are made at once.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "score/ekfac_queries.h"

@@ -37,8 +37,8 @@ void tamis__ekfac_queries_fini(tamis__ekfac_queries *queries);
 
 /* --- query-rank (ekfac_rank.c) ---------------------------------------------------------------- */
 
-/* v [out, in] becomes its nearest matrix of this rank: exactly where it is small, otherwise by random
- * projections keyed by seed and item. Between tamis__blas_begin() and _end(). */
+/* v [out, in] becomes its nearest matrix of this rank: exactly where it is small, otherwise by
+ * random projections keyed by seed and item. Between tamis__blas_begin() and _end(). */
 tamis_status tamis__ekfac_cut(double *v, uint64_t out, uint64_t in, uint64_t rank, uint64_t seed,
                               uint64_t item, tamis_error *err);
 /* Bytes that it takes meanwhile. */

@@ -1,11 +1,13 @@
 /* LAVA: what a row does to the distance of transport between the training rows and the queries.
  *
- * With all training rows of mass 1 / n, all queries of 1 / m, and potentials f of the training rows, the
- * distance grows by f_i for a bit of mass on row i. Mass that goes there has to come from the others,
+ * With all training rows of mass 1 / n, all queries of 1 / m, and potentials f of the training
+ * rows, the distance grows by f_i for a bit of mass on row i. Mass that goes there has to come from
+ * the others,
  *
  *     score(i) = -(f_i - sum_{j != i} f_j / (n - 1)) = -(f_i (1 + 1 / (n - 1)) - sum_j f_j / (n - 1)),
  *
- * so that a positive score says: more mass on this row brings the training rows nearer to the queries.
+ * so that a positive score says: more mass on this row brings the training rows nearer to the
+ * queries.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>

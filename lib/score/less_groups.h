@@ -22,8 +22,8 @@ tamis_status tamis__query_groups_init(tamis__query_groups *ret_groups, const tam
 void tamis__query_groups_fini(tamis__query_groups *groups);
 
 /* A group's mean query at every checkpoint: the mean of unit rows, or with `gradient` the unit of
- * the mean row. With `direction` a row of zeros, or a mean of zeros, is NUMERIC; otherwise it counts
- * as zeros. Free with tamis__held_queries_fini(). */
+ * the mean row. With `direction` a row of zeros, or a mean of zeros, is NUMERIC; otherwise it
+ * counts as zeros. Free with tamis__held_queries_fini(). */
 tamis_status tamis__query_means(const tamis__score_call *call, const tamis__query_groups *groups,
                                 bool gradient, bool direction, tamis__held_queries *ret_means,
                                 tamis_error *err);

@@ -76,8 +76,8 @@ static tamis_status compare_projections(const pair *p, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* Rows that were whitened meet those that were whitened alike; the scorers on curvature files whiten
- * queries themselves. */
+/* Rows that were whitened meet those that were whitened alike; the scorers on curvature files
+ * whiten queries themselves. */
 static tamis_status compare_whitenings(const pair *p, bool curvature, tamis_error *err)
 {
     const tamis_whitening *a = p->train->whitened_by, *b = p->query->whitened_by;

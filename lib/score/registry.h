@@ -51,8 +51,8 @@ typedef struct tamis__scorer_class {
         plain; /* TAMIS_SCORER_MAY_CURVATURE: so many parameters are those without a curvature, the
                      others those with one */
     /* The columns of the scores, asked for before anything is written: how many, and their ids and
-     * other facts. Arrays belong to the stores, or to *call->column_memory. NULL, or *ret_n left 0 =
-     * one for each query, or a single one with TAMIS_SCORER_NO_QUERY. */
+     * other facts. Arrays belong to the stores, or to *call->column_memory. NULL, or *ret_n left 0
+     * = one for each query, or a single one with TAMIS_SCORER_NO_QUERY. */
     tamis_status (*columns)(const tamis__score_call *call, tamis_examples *ret_columns,
                             uint64_t *ret_n, tamis_error *err);
     tamis_status (*run)(const tamis__score_call *call, tamis_error *err);
@@ -84,13 +84,13 @@ tamis_status tamis__score_rows_at(const tamis__score_call *call, uint32_t checkp
 const unsigned char *tamis__score_skipped(const tamis__score_call *call);
 
 /* Run the engine into the call's output. The scorer fills in queries, weight, query_scale,
- * row_divisor, row_multiplier, bound and, in `reserved`, what it holds; the rest comes from the call.
- * Scores have one column for each query, or what the user's reduction makes of them. */
+ * row_divisor, row_multiplier, bound and, in `reserved`, what it holds; the rest comes from the
+ * call. Scores have one column for each query, or what the user's reduction makes of them. */
 tamis_status tamis__score_product(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 
-/* The same for queries that the scorer has put together by the output's groups itself, because what it
- * does to them is cheaper so (tamis__reduce_queries()). */
+/* The same for queries that the scorer has put together by the output's groups itself, because what
+ * it does to them is cheaper so (tamis__reduce_queries()). */
 tamis_status tamis__score_reduced(const tamis__score_call *call, const tamis__product *product,
                                   tamis_error *err);
 

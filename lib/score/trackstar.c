@@ -4,8 +4,8 @@
  *     R = mix * R_query + (1 - mix) * R_train, one block for each layer; R_set = mean of x x^T
  *
  * Since <R^-1/2 x, R^-1/2 y> = <x, R^-1 y>, the queries become R^-1 q, and rows are divided by
- * ||L^-1 x|| where R = L L^T. With second-moment=rows, x stands for x / d, d a value for each column;
- * it goes into the factor: (D L)^-1 x = L^-1 (x / d).
+ * ||L^-1 x|| where R = L L^T. With second-moment=rows, x stands for x / d, d a value for each
+ * column; it goes into the factor: (D L)^-1 x = L^-1 (x / d).
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "score/registry.h"

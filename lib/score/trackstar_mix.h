@@ -16,7 +16,8 @@ typedef struct tamis__moments {
 
 /* The share of the queries at which the pooled spectra meet at `component` (counted from 1, largest
  * first): s_train / (s_train + s_query). Fewer components than that: the last that both can have,
- * and a line to the log with the first. `work` [largest layer squared]. Errors: NUMERIC (both are zero), NOMEM. */
+ * and a line to the log with the first. `work` [largest layer squared]. Errors: NUMERIC (both are
+ * zero), NOMEM. */
 tamis_status tamis__trackstar_mix(const tamis__score_call *call, const tamis__moments *moments,
                                   uint64_t component, double *work, double *ret_mix,
                                   tamis_error *err);

@@ -61,8 +61,8 @@ static double square_of(const float *row, uint64_t columns)
     return sum;
 }
 
-/* The square is that of the rounded row, as the product is; that of a unit row is 1 by definition, a
- * zero row's too. */
+/* The square is that of the rounded row, as the product is; that of a unit row is 1 by definition,
+ * a zero row's too. */
 static void give_row(const maker *m, const double *from, float *out, double *square)
 {
     for (uint64_t c = 0; c < m->columns; c++) out[c] = (float)from[c];

@@ -50,8 +50,8 @@ typedef struct tamis__curvature_place {
     uint32_t layer, block;
 } tamis__curvature_place;
 
-/* Go on to the next array of a file of this kind, stage, layers and max_block, in the order in which
- * they are written: layer by layer. *started is false before the first. False at the end. */
+/* Go on to the next array of a file of this kind, stage, layers and max_block, in the order in
+ * which they are written: layer by layer. *started is false before the first. False at the end. */
 bool tamis__curvature_next(const tamis_curvature_info *info, tamis__curvature_place *place,
                            bool *started);
 
@@ -78,8 +78,8 @@ tamis_status tamis__curvature_read(const tamis_curvature *curvature,
                                    const tamis__curvature_place *place, double *ret_values,
                                    tamis_error *err);
 
-/* Digest of the eigenvectors and eigenvalues: files of TAMIS_STAGE_LAMBDA that have the same one can
- * be merged. 0 when the file has none. */
+/* Digest of the eigenvectors and eigenvalues: files of TAMIS_STAGE_LAMBDA that have the same one
+ * can be merged. 0 when the file has none. */
 uint64_t tamis__curvature_basis(const tamis_curvature *curvature);
 
 const char *tamis__curvature_kind_name(tamis_curvature_kind kind);
@@ -92,7 +92,8 @@ const char *tamis__curvature_stage_name(tamis_curvature_stage stage);
 typedef struct tamis__curvature_writer tamis__curvature_writer;
 
 /* Start a file. Of `info` the digest is not looked at; tokens and examples come at the end. It must
- * live as long as the writer; `whiten` of a final file of that kind is complete. Errors: IO (exists and not `force` ...), NOMEM. */
+ * live as long as the writer; `whiten` of a final file of that kind is complete. Errors: IO (exists
+ * and not `force` ...), NOMEM. */
 tamis_status tamis__curvature_create(tamis__curvature_writer **ret_writer, tamis_context *context,
                                      const char *path, const tamis_curvature_info *info, bool force,
                                      tamis_error *err);

@@ -147,7 +147,8 @@ tamis_status tamis__h5_read_text(const tamis__h5 *h5, const char *name, uint64_t
 
 /* --- datasets by parts ------------------------------------------------------------------------ */
 
-/* A contiguous [rows, columns] dataset to be filled by parts. Close with tamis__h5_array_close(). */
+/* A contiguous [rows, columns] dataset to be filled by parts. Close with
+ * tamis__h5_array_close(). */
 tamis_status tamis__h5_array_create(const tamis__h5 *h5, const char *name, tamis__h5_type type,
                                     uint64_t rows, uint64_t columns, hid_t *ret_dataset,
                                     tamis_error *err);

@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* An attribute lives in an object header message of at most 64 KiB; longer text goes to the heap. */
+/* An attribute lives in an object header message of at most 64 KiB; longer text goes to the
+ * heap. */
 #define ATTRIBUTE_MAX ((size_t)60000)
 
 /* --- writing attributes ----------------------------------------------------------------------- */

@@ -65,8 +65,8 @@ static double vector_error(tamis_dtype dtype, double norm, uint64_t width, float
     return dtype == TAMIS_I8 ? 0.505 * root * (double)scale : 0;
 }
 
-/* |g~ a~^T - g a^T| <= |da| |g| + |dg| |a| + |da| |dg|, summed over tokens; and 1e-5 of the norms for
- * sums that were taken in another order. */
+/* |g~ a~^T - g a^T| <= |da| |g| + |dg| |a| + |da| |dg|, summed over tokens; and 1e-5 of the norms
+ * for sums that were taken in another order. */
 static double layer_bound(const factor_view *v, uint32_t i, const float *input, const float *output)
 {
     const tamis_layer *layer = &v->shape.layer[i];

@@ -100,7 +100,8 @@ static hid_t name_type(size_t size)
     return -1;
 }
 
-/* A row of the table as it lies in the file: name bytes, then out, in, bias, first_column packed. */
+/* A row of the table as it lies in the file: name bytes, then out, in, bias, first_column
+ * packed. */
 static hid_t packed_type(size_t name_size)
 {
     hid_t name = name_type(name_size), type = H5Tcreate(H5T_COMPOUND, name_size + 28);

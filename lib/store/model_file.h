@@ -10,8 +10,9 @@
 /* Root attributes: tamis_kind = "model", tamis_version, provenance, activation.
  * /layer as in a store; /checkpoint/<k> with attributes step and learning_rate and datasets
  * weight_<i> [out, in + bias] f32 and, after Adam, first_moment_<i> and second_moment_<i> of the
- * same shape, with its constants as root attributes beta1, beta2 and epsilon; /standardisation/mean and /scale [inputs] f32, optional;
- * /class/name [classes] UTF-8, optional; /feature/name [inputs] UTF-8, optional. */
+ * same shape, with its constants as root attributes beta1, beta2 and epsilon; /standardisation/mean
+ * and /scale [inputs] f32, optional; /class/name [classes] UTF-8, optional; /feature/name [inputs]
+ * UTF-8, optional. */
 typedef struct tamis__model_file {
     uint32_t layers, checkpoints, classes;
     tamis_layer *layer;           /* [layers] */

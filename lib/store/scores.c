@@ -1,5 +1,5 @@
-/* Reading scores files: a matrix [training rows, queries], or lists of rows for each query, with the
- * ids of both.
+/* Reading scores files: a matrix [training rows, queries], or lists of rows for each query, with
+ * the ids of both.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/scores.h>

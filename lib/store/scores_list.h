@@ -37,8 +37,8 @@ typedef struct tamis__list_block {
 } tamis__list_block;
 
 /* Every list: rows exist, none twice, scores finite and in order, places without a row at the end,
- * and `taken` places with one in each, or at most so many when partial; UINT64_MAX = as many as in the
- * first. *ret_taken says how
+ * and `taken` places with one in each, or at most so many when partial; UINT64_MAX = as many as in
+ * the first. *ret_taken says how
  * many. `fault` is the status of a list that is not like that. Errors: `fault`, NOMEM. */
 tamis_status tamis__lists_check(const tamis__list_block *block, uint64_t taken, uint64_t *ret_taken,
                                 tamis_status fault, tamis_error *err);

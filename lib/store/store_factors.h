@@ -31,8 +31,8 @@ tamis_status tamis__store_part_factors(const tamis__store_part *part, const tami
 tamis_status tamis__store_part_offsets(const tamis__store_part *part, uint32_t checkpoint,
                                        uint64_t *out, tamis_error *err);
 
-/* Factors of a row as they are stored, put together where a file has them in pieces. Zero-initialise;
- * one thread at a time. */
+/* Factors of a row as they are stored, put together where a file has them in pieces.
+ * Zero-initialise; one thread at a time. */
 typedef struct tamis__factor_joiner {
     unsigned char *joined[TAMIS__FACTORS];
     uint64_t room[TAMIS__FACTORS]; /* bytes */

@@ -1,4 +1,5 @@
-/* What an open store makes when it is first asked for: norms, scales of rows of i8, offsets of tokens.
+/* What an open store makes when it is first asked for: norms, scales of rows of i8, offsets of
+ * tokens.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>

@@ -20,8 +20,8 @@ struct tamis_store {
     tamis__store_part *part; /* [info.shards] in the order of their rows */
     tamis__store_kept *kept;
     /* Factor form, else NULL: where each layer's columns start among the inputs and the output
-     * gradients, [layers + 1] each; and of each checkpoint the first token of each part and the end,
-     * [checkpoints * (shards + 1)]. */
+     * gradients, [layers + 1] each; and of each checkpoint the first token of each part and the
+     * end, [checkpoints * (shards + 1)]. */
     uint64_t *input_at, *output_at, *first_token;
     _Atomic uint64_t *touched; /* bytes of mapped rows read so far: see store_pages.h */
 };

@@ -1,4 +1,5 @@
-/* What the rows of a store are of, and how they came to be: function, direction, labels, projection.
+/* What the rows of a store are of, and how they came to be: function, direction, labels,
+ * projection.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/store_origin.h"

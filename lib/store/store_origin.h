@@ -1,5 +1,5 @@
-/* What the rows of a store are of, and how they came to be: function, direction, labels, projection,
- * whitening.
+/* What the rows of a store are of, and how they came to be: function, direction, labels,
+ * projection, whitening.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STORE_STORE_ORIGIN_H

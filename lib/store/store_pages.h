@@ -1,4 +1,5 @@
-/* How much of a store's files is mapped: pages count as the process's memory until they are let go of.
+/* How much of a store's files is mapped: pages count as the process's memory until they are let go
+ * of.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STORE_STORE_PAGES_H

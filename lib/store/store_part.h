@@ -64,7 +64,8 @@ tamis_status tamis__store_part_values(const tamis__store_part *part, uint32_t ch
 /* "norm", "scale", "loss", "margin", "probability". */
 const char *tamis__store_values_name(int which);
 
-/* Put parts in the order of their rows and check that they make one store. `path` is the store's. */
+/* Put parts in the order of their rows and check that they make one store. `path` is the
+ * store's. */
 tamis_status tamis__store_parts_check(tamis__store_part *part, uint32_t parts, const char *path,
                                       tamis_error *err);
 

@@ -8,7 +8,8 @@
 #include "store/h5_dataset.h"
 #include "store/store_rows.h"
 
-/* For rows that HDF5 has to decompress: a whole chunk must fit, or it is done again for each row. */
+/* For rows that HDF5 has to decompress: a whole chunk must fit, or it is done again for each
+ * row. */
 #define CACHE_MAX ((size_t)256 << 20)
 
 #define NOT_WRITTEN UINT64_MAX

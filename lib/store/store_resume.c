@@ -133,8 +133,8 @@ static tamis_status digest_rows(const tamis__store_part *part, uint32_t k, uint6
     return status;
 }
 
-/* The rows of a file that is to be kept are still those that were written: reading them costs little
- * beside making them again. */
+/* The rows of a file that is to be kept are still those that were written: reading them costs
+ * little beside making them again. */
 static tamis_status check_rows(const tamis_context *context, const char *path, tamis_error *err)
 {
     tamis__store_part part;
@@ -226,8 +226,8 @@ tamis_status tamis__store_clear(const tamis__store_plan *plan, tamis_error *err)
     return status;
 }
 
-/* Shards 0, 1, 2 ... as far as they are there are kept. Those behind a gap will be written again, but
- * they too must be what this run would write: it may be killed before it gets to them. */
+/* Shards 0, 1, 2 ... as far as they are there are kept. Those behind a gap will be written again,
+ * but they too must be what this run would write: it may be killed before it gets to them. */
 static tamis_status whole_shards(const tamis__store_plan *plan, const tamis__shard_list *list,
                                  uint64_t *ret_next, tamis_error *err)
 {

@@ -7,8 +7,8 @@
 #include "store/store_shard.h"
 
 /* Prepare the output of a plan: check what is there, remove left-overs of killed runs, find where a
- * resumed store goes on. An old store in shards stays until tamis__store_clear(). *ret_next is the first row to write; *ret_made is true when a directory
- * was made. */
+ * resumed store goes on. An old store in shards stays until tamis__store_clear(). *ret_next is the
+ * first row to write; *ret_made is true when a directory was made. */
 tamis_status tamis__store_prepare(const tamis__store_plan *plan, bool force, bool resume,
                                   uint64_t *ret_next, bool *ret_made, tamis_error *err);
 

@@ -7,8 +7,9 @@
 #include "base/file.h"
 #include "store/store_file.h"
 
-/* Rows of a matrix in a file; `rows` may be 0. In place: `span` rows at address[0], the next `span` at address[1] ... With address NULL the
- * rows are not in the file as they are in memory, and `dataset` is read through HDF5. */
+/* Rows of a matrix in a file; `rows` may be 0. In place: `span` rows at address[0], the next `span`
+ * at address[1] ... With address NULL the rows are not in the file as they are in memory, and
+ * `dataset` is read through HDF5. */
 typedef struct tamis__store_rows {
     uint64_t rows, columns;
     tamis_dtype dtype;
@@ -26,7 +27,8 @@ typedef struct tamis__store_rows_wanted {
     tamis_dtype dtype;
 } tamis__store_rows_wanted;
 
-/* Errors: FORMAT (rows never written, or outside the file), UNSUPPORTED, NOMEM. Takes the HDF5 lock. */
+/* Errors: FORMAT (rows never written, or outside the file), UNSUPPORTED, NOMEM. Takes the HDF5
+ * lock. */
 tamis_status tamis__store_rows_find(tamis__store_rows *ret_rows, const tamis__h5 *h5,
                                     const tamis__input *input,
                                     const tamis__store_rows_wanted *wanted, uint32_t checkpoint,

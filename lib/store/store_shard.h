@@ -23,8 +23,8 @@ typedef struct tamis__store_plan {
     uint64_t input_columns, output_columns; /* factor form; else 0 */
 } tamis__store_plan;
 
-/* Rows of one of the datasets of factors on their way into it. Their number is not known beforehand:
- * the dataset grows, and is made with the first whole chunk or at the end. */
+/* Rows of one of the datasets of factors on their way into it. Their number is not known
+ * beforehand: the dataset grows, and is made with the first whole chunk or at the end. */
 typedef struct tamis__token_sink {
     hid_t dataset; /* 0 = not made yet */
     unsigned char *chunk;
@@ -71,8 +71,8 @@ typedef struct tamis__shard {
 tamis_status tamis__shard_open(tamis__shard *shard, const tamis__store_plan *plan, const char *path,
                                uint64_t first, uint64_t rows, tamis_error *err);
 
-/* Add n rows (not more than are missing) given as f32: `gradient[k]` in place of the block's. `offset`
- * is the first of them in all arrays. */
+/* Add n rows (not more than are missing) given as f32: `gradient[k]` in place of the block's.
+ * `offset` is the first of them in all arrays. */
 tamis_status tamis__shard_append(tamis__shard *shard, const tamis__kernels *kernels,
                                  const float *const *gradient, const tamis__store_block *block,
                                  uint64_t offset, uint64_t n, tamis_error *err);
@@ -97,7 +97,8 @@ tamis__factor_shape tamis__plan_factor_shape(const tamis__store_plan *plan);
 tamis__factor_rows tamis__block_factors(const tamis__store_block *block,
                                         const tamis__factor_shape *shape, uint32_t k, uint64_t row);
 
-/* Between store_shard.c and shard_factors.c. The group of every checkpoint is there when sinks are opened. */
+/* Between store_shard.c and shard_factors.c. The group of every checkpoint is there when sinks are
+ * opened. */
 tamis_status tamis__shard_open_sinks(tamis__shard *shard, tamis_error *err);
 tamis_status tamis__shard_close_sinks(tamis__shard *shard, tamis_error *err);
 void tamis__shard_free_sinks(tamis__shard *shard);

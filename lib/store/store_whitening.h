@@ -14,7 +14,8 @@ typedef struct tamis__store_whitening {
     char *text; /* as JSON; NULL in a writer's copy */
 } tamis__store_whitening;
 
-/* A spec's, copied; NULL = not whitened. Errors: ARG (no kind, numbers that make no sense), NOMEM. */
+/* A spec's, copied; NULL = not whitened. Errors: ARG (no kind, numbers that make no sense),
+ * NOMEM. */
 tamis_status tamis__store_whitening_copy(tamis__store_whitening *ret_whitening,
                                          const tamis_whitening *by, const char *path,
                                          tamis_error *err);

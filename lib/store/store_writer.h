@@ -82,8 +82,9 @@ typedef struct tamis__factor_space {
 } tamis__factor_space;
 
 /* As tamis__store_rows_narrow(), of factors: `input` [tokens, input_columns] and `output_gradient`
- * [tokens, output_columns] of rows whose tokens are offset[i] .. offset[i + 1] - 1; all arrays start
- * at token offset[0]. Norms are those of the full gradient; NULL = not wanted. That inputs end with the
+ * [tokens, output_columns] of rows whose tokens are offset[i] .. offset[i + 1] - 1; all arrays
+ * start at token offset[0]. Norms are those of the full gradient; NULL = not wanted. That inputs
+ * end with the
  * 1 of a bias is not checked. Thread-safe. */
 tamis_status tamis__store_factors_narrow(const tamis__kernels *kernels,
                                          const tamis__factor_shape *shape, uint64_t rows,
@@ -115,9 +116,10 @@ tamis__factor_shape tamis__store_writer_factor_shape(const tamis_store_writer *w
 
 /* --- blocks ----------------------------------------------------------------------------------- */
 
-/* Add a block at tamis_store_writer_next(), which in full form must be a multiple of the chunk rows. Values are
- * taken as they are: the producer has checked them. Blocks and _append() may be mixed at chunk
- * boundaries. Errors: ARG (rows not a whole number of chunks, more than announced), IO, NOMEM. */
+/* Add a block at tamis_store_writer_next(), which in full form must be a multiple of the chunk
+ * rows. Values are taken as they are: the producer has checked them. Blocks and _append() may be
+ * mixed at chunk boundaries. Errors: ARG (rows not a whole number of chunks, more than announced),
+ * IO, NOMEM. */
 tamis_status tamis__store_writer_put_block(tamis_store_writer *writer,
                                            const tamis__store_block *block, tamis_error *err);
 

@@ -2,8 +2,8 @@
  *
  * A tile of queries at a time, the sums of a checkpoint are added up step by step in double; then
  * they are multiplied by the checkpoint's weight and the factors of row and query, and added to the
- * block's total. Rows pass by once for every tile: they come from memory at a third of its speed when
- * a tile is full.
+ * block's total. Rows pass by once for every tile: they come from memory at a third of its speed
+ * when a tile is full.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>

@@ -93,8 +93,8 @@ static tamis_status allocate(tamis__engine *e, tamis_error *err)
     return tamis__fail_memory(err, "the blocks of a product", panel);
 }
 
-/* Rows that are not mapped pass through buffers, and so do those of a list; needed from the first look
- * at rows on. */
+/* Rows that are not mapped pass through buffers, and so do those of a list; needed from the first
+ * look at rows on. */
 static tamis_status allocate_unmapped(tamis__engine *e, tamis_error *err)
 {
     size_t block = (size_t)e->workers * TAMIS__ROW_BLOCK * TAMIS__MAX_STEP;

@@ -17,9 +17,9 @@ typedef struct tamis__queries {
     /* [checkpoints] of [rows]: L2 norms, all finite. Only a hint of size: queries are scaled by a
      * power of two near it, so that products neither overflow nor vanish. */
     const float *const *norm;
-    /* Optional, for queries that are made when they are wanted: the `n` queries, ascending, are going
-     * to be read, and no other before the next call. Their norms must be there then. Called outside the
-     * pool, so it may use it. */
+    /* Optional, for queries that are made when they are wanted: the `n` queries, ascending, are
+     * going to be read, and no other before the next call. Their norms must be there then. Called
+     * outside the pool, so it may use it. */
     tamis_status (*prepare)(void *arg, const uint64_t *query, uint64_t n, tamis_error *err);
     /* Rows first .. first + rows - 1, columns first_column .. of a checkpoint into `out` with
      * `stride` floats from row to row. Called from several threads at once. */
@@ -97,13 +97,13 @@ typedef struct tamis__product_report {
     double rejected;    /* the same of the faster panel that was not taken; 0 = none */
 } tamis__product_report;
 
-/* Rows that are made of the store's when they are wanted: floats, as wide as the store's, at what is
- * then the only checkpoint. */
+/* Rows that are made of the store's when they are wanted: floats, as wide as the store's, at what
+ * is then the only checkpoint. */
 typedef struct tamis__row_maker {
     void *arg;
-    /* Rows first .. first + rows - 1 into `out` [rows, columns] packed, and what tamis__product.distance
-     * needs of them into `square` [rows]. The same bits whatever they are made with. Called from several
-     * threads at once, `worker` as in tamis__pipeline. */
+    /* Rows first .. first + rows - 1 into `out` [rows, columns] packed, and what
+     * tamis__product.distance needs of them into `square` [rows]. The same bits whatever they are
+     * made with. Called from several threads at once, `worker` as in tamis__pipeline. */
     tamis_status (*make)(void *arg, uint64_t first, uint64_t rows, unsigned worker, float *out,
                          double *square, tamis_error *err);
 } tamis__row_maker;

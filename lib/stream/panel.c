@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "stream/state.h"
 
-/* Pairs of row and query on which a panel's error is measured, and the most values that are looked at
- * for that. */
+/* Pairs of row and query on which a panel's error is measured, and the most values that are looked
+ * at for that. */
 enum { SAMPLE_PAIRS = 1024, SAMPLE_ROWS = 64, SAMPLE_LEAST = 8 };
 #define SAMPLE_WORK (UINT64_C(1) << 25)
 

@@ -76,7 +76,7 @@ void tamis__store_queries_fini(tamis__store_queries *queries)
     *queries = (tamis__store_queries){0};
 }
 
-/* --- unit rows of a store ---------------------------------------------------------------------- */
+/* --- unit rows of a store --------------------------------------------------------------------- */
 
 static tamis_status fill_scales(tamis__unit_queries *q, tamis_error *err)
 {

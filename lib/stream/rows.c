@@ -1,5 +1,5 @@
-/* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of behind
- * it. Rows of factors are made when they are read.
+/* Where the training rows are: mapped from the file, asked for ahead of the scan and let go of
+ * behind it. Rows of factors are made when they are read.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -11,8 +11,8 @@
 #include "store/store_pages.h"
 #include "stream/state.h"
 
-/* Bytes that the system is asked for before they are needed, and the least that stay mapped behind the
- * scan. */
+/* Bytes that the system is asked for before they are needed, and the least that stay mapped behind
+ * the scan. */
 #define AHEAD  (UINT64_C(32) << 20)
 #define BEHIND (UINT64_C(16) << 20)
 /* What a system with large pages may map around a row that is touched. */
@@ -135,7 +135,7 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
     return TAMIS_OK;
 }
 
-/* --- rows of a list ---------------------------------------------------------------------------- */
+/* --- rows of a list --------------------------------------------------------------------------- */
 
 /* Rows of a list are far apart: more is mapped than is read, and rows_release() does not know. */
 static void note_touched(const tamis__engine *e, const tamis__block *block, uint64_t i)

@@ -1,5 +1,5 @@
-/* What becomes of the engine's blocks of scores besides a matrix. All of them take blocks in row order
- * on one thread, and give the same bits however rows were grouped by threads.
+/* What becomes of the engine's blocks of scores besides a matrix. All of them take blocks in row
+ * order on one thread, and give the same bits however rows were grouped by threads.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_STREAM_SINKS_H
@@ -36,8 +36,8 @@ void tamis__top_sink_fini(tamis__top_sink *top);
 
 /* --- statistics of each query's column -------------------------------------------------------- */
 
-/* Mean and population variance over rows that have a score, by blocks: Chan, Golub and LeVeque 1983,
- * Algorithms for Computing the Sample Variance, equation 1.5. */
+/* Mean and population variance over rows that have a score, by blocks: Chan, Golub and LeVeque
+ * 1983, Algorithms for Computing the Sample Variance, equation 1.5. */
 typedef struct tamis__statistics_sink {
     uint64_t queries;
     bool partial;             /* rows may have a score in some columns only; set after init */
@@ -56,8 +56,8 @@ void tamis__statistics_sink_fini(tamis__statistics_sink *statistics);
 
 /* --- the largest score of each row ------------------------------------------------------------ */
 
-/* One column: the largest of a row's scores over all queries. Several passes over the rows may come;
- * the column is given on to `next` in the last one. */
+/* One column: the largest of a row's scores over all queries. Several passes over the rows may
+ * come; the column is given on to `next` in the last one. */
 typedef struct tamis__max_sink {
     uint64_t rows, queries;
     float *most;   /* [rows]; NULL until there is a second pass */

@@ -12,8 +12,8 @@
  * last bits, so they depend on nothing. */
 enum { TAMIS__ROW_BLOCK = 256 };
 
-/* Columns of rows made of factors that a worker has made together: a step alone would widen a token's
- * inputs again for few of the columns that they make. */
+/* Columns of rows made of factors that a worker has made together: a step alone would widen a
+ * token's inputs again for few of the columns that they make. */
 typedef struct tamis__window {
     bool there;
     uint32_t k;
@@ -115,8 +115,8 @@ tamis_status tamis__rows_run(const tamis__engine *e, uint32_t k, uint64_t first,
                              uint64_t column, uint64_t columns, unsigned worker,
                              tamis__run *ret_run, tamis_error *err);
 
-/* The same for rows first .. of a block, wherever they are: those of a list that are not in a run are
- * put together in the worker's buffers. */
+/* The same for rows first .. of a block, wherever they are: those of a list that are not in a run
+ * are put together in the worker's buffers. */
 tamis_status tamis__rows_of_block(const tamis__engine *e, uint32_t k, const tamis__block *block,
                                   uint64_t first, uint64_t column, uint64_t columns,
                                   unsigned worker, tamis__run *ret_run, tamis_error *err);

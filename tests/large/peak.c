@@ -1,9 +1,9 @@
 /* Run a command and say how much memory it took at most.
  *
  * Usage: peak MIB COMMAND [ARGUMENT]...
- * Prints the peak resident set in MiB, mapped pages of files included, on standard output. Exits with
- * the command's status, 1 when the peak is above MIB, and 125 when the command could not be run or
- * was killed.
+ * Prints the peak resident set in MiB, mapped pages of files included, on standard output. Exits
+ * with the command's status, 1 when the peak is above MIB, and 125 when the command could not be
+ * run or was killed.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <fcntl.h>

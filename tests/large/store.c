@@ -1,10 +1,10 @@
 /* Write a gradient store of any size: numbers that are the same on every machine.
  *
  * Usage: store PATH ROWS COLUMNS CHECKPOINTS LAYERS DTYPE SHARD_ROWS SEED [OUT TOKENS]
- * COLUMNS are those of each layer; DTYPE is f32, f16, bf16 or i8; SHARD_ROWS 0 makes one file. With OUT
- * the store has factor form: layers of COLUMNS inputs and OUT outputs, TOKENS tokens a row. Rows
- * belong to four groups. One batch of rows is made at random and written over and over, each time
- * with other leading columns: no two rows are alike, and writing is all that takes time.
+ * COLUMNS are those of each layer; DTYPE is f32, f16, bf16 or i8; SHARD_ROWS 0 makes one file. With
+ * OUT the store has factor form: layers of COLUMNS inputs and OUT outputs, TOKENS tokens a row.
+ * Rows belong to four groups. One batch of rows is made at random and written over and over, each
+ * time with other leading columns: no two rows are alike, and writing is all that takes time.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>

@@ -460,7 +460,8 @@ END_TEST
 
 /* --- faults --------------------------------------------------------------------------------- */
 
-/* Each operation in turn fails: an error that names the file, the old file untouched, no left-over. */
+/* Each operation in turn fails: an error that names the file, the old file untouched, no
+ * left-over. */
 static void inject(void (*fault)(long), tamis_status wanted, long at_least)
 {
     put("out", "old");

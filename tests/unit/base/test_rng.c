@@ -100,7 +100,8 @@ static double chi_square(const unsigned *count, size_t cells, double expected)
     return sum;
 }
 
-/* The statistic's two tails are both improbable; the seed is fixed, so this never fails by chance. */
+/* The statistic's two tails are both improbable; the seed is fixed, so this never fails by
+ * chance. */
 static void check_chi_square(const unsigned *count, size_t cells, double expected)
 {
     double p = gsl_cdf_chisq_Q(chi_square(count, cells, expected), (double)(cells - 1));

@@ -277,7 +277,7 @@ START_TEST(many_files)
 }
 END_TEST
 
-/* --- every allocation and every operation fails once ------------------------------------------------ */
+/* --- every allocation and every operation fails once ------------------------------------------ */
 
 static void check_old(void)
 {
@@ -326,7 +326,7 @@ START_TEST(memory_fails)
 }
 END_TEST
 
-/* --- a file system that cannot exchange names --------------------------------------------------- */
+/* --- a file system that cannot exchange names ------------------------------------------------- */
 
 /* From here on renameat2 fails in this process as on such a file system. */
 static bool forbid_renameat2(void)

@@ -80,7 +80,8 @@ static void check_agreement(const tamis_agreement *got, const double *x, const d
     ck_assert_double_eq_tol(got->largest_difference, difference / largest, 1e-12);
 }
 
-/* 0: rounded. 1: parts left out. 2: projected. 3: fewer rows than queries. 4: more than there are. */
+/* 0: rounded. 1: parts left out. 2: projected. 3: fewer rows than queries. 4: more than there
+ * are. */
 static const tamis_convert_params ways[] = {
     {.retype = true, .dtype = TAMIS_I8, .sample = 60},
     {.checkpoints = "1-2", .layers = "second", .sample = 50},

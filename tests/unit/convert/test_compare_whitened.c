@@ -1,5 +1,5 @@
-/* The comparison of whitened rows: against plain loops over rows that were whitened and stored in full,
- * and the same report for any limits; every allocation fails once.
+/* The comparison of whitened rows: against plain loops over rows that were whitened and stored in
+ * full, and the same report for any limits; every allocation fails once.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "small_factors.h"
@@ -151,8 +151,8 @@ START_TEST(costs)
 }
 END_TEST
 
-/* What is stored as it was made costs nothing; from gradients, where rows do not go in groups, to the
- * last bit. */
+/* What is stored as it was made costs nothing; from gradients, where rows do not go in groups, to
+ * the last bit. */
 START_TEST(unrounded)
 {
     tamis_convert_params params = whitening(_i, TAMIS_F32, 0.5, 1000);

@@ -1,5 +1,5 @@
-/* Conversions: rows against those of the source rounded, cut and projected by other means; what goes
- * along; the same bytes whatever the threads, the memory and the split.
+/* Conversions: rows against those of the source rounded, cut and projected by other means; what
+ * goes along; the same bytes whatever the threads, the memory and the split.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sources.h"

@@ -73,8 +73,8 @@ static void ck_same(const char *a, const char *b)
     ck_assert_msg(system(command) == 0, "%s and %s differ", a, b);
 }
 
-/* A conversion gives the bytes that writing in the type would have given; the source's types hold its
- * values. Also in shards, and whatever the threads. */
+/* A conversion gives the bytes that writing in the type would have given; the source's types hold
+ * its values. Also in shards, and whatever the threads. */
 START_TEST(other_types)
 {
     tamis_dtype from = dtypes[_i / 4], to = dtypes[_i % 4];

@@ -179,8 +179,8 @@ static inline void naive_covariance(const pseudo *p, unsigned l, bool input, dou
         }
 }
 
-/* Mean over examples of (Q_S^T D Q_A)^2; the vectors are [n, n] with eigenvectors as rows, NULL = the
- * identity. */
+/* Mean over examples of (Q_S^T D Q_A)^2; the vectors are [n, n] with eigenvectors as rows, NULL =
+ * the identity. */
 static inline void naive_lambda(const pseudo *p, unsigned l, const double *qs, const double *qa,
                                 double *out)
 {

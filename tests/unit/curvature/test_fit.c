@@ -288,8 +288,8 @@ END_TEST
 
 /* --- the two ways of summing Lambda ----------------------------------------------------------- */
 
-/* Tokens in memory: one a row, or, with `second`, each row with another token of zeros, so that rows
- * are taken one by one. Wider than a tile and a square of one. */
+/* Tokens in memory: one a row, or, with `second`, each row with another token of zeros, so that
+ * rows are taken one by one. Wider than a tile and a square of one. */
 enum { WIDE_OUT = 200, WIDE_IN = 700, WIDE_ROWS = 70 };
 
 typedef struct arrays {

@@ -1,5 +1,5 @@
-/* Whitening: mean, covariance, shrinkage and factor against plain loops in double, and what comes of
- * them.
+/* Whitening: mean, covariance, shrinkage and factor against plain loops in double, and what comes
+ * of them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "whiten_rows.h"
@@ -209,8 +209,8 @@ START_TEST(test_features)
 }
 END_TEST
 
-/* A row's bits depend on neither threads nor the rows it is asked for with; without a whitening it is
- * the sum over checkpoints. */
+/* A row's bits depend on neither threads nor the rows it is asked for with; without a whitening it
+ * is the sum over checkpoints. */
 START_TEST(test_feature_bits)
 {
     tamis__whitening w;
@@ -270,8 +270,8 @@ static void cosines_of(const table *t, double *out)
     tamis_store_close(&store);
 }
 
-/* Rotated rows have the same cosines, although the factor is another; rows that are not whitened too,
- * but rows times L^-1, which is no whitening, would not. */
+/* Rotated rows have the same cosines, although the factor is another; rows that are not whitened
+ * too, but rows times L^-1, which is no whitening, would not. */
 START_TEST(test_rotation)
 {
     enum { N = 120, P = 12 };
@@ -402,7 +402,8 @@ static double cosine(const double *x, const double *y, int n)
     return xy / sqrt(xx) / sqrt(yy);
 }
 
-/* Scores of TAROT's corrected arithmetic in float64; the released one multiplies by the wrong side. */
+/* Scores of TAROT's corrected arithmetic in float64; the released one multiplies by the wrong
+ * side. */
 START_TEST(test_reference)
 {
     const tamis_whiten_params absolute = {.damping = 1e-5, .absolute = true};

@@ -320,8 +320,8 @@ static void small_close(small_case *c)
     tamis_model_free(&c->model);
 }
 
-/* Steps for some rows and not for others: those are left out, and the others are what they are among
- * all. */
+/* Steps for some rows and not for others: those are left out, and the others are what they are
+ * among all. */
 START_TEST(test_some_do_not_converge)
 {
     tamis_error err = {0};

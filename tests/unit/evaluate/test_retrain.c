@@ -139,8 +139,8 @@ END_TEST
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-/* With all rows there is no difference; without one of 1,200 it is nearly the same training, and not
- * that of another order. */
+/* With all rows there is no difference; without one of 1,200 it is nearly the same training, and
+ * not that of another order. */
 START_TEST(places_are_kept)
 {
     tamis_error err = {0};

@@ -1,4 +1,5 @@
-/* Tests of candidates: TF-IDF and BM25 against the formulas in plain loops, hostile texts, lists of ids.
+/* Tests of candidates: TF-IDF and BM25 against the formulas in plain loops, hostile texts, lists of
+ * ids.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/candidates.h>
@@ -141,8 +142,8 @@ static double naive_score(const texts *train, const texts *query, size_t i, size
     return score;
 }
 
-/* No row outside has a higher score than one inside, ties go to the lower row, and only rows that share a
- * word are inside. */
+/* No row outside has a higher score than one inside, ties go to the lower row, and only rows that
+ * share a word are inside. */
 static void ck_best(const tamis_candidates *c, size_t q, const double *score, size_t n, size_t k)
 {
     bool *inside = calloc(n, sizeof *inside);
@@ -289,7 +290,8 @@ START_TEST(texts_within_values)
 }
 END_TEST
 
-/* Empty, nothing but signs, a line of a megabyte, one word of a megabyte, bytes that are no UTF-8. */
+/* Empty, nothing but signs, a line of a megabyte, one word of a megabyte, bytes that are no
+ * UTF-8. */
 START_TEST(hostile_texts)
 {
     const uint64_t long_line[] = {2}, long_word[] = {3}, bytes[] = {4};

@@ -359,7 +359,8 @@ START_TEST(test_sum_squares)
 }
 END_TEST
 
-/* Against long double, and rounded once: 1 + 2^-24 - 1 is 2^-24, which sums of floats would lose. */
+/* Against long double, and rounded once: 1 + 2^-24 - 1 is 2^-24, which sums of floats would
+ * lose. */
 START_TEST(test_sum_products)
 {
     tamis__kernels k;

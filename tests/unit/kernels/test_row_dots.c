@@ -1,4 +1,5 @@
-/* Inner products of rows with rows: against sums in long double, and the same bits in every version.
+/* Inner products of rows with rows: against sums in long double, and the same bits in every
+ * version.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "harness.h"

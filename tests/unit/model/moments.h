@@ -173,7 +173,8 @@ static inline void add_moment(tensors *t, const wrong *w, const char *name, int 
     add(t, name, dims, rows, columns, values);
 }
 
-/* The moments of a checkpoint as a file, by name or by position, in another order than the layers'. */
+/* The moments of a checkpoint as a file, by name or by position, in another order than the
+ * layers'. */
 static inline void write_moments(const tamis_model *model, uint32_t k, bool by_position,
                                  const char *path, const wrong *w)
 {

@@ -1,5 +1,5 @@
-/* Stores of gradients, as tests of `grad` write and read them: in an empty directory, with a context of two
- * threads.
+/* Stores of gradients, as tests of `grad` write and read them: in an empty directory, with a
+ * context of two threads.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_TEST_MODEL_STORES_H

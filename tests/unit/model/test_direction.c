@@ -6,7 +6,7 @@
 #include "kernels/kernels.h"
 #include "moments.h"
 
-/* --- the formulas --------------------------------------------------------------------------------- */
+/* --- the formulas ----------------------------------------------------------------------------- */
 
 static double closed_form(tamis_direction direction, double g, double m, double v, double t,
                           double b1, double b2, double e)
@@ -108,7 +108,8 @@ START_TEST(test_closed_form)
 }
 END_TEST
 
-/* By hand: one weight of a softmax layer without bias, whose input of 1 makes the gradient p - y. */
+/* By hand: one weight of a softmax layer without bias, whose input of 1 makes the gradient p -
+ * y. */
 START_TEST(test_by_hand)
 {
     fixture_spec small = {.layers = 1, .width = {1, 2}, .no_bias = 1, .checkpoints = 1, .seed = 3};

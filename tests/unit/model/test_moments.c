@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "moments.h"
 
-/* --- sound files ---------------------------------------------------------------------------------- */
+/* --- sound files ------------------------------------------------------------------------------ */
 
 static const tamis_gradient_params asked[] = {
     {.direction = TAMIS_DIRECTION_ADAM},

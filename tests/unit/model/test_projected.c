@@ -1,5 +1,5 @@
-/* Rows projected before they are stored, and rows of i8: what is stored is what comes of the rows in
- * full, bit for bit.
+/* Rows projected before they are stored, and rows of i8: what is stored is what comes of the rows
+ * in full, bit for bit.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/mem.h"
@@ -203,7 +203,8 @@ START_TEST(test_same_bytes_any_threads)
 }
 END_TEST
 
-/* A row is never there in full: projecting rows of 36,000 columns takes no more than runs of them. */
+/* A row is never there in full: projecting rows of 36,000 columns takes no more than runs of
+ * them. */
 START_TEST(test_same_bytes_any_memory)
 {
     tamis_error err = {0};

@@ -1,5 +1,5 @@
-/* The reference model on digits in double: factors of its gradients, curvature files made of them by
- * plain loops, stores, and the reference's scores.
+/* The reference model on digits in double: factors of its gradients, curvature files made of them
+ * by plain loops, stores, and the reference's scores.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_TEST_DIGITS_H

@@ -11,8 +11,8 @@
 #include "score/ekfac.h"
 #include "score/output.h"
 
-/* Outputs wider than inputs and narrower, more terms than a panel holds and fewer, more columns than a
- * step has. */
+/* Outputs wider than inputs and narrower, more terms than a panel holds and fewer, more columns
+ * than a step has. */
 static const tamis_layer scene_layer[] = {{.name = "small", .out = 5, .in = 3, .bias = 1},
                                           {.name = "tall", .out = 70, .in = 40, .bias = 0},
                                           {.name = "square", .out = 90, .in = 100, .bias = 1},
@@ -280,8 +280,8 @@ static inline bool jacobi(double *x, double *y, uint64_t k, uint64_t n)
     return true;
 }
 
-/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958), on
- * the vectors of the shorter side, each with its row of the rotation behind it. */
+/* The best approximation of m [rows, columns] by so low a rank: one-sided Jacobi (Hestenes 1958),
+ * on the vectors of the shorter side, each with its row of the rotation behind it. */
 static inline void cut_rank(double *m, uint64_t rows, uint64_t columns, uint64_t rank)
 {
     bool wide = columns > rows;

@@ -122,7 +122,8 @@ static inline void patch_file(const char *path, const void *old, const void *new
     free(bytes);
 }
 
-/* Make a row of a store of one file not a number at the first checkpoint: its values and its norm. */
+/* Make a row of a store of one file not a number at the first checkpoint: its values and its
+ * norm. */
 static inline void poison(tamis_context *context, const store_plan *p, uint64_t row)
 {
     const float *norms;

@@ -1,5 +1,5 @@
-/* How ekfac runs: the same bits whatever the threads, memory and shards, resuming, lists, rows without
- * a score, and what is refused.
+/* How ekfac runs: the same bits whatever the threads, memory and shards, resuming, lists, rows
+ * without a score, and what is refused.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "digits.h"

@@ -1,5 +1,6 @@
 /* What stored types, whitening and truncation cost: rank correlation, the best 20 and the linear
- * datamodelling score of scores from stores, against the reference in double. The figures are printed.
+ * datamodelling score of scores from stores, against the reference in double. The figures are
+ * printed.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "digits.h"
@@ -86,7 +87,8 @@ static double overlap(const double *x, const double *y)
     return (double)both / BEST;
 }
 
-/* Spearman over subsets of the sum of scores in the subset and minus the loss of models trained on it. */
+/* Spearman over subsets of the sum of scores in the subset and minus the loss of models trained on
+ * it. */
 static double lds(const double *scores)
 {
     double sum = 0, predicted[SUBSETS], seen[SUBSETS];
@@ -104,9 +106,9 @@ static double lds(const double *scores)
 
 /* --- stores ----------------------------------------------------------------------------------- */
 
-/* Figures of the reference's table, and how far ours may be from them. Two rows are our own: the table
- * has .961 and .963 for whole gradients in i8, and .996 and .989 for factors; it does not say how they
- * were rounded, and ours are nearer. */
+/* Figures of the reference's table, and how far ours may be from them. Two rows are our own: the
+ * table has .961 and .963 for whole gradients in i8, and .996 and .989 for factors; it does not say
+ * how they were rounded, and ours are nearer. */
 static const struct {
     const char *name, *scorer;
     tamis_dtype dtype;

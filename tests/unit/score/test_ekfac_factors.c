@@ -240,7 +240,8 @@ START_TEST(test_sizes)
 }
 END_TEST
 
-/* Wide layers are searched at random: about as near to the exact scores as the best of this rank. */
+/* Wide layers are searched at random: about as near to the exact scores as the best of this
+ * rank. */
 START_TEST(test_sketch)
 {
     factor_plan t = train_plan, q = query_plan;

@@ -1,4 +1,5 @@
-/* ekfac, kfac, diagonal and self against the reference's scores; parts, traps and invariants on them.
+/* ekfac, kfac, diagonal and self against the reference's scores; parts, traps and invariants on
+ * them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "digits.h"
@@ -269,7 +270,8 @@ static void transpose(double *q, uint64_t n)
         }
 }
 
-/* The first trap: equations 20 and 21 of the paper have eigenvectors in rows where those of equation
+/* The first trap: equations 20 and 21 of the paper have eigenvectors in rows where those of
+ * equation
  * 18 are columns. Scores with every Q transposed are those of that reading, and are far off; so a
  * change of what is transposed here does not pass the reference above. */
 START_TEST(test_eigenvectors_in_rows)

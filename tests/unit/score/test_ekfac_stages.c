@@ -1,5 +1,5 @@
-/* Products of factors: lists in two stages; the same bits whatever is done at once; resuming; rows that
- * are skipped; faults.
+/* Products of factors: lists in two stages; the same bits whatever is done at once; resuming; rows
+ * that are skipped; faults.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "factor_scene.h"

@@ -1,5 +1,5 @@
-/* inverse-gram, self under a dense curvature and curvatures of one checkpoint among several, against
- * plain loops.
+/* inverse-gram, self under a dense curvature and curvatures of one checkpoint among several,
+ * against plain loops.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scene.h"

@@ -5,7 +5,8 @@
 
 #include <tamis/transport.h>
 
-/* Neither number has a divisor with the other, or with one row less, so that potentials are unique. */
+/* Neither number has a divisor with the other, or with one row less, so that potentials are
+ * unique. */
 enum { ROWS = 41, QUERIES = 11, COLUMNS = 6, CHECKPOINTS = 2 };
 
 static store_plan train_plan = {
@@ -119,7 +120,8 @@ START_TEST(scores_are_minus_the_slope)
 }
 END_TEST
 
-/* In words: mass on the best row brings the rows nearer, mass on the worst takes them further away. */
+/* In words: mass on the best row brings the rows nearer, mass on the worst takes them further
+ * away. */
 START_TEST(positive_is_nearer)
 {
     const bool out[ROWS] = {false};
@@ -221,7 +223,8 @@ START_TEST(one_row_has_nothing_to_gain)
 }
 END_TEST
 
-/* Candidates are not what mass lies on, only what scores are wanted of; lists hold the same values. */
+/* Candidates are not what mass lies on, only what scores are wanted of; lists hold the same
+ * values. */
 START_TEST(lists_and_candidates_hold_the_same_values)
 {
     uint64_t first[2] = {0, 3}, row[3] = {2, 20, 40}, top[5];

@@ -328,7 +328,8 @@ static tamis_status run_some(int blocks, unsigned threads, uint64_t memory, cons
     return status;
 }
 
-/* Stopped after every block, with other threads and memory each time; in one pass and in several. */
+/* Stopped after every block, with other threads and memory each time; in one pass and in
+ * several. */
 START_TEST(test_resume)
 {
     scene s = open_scene();
@@ -388,8 +389,8 @@ START_TEST(test_cancel)
 }
 END_TEST
 
-/* What a scorer holds at once counts together against the memory limit: here the kernel of trak, the
- * blocks that it is summed from, and the prepared queries. */
+/* What a scorer holds at once counts together against the memory limit: here the kernel of trak,
+ * the blocks that it is summed from, and the prepared queries. */
 START_TEST(test_memory_is_added_up)
 {
     enter_scratch();

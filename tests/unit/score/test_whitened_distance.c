@@ -164,8 +164,8 @@ START_TEST(test_formula)
 }
 END_TEST
 
-/* A row of the training store as a query is nearest to itself, at 0 but for the rounding of the root of
- * a difference. */
+/* A row of the training store as a query is nearest to itself, at 0 but for the rounding of the
+ * root of a difference. */
 START_TEST(test_itself)
 {
     for (int i = 0; i < 2; i++) {

@@ -464,8 +464,8 @@ static void place_of(hid_t file, const char *name, haddr_t *ret_address, hsize_t
     H5Dclose(dataset);
 }
 
-/* Bytes changed in any of the values: it says what is wrong, or reads something. Never a crash, a hang
- * or a read outside. What HDF5 makes of damage to its own structures is not looked at. */
+/* Bytes changed in any of the values: it says what is wrong, or reads something. Never a crash, a
+ * hang or a read outside. What HDF5 makes of damage to its own structures is not looked at. */
 START_TEST(test_mutations)
 {
     static const char *const names[] = {"checkpoint/0/offset", "checkpoint/1/offset",

@@ -541,7 +541,7 @@ START_TEST(foreign_stores)
 }
 END_TEST
 
-/* --- several threads --------------------------------------------------------------------------- */
+/* --- several threads -------------------------------------------------------------------------- */
 
 typedef struct reader {
     tamis_store *store;
@@ -680,8 +680,8 @@ START_TEST(index_of_many_chunks)
 }
 END_TEST
 
-/* The index is read from bytes that may be anything: it must end, stay inside the file, and never give
- * places for some chunks only. */
+/* The index is read from bytes that may be anything: it must end, stay inside the file, and never
+ * give places for some chunks only. */
 START_TEST(index_of_a_damaged_file)
 {
     small_store s = {

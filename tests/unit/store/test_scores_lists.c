@@ -1,5 +1,5 @@
-/* Tests of scores files with lists instead of a matrix, of rows without a score and of the statistics
- * of the columns.
+/* Tests of scores files with lists instead of a matrix, of rows without a score and of the
+ * statistics of the columns.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
@@ -25,7 +25,8 @@ static void teardown(void)
 
 #define NO_ROW TAMIS_SCORES_NO_ROW
 
-/* Three queries over seven rows: four best, two worst. Ties, also of -0 with 0, by the lower row. */
+/* Three queries over seven rows: four best, two worst. Ties, also of -0 with 0, by the lower
+ * row. */
 enum { ROWS = 7, QUERIES = 3, TOP = 4, BOTTOM = 2 };
 static const uint64_t top_row[QUERIES * TOP] = {6, 0, 2, 1, 0, 1, 2, 3, 3, 5, 4, 6};
 static const float top_score[QUERIES * TOP] = {9, 2, 2, -1, 0.0f, -0.0f, 0, 0, 1e30f, 4, 3, 2};

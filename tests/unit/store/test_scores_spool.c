@@ -151,8 +151,8 @@ START_TEST(after_an_abort)
 }
 END_TEST
 
-/* The spool of a whole run whose last step failed, cut at every byte of its first records, and of the
- * others at, just before and just after each end, and at some bytes between. */
+/* The spool of a whole run whose last step failed, cut at every byte of its first records, and of
+ * the others at, just before and just after each end, and at some bytes between. */
 START_TEST(cut_anywhere)
 {
     tamis_error err = {0};
@@ -181,8 +181,8 @@ START_TEST(cut_anywhere)
 }
 END_TEST
 
-/* A wrong byte anywhere in a record ends what is taken over before it; in the header it is an error,
- * and the spool stays. */
+/* A wrong byte anywhere in a record ends what is taken over before it; in the header it is an
+ * error, and the spool stays. */
 START_TEST(changed_anywhere)
 {
     tamis_error err = {0};
@@ -420,8 +420,8 @@ START_TEST(cancelled_while_resuming)
 }
 END_TEST
 
-/* Every allocation, read and write fails once, each time in a fresh run and in one that goes on; what
- * follows it ends with the right bytes. */
+/* Every allocation, read and write fails once, each time in a fresh run and in one that goes on;
+ * what follows it ends with the right bytes. */
 static void ck_recovers(void (*fault)(long), uint64_t before)
 {
     for (long n = 0;; n++) {

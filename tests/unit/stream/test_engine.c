@@ -158,7 +158,8 @@ static void write_like(tamis_context *context, const store_plan *p, const store_
     free(row);
 }
 
-/* What the report says of a panel's error is what it is, and a panel that is too coarse is not taken. */
+/* What the report says of a panel's error is what it is, and a panel that is too coarse is not
+ * taken. */
 START_TEST(test_panel_error)
 {
     static const uint64_t queries[] = {3, 70};

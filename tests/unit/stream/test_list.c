@@ -100,7 +100,8 @@ static void write_stores(tamis_dtype dtype, uint64_t queries)
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-/* Kinds of lists: none, first, last, all, a run, every 7th, a dense one with holes, blocks' edges. */
+/* Kinds of lists: none, first, last, all, a run, every 7th, a dense one with holes, blocks'
+ * edges. */
 enum { KINDS = 8 };
 
 static uint64_t make_list(int kind, uint64_t *row)
@@ -246,7 +247,8 @@ static tamis_status take_column(void *arg, uint64_t first_row, uint64_t rows, ui
     return TAMIS_OK;
 }
 
-/* The largest of several columns is that of the pairs that have a score, in one pass or in three. */
+/* The largest of several columns is that of the pairs that have a score, in one pass or in
+ * three. */
 START_TEST(maximum_over_pairs_that_have_a_score)
 {
     const float values[] = {NAN, 2, NAN, NAN, NAN, NAN, -3, NAN, -4};
