@@ -37,6 +37,11 @@ int fsync(int fd)
     return sync_is_on ? (int)syscall(SYS_fsync, fd) : 0;
 }
 
+int sync_file_range(int fd, off_t at, off_t size, unsigned flags)
+{
+    return sync_is_on ? (int)syscall(SYS_sync_file_range, fd, at, size, flags) : 0;
+}
+
 /* --- small things ----------------------------------------------------------------------------- */
 
 static double seconds_of(clockid_t clock)

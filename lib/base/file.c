@@ -19,6 +19,8 @@
 #include "base/watch.h"
 
 #define BUFFER_SIZE ((size_t)1 << 20)
+/* Bytes at least that are worth a call to bring them to the disk. */
+#define SYNC_SIZE ((size_t)256 << 10)
 
 /* --- input ---------------------------------------------------------------------------------- */
 
@@ -335,16 +337,27 @@ static tamis_status fail_write(const tamis__output *output, tamis_error *err)
     return tamis__fail_errno(err, "cannot write '%s'", name);
 }
 
+/* Start to bring bytes to the disk while others are made, so that commit waits for few of them. What
+ * goes wrong shows there. */
+static void start_sync(const tamis__output *output, uint64_t at, size_t size)
+{
+    if (output->part && size >= SYNC_SIZE)
+        (void)sync_file_range(output->fd, (off_t)at, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 static tamis_status write_fully(tamis__output *output, const unsigned char *bytes, size_t size,
                                 tamis_error *err)
 {
-    while (size > 0) {
-        ssize_t put = tamis__fault_io() ? -1 : write(output->fd, bytes, size);
+    size_t left = size;
+    while (left > 0) {
+        ssize_t put = tamis__fault_io() ? -1 : write(output->fd, bytes, left);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return fail_write(output, err);
         bytes += put;
-        size -= (size_t)put;
+        left -= (size_t)put;
     }
+    start_sync(output, output->sent, size);
+    output->sent += size;
     return TAMIS_OK;
 }
 
@@ -352,14 +365,14 @@ tamis_status tamis__output_put_at(const tamis__output *output, const void *bytes
                                   uint64_t at, tamis_error *err)
 {
     const unsigned char *from = bytes;
-    while (size > 0) {
-        ssize_t put = tamis__fault_io() ? -1 : pwrite(output->fd, from, size, (off_t)at);
+    for (size_t done = 0; done < size;) {
+        off_t next = (off_t)(at + done);
+        ssize_t put = tamis__fault_io() ? -1 : pwrite(output->fd, from + done, size - done, next);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return fail_write(output, err);
-        from += put;
-        at += (uint64_t)put;
-        size -= (size_t)put;
+        done += (size_t)put;
     }
+    start_sync(output, at, size);
     return TAMIS_OK;
 }
 

@@ -87,6 +87,7 @@ typedef struct tamis__output {
     size_t used;
     uint64_t written;            /* bytes given so far */
     uint64_t stored;             /* bytes of the file so far */
+    uint64_t sent;               /* of those, handed to the system */
     tamis__output_filter filter; /* set right after opening; zeroed = none */
 } tamis__output;
 
