@@ -30,4 +30,10 @@ static inline tamis_status tamis__bytes_add(tamis__bytes *bytes, const void *dat
     return TAMIS_OK;
 }
 
+static inline tamis_status tamis__bytes_text(tamis__bytes *bytes, const char *text,
+                                             tamis_error *err)
+{
+    return tamis__bytes_add(bytes, text, strlen(text), err);
+}
+
 #endif

@@ -80,11 +80,11 @@ tamis_status tamis__compare_end(tamis__compare *c, const char *what, tamis_error
         snprintf(place, sizeof place, " (the first that differs is row %" PRIu64 ")", c->row);
     if (c->rows != rows)
         return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s'%s has %" PRIu64 " %s, the selection %" PRIu64
+                           "'%s'%s %" PRIu64 " %s, the selection %" PRIu64
                            " candidates%s: give what the gradients were made from",
                            c->job->params->input[0],
-                           c->job->params->inputs > 1 ? " and the inputs after it" : "", c->rows,
-                           what, rows, place);
+                           c->job->params->inputs > 1 ? " and the inputs after it have" : " has",
+                           c->rows, what, rows, place);
     if (!c->differs) return TAMIS_OK;
     if (c->found)
         return tamis__fail(err, TAMIS_ERR_FORMAT,

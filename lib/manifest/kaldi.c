@@ -1,7 +1,7 @@
 /* Kaldi: a data directory of the kept utterances, or a list of them.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
-#include "manifest/kaldi_dir.h"
+#include "manifest/kaldi_set.h"
 
 #include <string.h>
 
@@ -51,7 +51,7 @@ static bool is_ours(const char *name)
     return false;
 }
 
-static tamis_status write_directory(const tamis__manifest_job *job, const tamis__kaldi_dir *dir,
+static tamis_status write_directory(const tamis__manifest_job *job, const tamis__kaldi_set *set,
                                     size_t k, tamis_error *err)
 {
     tamis__part *part = &job->plan->of[k];
@@ -62,7 +62,7 @@ static tamis_status write_directory(const tamis__manifest_job *job, const tamis_
                                       job->params->force, is_ours, &tree, err));
         sink.arg = tree;
     }
-    return tamis__kaldi_write(dir, job->plan->part, (uint16_t)k, tree ? &sink : NULL,
+    return tamis__kaldi_write(set, job->plan->part, (uint16_t)k, tree ? &sink : NULL,
                               &part->records, &part->bytes, err);
 }
 
@@ -76,7 +76,7 @@ static tamis_status put_name(tamis__part *part, tamis__output *output, const tam
     return tamis__output_write(output, "\n", 1, err);
 }
 
-static tamis_status write_list(const tamis__manifest_job *job, const tamis__kaldi_dir *dir,
+static tamis_status write_list(const tamis__manifest_job *job, const tamis__kaldi_set *set,
                                size_t k, tamis_error *err)
 {
     tamis__part *part = &job->plan->of[k];
@@ -86,11 +86,12 @@ static tamis_status write_list(const tamis__manifest_job *job, const tamis__kald
                                       job->params->force, &output, err));
     if (part->row) {
         for (uint64_t i = 0; i < part->n; i++)
-            TAMIS_TRY(put_name(part, output, &dir->utterance[part->row[i]], err));
+            TAMIS_TRY(put_name(part, output, tamis__kaldi_utterance(set, part->row[i]), err));
         return TAMIS_OK;
     }
-    for (uint64_t row = 0; row < dir->rows; row++)
-        if (job->plan->part[row] == k) TAMIS_TRY(put_name(part, output, &dir->utterance[row], err));
+    for (uint64_t row = 0; row < set->rows; row++)
+        if (job->plan->part[row] == k)
+            TAMIS_TRY(put_name(part, output, tamis__kaldi_utterance(set, row), err));
     return TAMIS_OK;
 }
 
@@ -104,26 +105,29 @@ static tamis_status check_params(const kaldi *k, const tamis_manifest_params *p,
 }
 
 static tamis_status write_parts(const kaldi *k, const tamis__manifest_job *job,
-                                tamis__kaldi_dir *dir, tamis_manifest_result *result,
+                                tamis__kaldi_set *set, tamis_manifest_result *result,
                                 tamis_error *err)
 {
-    TAMIS_TRY(tamis__kaldi_open(dir, job->context, job->params->input[0], k->listing, err));
-    TAMIS_TRY(tamis__kaldi_compare(dir, job->selection, &result->ids_checked, err));
-    result->records = dir->rows;
-    result->bytes_in = dir->bytes;
-    if (result->input_records) result->input_records[0] = dir->rows;
+    const tamis_manifest_params *p = job->params;
+    TAMIS_TRY(tamis__kaldi_set_open(set, job->context, p->input, p->inputs, k->listing, err));
+    TAMIS_TRY(tamis__kaldi_compare(set, job->selection, &result->ids_checked, err));
+    result->records = set->rows;
+    result->bytes_in = set->bytes;
+    for (size_t i = 0; result->input_records && i < set->n; i++)
+        result->input_records[i] = set->dir[i].rows;
+    if (k->mode == MODE_DIRECTORY) TAMIS_TRY(tamis__kaldi_join(set, err));
     for (size_t i = job->plan->parts; i > 0; i--)
-        TAMIS_TRY((k->mode == MODE_LIST ? write_list : write_directory)(job, dir, i - 1, err));
+        TAMIS_TRY((k->mode == MODE_LIST ? write_list : write_directory)(job, set, i - 1, err));
     return TAMIS_OK;
 }
 
 static tamis_status write_kaldi(void *state, const tamis__manifest_job *job,
                                 tamis_manifest_result *result, tamis_error *err)
 {
-    tamis__kaldi_dir dir = {0};
+    tamis__kaldi_set set = {0};
     TAMIS_TRY(check_params(state, job->params, err));
-    tamis_status status = write_parts(state, job, &dir, result, err);
-    tamis__kaldi_close(&dir);
+    tamis_status status = write_parts(state, job, &set, result, err);
+    tamis__kaldi_set_close(&set);
     return status;
 }
 
@@ -132,7 +136,8 @@ const tamis__manifest_class tamis__manifest_kaldi = {
     .info = {.name = "kaldi",
              .summary = "Kaldi data directory of the kept utterances, or a list of them",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY,
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY |
+                      TAMIS_MANIFEST_SEVERAL,
              .params = params,
              .n_params = 2},
     .state_size = sizeof(kaldi),

@@ -19,7 +19,7 @@ enum { SHOWN = 60 };
 
 /* --- files ---------------------------------------------------------------------------------- */
 
-static size_t file_index(const char *name)
+size_t tamis__kaldi_index(const char *name)
 {
     size_t i = 0;
     while (i < tamis__kaldi_files && strcmp(tamis__kaldi_file[i].name, name) != 0) i++;
@@ -77,7 +77,7 @@ static tamis_status note_unknown(const tamis__kaldi_dir *dir, tamis_error *err)
     DIR *listing = opendir(dir->path);
     if (!listing) return tamis__fail_errno(err, "cannot read the directory '%s'", dir->path);
     while ((entry = readdir(listing))) {
-        if (entry->d_name[0] == '.' || file_index(entry->d_name) < tamis__kaldi_files ||
+        if (entry->d_name[0] == '.' || tamis__kaldi_index(entry->d_name) < tamis__kaldi_files ||
             !is_file(dir, entry->d_name))
             continue;
         if (!unknown++ || strcmp(entry->d_name, first) < 0) strcpy(first, entry->d_name);
@@ -95,7 +95,7 @@ static tamis_status find_listing(tamis__kaldi_dir *dir, const char *listing, tam
 {
     static const char *const name[] = {"utt2spk", "segments", "text"};
     if (listing) {
-        dir->listing = file_index(listing);
+        dir->listing = tamis__kaldi_index(listing);
         if (dir->listing == tamis__kaldi_files ||
             tamis__kaldi_file[dir->listing].key != TAMIS__KALDI_UTTERANCE)
             return tamis__fail(err, TAMIS_ERR_ARG,
@@ -107,7 +107,7 @@ static tamis_status find_listing(tamis__kaldi_dir *dir, const char *listing, tam
                            dir->path, listing);
     }
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-        dir->listing = file_index(name[i]);
+        dir->listing = tamis__kaldi_index(name[i]);
         if (dir->file_path[dir->listing]) return TAMIS_OK;
     }
     return tamis__fail(err, TAMIS_ERR_IO,
@@ -179,15 +179,14 @@ static tamis_status fail_lacks(const tamis__kaldi_dir *dir, size_t i, uint64_t r
                        dir->file_path[i], shown, row + 1, dir->file_path[dir->listing]);
 }
 
-/* Field 1 of each row's line in a file that must have one: `least` to `most` fields. */
-static tamis_status join_column(const tamis__kaldi_dir *dir, size_t i, unsigned least,
-                                unsigned most, const char *form, tamis__name **ret_names,
-                                tamis_error *err)
+tamis_status tamis__kaldi_column(const tamis__kaldi_dir *dir, size_t i, unsigned least,
+                                 unsigned most, const char *form, tamis__name **ret_names,
+                                 tamis_error *err)
 {
     tamis__kaldi_table table;
     tamis__kaldi_line line = {.line = 0};
     bool there;
-    TAMIS_TRY(make_names(dir->rows, ret_names, err));
+    if (ret_names) TAMIS_TRY(make_names(dir->rows, ret_names, err));
     tamis__kaldi_table_of(dir, i, &table);
     for (uint64_t row = 0; row < dir->rows; row++) {
         TAMIS_TRY(tamis__kaldi_seek(&table, &dir->utterance[row], &line, &there, err));
@@ -195,19 +194,20 @@ static tamis_status join_column(const tamis__kaldi_dir *dir, size_t i, unsigned 
         if (!tamis__kaldi_field(&line, least - 1).size || tamis__kaldi_field(&line, most).size)
             return tamis__fail(err, TAMIS_ERR_FORMAT, "'%s' line %" PRIu64 ": must be \"%s\"",
                                dir->file_path[i], line.line, form);
-        (*ret_names)[row] = tamis__kaldi_field(&line, 1);
+        if (ret_names) (*ret_names)[row] = tamis__kaldi_field(&line, 1);
     }
     return TAMIS_OK;
 }
 
 static tamis_status join_columns(tamis__kaldi_dir *dir, tamis_error *err)
 {
-    size_t speakers = file_index("utt2spk"), segments = file_index("segments");
+    size_t speakers = tamis__kaldi_index("utt2spk"), segments = tamis__kaldi_index("segments");
     if (dir->file_path[speakers])
-        TAMIS_TRY(join_column(dir, speakers, 2, 2, "<utterance> <speaker>", &dir->speaker, err));
+        TAMIS_TRY(
+            tamis__kaldi_column(dir, speakers, 2, 2, "<utterance> <speaker>", &dir->speaker, err));
     if (dir->file_path[segments])
-        return join_column(dir, segments, 4, 5, "<utterance> <recording> <start> <end>",
-                           &dir->recording, err);
+        return tamis__kaldi_column(dir, segments, 4, 5, "<utterance> <recording> <start> <end>",
+                                   &dir->recording, err);
     TAMIS_TRY(make_names(dir->rows, &dir->recording, err));
     if (dir->rows) memcpy(dir->recording, dir->utterance, dir->rows * sizeof *dir->utterance);
     return TAMIS_OK;
@@ -235,42 +235,4 @@ void tamis__kaldi_close(tamis__kaldi_dir *dir)
     free(dir->speaker);
     free(dir->recording);
     *dir = (tamis__kaldi_dir){.rows = 0};
-}
-
-/* --- ids ------------------------------------------------------------------------------------ */
-
-static bool is_the_id(const tamis_examples *examples, uint64_t row, const tamis__name *name)
-{
-    uint64_t number;
-    if (examples->id_text)
-        return strlen(examples->id_text[row]) == name->size &&
-               !memcmp(examples->id_text[row], name->data, name->size);
-    return tamis__parse_uint64((const char *)name->data, name->size, &number) &&
-           number == examples->id_number[row];
-}
-
-tamis_status tamis__kaldi_compare(const tamis__kaldi_dir *dir, const tamis_selection *selection,
-                                  bool *ret_ids, tamis_error *err)
-{
-    const char *listing = dir->file_path[dir->listing];
-    const tamis_examples *examples = &selection->examples;
-    char shown[TAMIS__SHOWN_SIZE(SHOWN)];
-    if (dir->rows != selection->rows)
-        return tamis__fail(err, TAMIS_ERR_SHAPE,
-                           "'%s' has %" PRIu64 " utterances, the selection %" PRIu64
-                           " candidates: give the directory that the gradients were made from",
-                           listing, dir->rows, selection->rows);
-    *ret_ids = examples->id_text || examples->id_number;
-    for (uint64_t row = 0; *ret_ids && row < dir->rows; row++) {
-        const tamis__name *name = &dir->utterance[row];
-        if (is_the_id(examples, row, name)) continue;
-        tamis__show(shown, sizeof shown, (const char *)name->data, name->size);
-        return tamis__fail(err, TAMIS_ERR_FORMAT,
-                           "'%s' line %" PRIu64
-                           ": utterance '%s' is not the selection's row %" PRIu64
-                           ", which has another id: give the directory that the gradients were "
-                           "made from",
-                           listing, row + 1, shown, row);
-    }
-    return TAMIS_OK;
 }

@@ -1,26 +1,24 @@
-/* A Kaldi data directory, and the part of it that belongs to some of its utterances.
+/* A Kaldi data directory: what it holds, read and checked.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #ifndef TAMIS_MANIFEST_KALDI_DIR_H
 #define TAMIS_MANIFEST_KALDI_DIR_H
-
-#include <tamis/selection.h>
 
 #include "base/file.h"
 #include "manifest/kaldi_table.h"
 
 enum { TAMIS__KALDI_FILES = 24 };
 
-/* Zero-initialise. Fields are private but those that say so. */
+/* Zero-initialise. */
 typedef struct tamis__kaldi_dir {
     const tamis_context *context;
     const char *path;
     char *file_path[TAMIS__KALDI_FILES]; /* by the list of known files; NULL = not there */
     tamis__input input[TAMIS__KALDI_FILES];
     size_t listing;         /* the file that lists the rows */
-    uint64_t rows;          /* public: utterances */
-    uint64_t bytes;         /* public: size of all files that are read */
-    tamis__name *utterance; /* public: [rows] */
+    uint64_t rows;          /* utterances */
+    uint64_t bytes;         /* size of all files that are read */
+    tamis__name *utterance; /* [rows] */
     tamis__name *speaker;   /* [rows]; NULL = there is no utt2spk */
     tamis__name *recording; /* [rows]; the utterance itself where there are no segments */
 } tamis__kaldi_dir;
@@ -33,23 +31,17 @@ tamis_status tamis__kaldi_open(tamis__kaldi_dir *dir, const tamis_context *conte
                                const char *path, const char *listing, tamis_error *err);
 void tamis__kaldi_close(tamis__kaldi_dir *dir);
 
-/* Compare with the selection: as many rows, and the same ids where it has any. Errors: SHAPE,
- * FORMAT. */
-tamis_status tamis__kaldi_compare(const tamis__kaldi_dir *dir, const tamis_selection *selection,
-                                  bool *ret_ids, tamis_error *err);
+/* Field 1 of each row's line in file i, which is there and must have a line for each row, of
+ * `least` to `most` fields; `form` shows such a line. `ret_names` NULL: only check. Errors: FORMAT,
+ * NOMEM. */
+tamis_status tamis__kaldi_column(const tamis__kaldi_dir *dir, size_t i, unsigned least,
+                                 unsigned most, const char *form, tamis__name **ret_names,
+                                 tamis_error *err);
 
-/* Where files go. `open` makes one; it is committed when it is whole. */
-typedef struct tamis__kaldi_sink {
-    void *arg;
-    tamis_status (*open)(void *arg, const char *name, tamis__output *ret_output, tamis_error *err);
-} tamis__kaldi_sink;
-
-/* Write the files of the rows with part[row] == wanted: lines byte for byte, a missing last line
- * feed completed, spk2utt made anew. `sink` NULL: only check and count. Errors: FORMAT (a recording
- * that is not in wav.scp), NOMEM, IO. Logs a warning for each file that lacks some of the names.
- * Complexity: O(bytes + rows log rows). */
-tamis_status tamis__kaldi_write(const tamis__kaldi_dir *dir, const uint16_t *part, uint16_t wanted,
-                                const tamis__kaldi_sink *sink, uint64_t *ret_records,
-                                uint64_t *ret_bytes, tamis_error *err);
+/* The path of the file that lists the rows. */
+static inline const char *tamis__kaldi_listing(const tamis__kaldi_dir *dir)
+{
+    return dir->file_path[dir->listing];
+}
 
 #endif

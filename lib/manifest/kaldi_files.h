@@ -21,6 +21,9 @@ extern const struct tamis__kaldi_file {
 
 extern const size_t tamis__kaldi_files; /* at most TAMIS__KALDI_FILES */
 
+/* Where a name is in the list; tamis__kaldi_files = it is not known. */
+size_t tamis__kaldi_index(const char *name);
+
 /* Start reading file i, which is there. */
 void tamis__kaldi_table_of(const tamis__kaldi_dir *dir, size_t i, tamis__kaldi_table *table);
 

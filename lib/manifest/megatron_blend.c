@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "manifest/bytes.h"
 #include "manifest/megatron_params.h"
 
 enum { BUCKETS = TAMIS__MEGATRON_PARAMS, WEIGHTS, PARAMS };
@@ -130,76 +129,30 @@ static tamis_status make_buckets(const tamis__manifest_job *job, uint16_t bucket
 
 /* --- the blends ----------------------------------------------------------------------------- */
 
-/* The text of one part: weight prefix weight prefix ..., and the same as a JSON array. */
-typedef struct texts {
-    tamis__bytes list, json;
-} texts;
-
-static tamis_status add_text(tamis__bytes *bytes, const char *text, tamis_error *err)
-{
-    return tamis__bytes_add(bytes, text, strlen(text), err);
-}
-
-static tamis_status add_bucket(texts *t, const char *weight, const char *prefix, tamis_error *err)
-{
-    TAMIS_TRY(add_text(&t->list, weight, err));
-    TAMIS_TRY(add_text(&t->list, " ", err));
-    TAMIS_TRY(add_text(&t->list, prefix, err));
-    TAMIS_TRY(add_text(&t->list, "\n", err));
-    TAMIS_TRY(add_text(&t->json, t->json.size ? ", \"" : "[\"", err));
-    TAMIS_TRY(add_text(&t->json, weight, err));
-    TAMIS_TRY(add_text(&t->json, "\", \"", err));
-    for (const char *p = prefix; *p; p++) {
-        if (*p == '"' || *p == '\\') TAMIS_TRY(add_text(&t->json, "\\", err));
-        TAMIS_TRY(tamis__bytes_add(&t->json, p, 1, err));
-    }
-    return add_text(&t->json, "\"", err);
-}
-
-/* Megatron-LM cuts the list at spaces. */
-static tamis_status check_prefix(const char *prefix, tamis_error *err)
-{
-    for (const char *p = prefix; *p; p++)
-        if ((unsigned char)*p <= ' ' || *p == 0x7f)
-            return tamis__fail(
-                err, TAMIS_ERR_ARG,
-                "'%s': Megatron-LM reads a blend as words, so that a prefix can hold "
-                "no spaces: use another name",
-                prefix);
-    return TAMIS_OK;
-}
-
 /* "<prefix>-q1", the best rows. */
 static tamis_status write_bucket(const blend *b, const tamis__megatron_job *job, tamis__walk rows,
-                                 texts *t, bool *ret_gaps, tamis_error *err)
+                                 tamis__blend *text, const char **gaps, tamis_error *err)
 {
     tamis__part *part = &job->job->plan->of[rows.part];
-    tamis__megatron_written written;
-    char weight[TAMIS__NUMBER_SIZE] = "1";
+    tamis__megatron_sets sets = {0};
     size_t size = strlen(part->path) + 16;
     char *prefix = tamis__malloc(size, 1);
     if (!prefix) return tamis__fail_memory(err, "a file name", size);
     snprintf(prefix, size, "%s-q%u", part->path, (unsigned)rows.only + 1);
-    tamis_status status = tamis__megatron_write(job, &rows, prefix, part->name, &written, err);
+    tamis_status status = tamis__megatron_sets_write(job, &rows, prefix, part->name, &sets, err);
     if (status == TAMIS_OK) {
-        if (b->weighing == BY_TOKENS) snprintf(weight, sizeof weight, "%" PRIu64, written.tokens);
-        status = add_bucket(t, b->weighing == GIVEN ? b->weight[rows.only] : weight, prefix, err);
-        part->records += written.records;
-        part->bytes += written.bytes;
-        *ret_gaps |= written.gaps;
+        status = tamis__blend_add(text, &sets,
+                                  b->weighing == BY_TOKENS ? NULL
+                                  : b->weighing == GIVEN   ? b->weight[rows.only]
+                                                           : "1",
+                                  err);
+        part->records += sets.sum.records;
+        part->bytes += sets.sum.bytes;
+        if (sets.sum.gaps) *gaps = sets.sum.gaps;
     }
+    tamis__megatron_sets_fini(&sets);
     free(prefix);
     return status;
-}
-
-static tamis_status write_text(const tamis__manifest_job *job, const char *path, const char *what,
-                               const void *text, size_t size, tamis_error *err)
-{
-    tamis__output *output = NULL;
-    if (job->params->dry_run) return TAMIS_OK;
-    TAMIS_TRY(tamis__outputs_plain(job->outputs, job->context, path, what, job->params->force,
-                                   &output, err));
-    return tamis__output_write(output, text, size, err);
 }
 
 static char *join(const char *a, size_t size, const char *b, const char *c)
@@ -211,42 +164,19 @@ static char *join(const char *a, size_t size, const char *b, const char *c)
 }
 
 static tamis_status write_part(const blend *b, const tamis__megatron_job *job, tamis__walk rows,
-                               texts *t, bool *ret_gaps, tamis_error *err)
+                               tamis__blend *text, const char **gaps, tamis_error *err)
 {
-    tamis__part *part = &job->job->plan->of[rows.part];
-    TAMIS_TRY(check_prefix(part->path, err));
+    TAMIS_TRY(tamis__blend_check(job->job->plan->of[rows.part].path, err));
     for (rows.only = 0; rows.only < b->buckets; rows.only++)
-        TAMIS_TRY(write_bucket(b, job, rows, t, ret_gaps, err));
-    TAMIS_TRY(add_text(&t->json, "]", err));
-    char *path = join(part->path, strlen(part->path), ".blend", "");
-    if (!path) return tamis__fail_memory(err, "a file name", 1);
-    free(part->path); /* this file stands for the records */
-    part->path = path;
-    part->bytes += t->list.size;
-    return write_text(job->job, path, part->name, t->list.data, t->list.size, err);
-}
-
-/* The dropped rows have no weight, and are one data set. */
-static tamis_status write_dropped(const tamis__megatron_job *job, size_t k, bool *ret_gaps,
-                                  tamis_error *err)
-{
-    tamis__part *part = &job->job->plan->of[k];
-    tamis__walk rows = {.plan = job->job->plan, .part = k};
-    tamis__megatron_written written;
-    char *path = tamis__megatron_path(part->path, ".idx");
-    if (!path) return tamis__fail_memory(err, "a file name", 1);
-    free(part->path);
-    part->path = path;
-    TAMIS_TRY(tamis__megatron_write(job, &rows, path, part->name, &written, err));
-    part->records = written.records;
-    part->bytes = written.bytes;
-    *ret_gaps |= written.gaps;
-    return TAMIS_OK;
+        TAMIS_TRY(write_bucket(b, job, rows, text, gaps, err));
+    TAMIS_TRY(tamis__bytes_add(&text->json, "]", 1, err));
+    return tamis__blend_end(job->job, &job->job->plan->of[rows.part], text, err);
 }
 
 /* {"train": [...], "valid": ..., "test": ...}: all three are wanted, and null is none. Without
  * splits all is for training. */
-static tamis_status write_splits(const tamis__manifest_job *job, const texts *t, tamis_error *err)
+static tamis_status write_splits(const tamis__manifest_job *job, const tamis__blend *t,
+                                 tamis_error *err)
 {
     static const char *const split[] = {"train", "valid", "test"};
     const char *output = job->params->output, *hole = strstr(output, "{}");
@@ -258,20 +188,20 @@ static tamis_status write_splits(const tamis__manifest_job *job, const texts *t,
             if (!strcmp(job->plan->of[k].name, split[i]) ||
                 (!job->params->splits && i == 0 && k == 0))
                 list = &t[k].json;
-        status = add_text(&json, i == 0 ? "{\"" : ",\n \"", err);
-        if (status == TAMIS_OK) status = add_text(&json, split[i], err);
-        if (status == TAMIS_OK) status = add_text(&json, "\": ", err);
+        status = tamis__bytes_text(&json, i == 0 ? "{\"" : ",\n \"", err);
+        if (status == TAMIS_OK) status = tamis__bytes_text(&json, split[i], err);
+        if (status == TAMIS_OK) status = tamis__bytes_text(&json, "\": ", err);
         if (status == TAMIS_OK)
             status = list ? tamis__bytes_add(&json, list->data, list->size, err)
-                          : add_text(&json, "null", err);
+                          : tamis__bytes_text(&json, "null", err);
     }
-    if (status == TAMIS_OK) status = add_text(&json, "}\n", err);
+    if (status == TAMIS_OK) status = tamis__bytes_text(&json, "}\n", err);
     char *path = job->params->splits && hole
                      ? join(output, (size_t)(hole - output), "splits", hole + 2)
                      : join(output, strlen(output), "", "");
     char *full = path ? join(path, strlen(path), ".blend.json", "") : NULL;
     if (status == TAMIS_OK && !full) status = tamis__fail_memory(err, "a file name", 1);
-    if (status == TAMIS_OK) status = write_text(job, full, "splits", json.data, json.size, err);
+    if (status == TAMIS_OK) status = tamis__blend_write(job, full, "splits", &json, err);
     free(path);
     free(full);
     free(json.data);
@@ -292,15 +222,16 @@ static tamis_status check_splits(const tamis_manifest_params *p, tamis_error *er
 
 /* --- the format ----------------------------------------------------------------------------- */
 
+/* The dropped rows have no weight, and are data sets as they are. */
 static tamis_status write_all(const blend *b, const tamis__megatron_job *job, uint16_t *bucket,
-                              texts *t, tamis_error *err)
+                              tamis__blend *t, tamis_error *err)
 {
     const tamis__plan *plan = job->job->plan;
-    bool gaps = false;
+    const char *gaps = NULL;
     for (size_t k = plan->parts; k > 0; k--) {
         tamis__walk rows = {.plan = plan, .part = k - 1, .bucket = bucket};
         if (plan->of[k - 1].dropped)
-            TAMIS_TRY(write_dropped(job, k - 1, &gaps, err));
+            TAMIS_TRY(tamis__megatron_part(job, k - 1, &gaps, err));
         else
             TAMIS_TRY(write_part(b, job, rows, &t[k - 1], &gaps, err));
     }
@@ -313,13 +244,10 @@ static tamis_status write_checked(const blend *b, const tamis__megatron_job *job
     size_t parts = job->job->plan->parts;
     uint16_t *bucket = NULL;
     TAMIS_TRY(make_buckets(job->job, b->buckets, &bucket, err));
-    texts *t = tamis__calloc(parts, sizeof *t);
+    tamis__blend *t = tamis__calloc(parts, sizeof *t);
     tamis_status status = t ? write_all(b, job, bucket, t, err)
                             : tamis__fail_memory(err, "a blend", parts * sizeof *t);
-    for (size_t k = 0; t && k < parts; k++) {
-        free(t[k].list.data);
-        free(t[k].json.data);
-    }
+    for (size_t k = 0; t && k < parts; k++) tamis__blend_fini(&t[k]);
     free(t);
     free(bucket);
     return status;
@@ -328,14 +256,14 @@ static tamis_status write_checked(const blend *b, const tamis__megatron_job *job
 static tamis_status write_blend(void *state, const tamis__manifest_job *manifest,
                                 tamis_manifest_result *result, tamis_error *err)
 {
-    tamis__megatron set = {0};
     const blend *b = state;
-    tamis__megatron_job job = {manifest, &set, b->common.mode, b->common.by_document};
+    tamis__megatron_job job = {
+        .job = manifest, .mode = b->common.mode, .by_document = b->common.by_document};
     TAMIS_TRY(check_splits(manifest->params, err));
-    TAMIS_TRY(tamis__megatron_open(&set, manifest->context, manifest->params->input[0], err));
-    tamis_status status = tamis__megatron_compare(&job, result, err);
+    tamis_status status = tamis__megatron_inputs(&job, err);
+    if (status == TAMIS_OK) status = tamis__megatron_compare(&job, result, err);
     if (status == TAMIS_OK) status = write_checked(b, &job, err);
-    tamis__megatron_close(&set);
+    tamis__megatron_inputs_close(&job);
     return status;
 }
 
@@ -344,7 +272,8 @@ const tamis__manifest_class tamis__manifest_megatron_blend = {
     .info = {.name = "megatron-blend",
              .summary = "Megatron-LM's data sets by influence, and the blend that weighs them",
              .extensions = "",
-             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY,
+             .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_DIRECTORY |
+                      TAMIS_MANIFEST_SEVERAL,
              .params = params,
              .n_params = PARAMS},
     .state_size = sizeof(blend),

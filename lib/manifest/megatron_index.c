@@ -112,15 +112,15 @@ static tamis_status check_documents(const tamis__megatron *set, tamis_error *err
 /* --- opening -------------------------------------------------------------------------------- */
 
 static tamis_status open_all(tamis__megatron *set, const tamis_context *context, const char *name,
-                             tamis_error *err)
+                             bool keep, tamis_error *err)
 {
     set->idx_path = tamis__megatron_path(name, ".idx");
     set->bin_path = tamis__megatron_path(name, ".bin");
     if (!set->idx_path || !set->bin_path) return tamis__fail_memory(err, "a file name", 1);
     TAMIS_TRY(
-        tamis__input_open_watched(&set->idx, &set->idx_watch, true, context, set->idx_path, err));
+        tamis__input_open_watched(&set->idx, &set->idx_watch, keep, context, set->idx_path, err));
     TAMIS_TRY(
-        tamis__input_open_watched(&set->bin, &set->bin_watch, true, context, set->bin_path, err));
+        tamis__input_open_watched(&set->bin, &set->bin_watch, keep, context, set->bin_path, err));
     TAMIS_TRY(check_header(set, err));
     TAMIS_TRY(check_counts(set, err));
     TAMIS_TRY(check_sequences(set, err));
@@ -128,10 +128,10 @@ static tamis_status open_all(tamis__megatron *set, const tamis_context *context,
 }
 
 tamis_status tamis__megatron_open(tamis__megatron *ret_set, const tamis_context *context,
-                                  const char *name, tamis_error *err)
+                                  const char *name, bool keep, tamis_error *err)
 {
     tamis__megatron set = {0};
-    tamis_status status = open_all(&set, context, name, err);
+    tamis_status status = open_all(&set, context, name, keep, err);
     if (status == TAMIS_OK)
         *ret_set = set;
     else

@@ -26,11 +26,11 @@ typedef struct tamis__megatron {
 } tamis__megatron;
 
 /* Map both files and check every number in the index against the sizes of the two. `name` is the
- * prefix, or the path of either file. Errors: FORMAT (no such index, another version or type,
- * counts that disagree with the file's size, a sequence outside the .bin, documents that do not
- * ascend), IO, NOMEM. Complexity: O(sequences). */
+ * prefix, or the path of either file; `keep` as for tamis__input_open_watched(). Errors: FORMAT (no
+ * such index, another version or type, counts that disagree with the file's size, a sequence
+ * outside the .bin, documents that do not ascend), IO, NOMEM. Complexity: O(sequences). */
 tamis_status tamis__megatron_open(tamis__megatron *ret_set, const tamis_context *context,
-                                  const char *name, tamis_error *err);
+                                  const char *name, bool keep, tamis_error *err);
 /* Accepts a zeroed struct. */
 void tamis__megatron_close(tamis__megatron *set);
 

@@ -5,7 +5,7 @@
 #define TAMIS_MANIFEST_MEGATRON_PARAMS_H
 
 #include "base/context.h"
-#include "manifest/megatron_write.h"
+#include "manifest/megatron_sets.h"
 
 enum { TAMIS__MEGATRON_ROWS, TAMIS__MEGATRON_MODE, TAMIS__MEGATRON_LINK, TAMIS__MEGATRON_PARAMS };
 
@@ -40,14 +40,14 @@ static inline void tamis__megatron_params_read(tamis__megatron_params *params,
 }
 
 /* Readers of slices take what lies between two sequences for theirs. */
-static inline void tamis__megatron_warn(const tamis__megatron_job *job, bool gaps)
+static inline void tamis__megatron_warn(const tamis__megatron_job *job, const char *gaps)
 {
-    if (gaps && job->mode != TAMIS__MEGATRON_COPY)
+    if (gaps)
         tamis__log(
             job->job->context, TAMIS_LOG_WARNING,
             "the kept sequences do not follow each other in '%s': dataset[i] and get() of "
             "Megatron-LM are right, a slice dataset[a:b] is not; mode=copy has no such limit",
-            job->set->bin_path);
+            gaps);
 }
 
 #endif

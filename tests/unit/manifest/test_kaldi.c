@@ -5,8 +5,34 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "manifest/kaldi_dir.h"
+#include "manifest/kaldi_set.h"
 #include "manifest_files.h"
+
+/* --- what is logged -------------------------------------------------------------------------- */
+
+static tamis_context *context;
+static char warnings[4096];
+
+static void keep_warning(void *cookie, tamis_log_level level, const char *line)
+{
+    size_t used = strlen(warnings);
+    (void)cookie;
+    if (level == TAMIS_LOG_WARNING) snprintf(warnings + used, sizeof warnings - used, "%s\n", line);
+}
+
+static void setup(void)
+{
+    enter_scratch();
+    *warnings = '\0';
+    tamis_context_params params = {.threads = 1, .log = keep_warning};
+    ck_ok(tamis_context_create(&context, &params, &err));
+}
+
+static void teardown(void)
+{
+    tamis_context_destroy(&context);
+    leave_scratch();
+}
 
 static void make_example(void)
 {
@@ -24,6 +50,8 @@ static void make_example(void)
 
 /* --- writing into a plain directory --------------------------------------------------------- */
 
+enum { WHOLE = 120 }; /* utterances at most */
+
 static tamis_status open_plain(void *arg, const char *name, tamis__output *ret_output,
                                tamis_error *error)
 {
@@ -32,25 +60,33 @@ static tamis_status open_plain(void *arg, const char *name, tamis__output *ret_o
     return tamis__output_open(ret_output, NULL, path, true, error);
 }
 
-static tamis_status write_part(const char *keep, uint16_t wanted, char *to, uint64_t *ret_records)
+static tamis_status write_parts(const char *const *in, size_t n, const char *keep, uint16_t wanted,
+                                char *to, uint64_t *ret_records)
 {
-    tamis__kaldi_dir dir = {0};
+    tamis__kaldi_set set = {0};
     tamis__kaldi_sink sink = {.arg = to, .open = open_plain};
-    uint16_t part[64];
+    uint16_t part[WHOLE];
     uint64_t records = 0, size = 0, dry_records = 0, dry_size = 0;
     for (size_t i = 0; keep[i]; i++) part[i] = keep[i] == '1' ? 0 : 1;
-    tamis_status status = tamis__kaldi_open(&dir, NULL, "in", NULL, &err);
-    if (status == TAMIS_OK) ck_assert_uint_eq(dir.rows, strlen(keep));
+    tamis_status status = tamis__kaldi_set_open(&set, context, in, n, NULL, &err);
+    if (status == TAMIS_OK) ck_assert_uint_eq(set.rows, strlen(keep));
+    if (status == TAMIS_OK) status = tamis__kaldi_join(&set, &err);
     if (status == TAMIS_OK)
-        status = tamis__kaldi_write(&dir, part, wanted, &sink, &records, &size, &err);
+        status = tamis__kaldi_write(&set, part, wanted, &sink, &records, &size, &err);
     if (status == TAMIS_OK)
-        status = tamis__kaldi_write(&dir, part, wanted, NULL, &dry_records, &dry_size, &err);
-    tamis__kaldi_close(&dir);
+        status = tamis__kaldi_write(&set, part, wanted, NULL, &dry_records, &dry_size, &err);
+    tamis__kaldi_set_close(&set);
     if (status != TAMIS_OK) return status;
     ck_assert_uint_eq(records, dry_records);
     ck_assert_uint_eq(size, dry_size);
     *ret_records = records;
     return TAMIS_OK;
+}
+
+static tamis_status write_part(const char *keep, uint16_t wanted, char *to, uint64_t *ret_records)
+{
+    static const char *const in[] = {"in"};
+    return write_parts(in, 1, keep, wanted, to, ret_records);
 }
 
 START_TEST(a_part_has_its_lines_only)
@@ -115,6 +151,272 @@ START_TEST(without_segments_recordings_are_utterances)
 }
 END_TEST
 
+/* --- several directories -------------------------------------------------------------------- */
+
+static const char *const pair[] = {"a", "b"};
+
+static void make_pair(void)
+{
+    ck_assert_int_eq(mkdir("a", 0777) | mkdir("b", 0777) | mkdir("out", 0777), 0);
+    put("a/utt2spk", "s1-b s1\ns2-a s2\ns4-a s4\n");
+    put("a/text", "s1-b A B\ns2-a  C\ns4-a d");
+    put("a/segments", "s1-b r2 0.0 1\ns2-a r2 1 2.50\ns4-a shared 0 1\n");
+    put("a/wav.scp", "r2 sox a.wav |\nshared /d/s.wav\n");
+    put("a/spk2gender", "s1 m\ns2 f\ns4 f\n");
+    put("b/utt2spk", "s1-a s1\ns3-a s3\n");
+    put("b/text", "s1-a x\ns3-a y\n");
+    put("b/segments", "s1-a shared 4 5\ns3-a r1 0 1\n");
+    put("b/wav.scp", "r1 /d/1.wav\nshared /d/s.wav\n");
+    put("b/spk2gender", "s1 m\ns3 m\n");
+}
+
+static void remake_pair(void)
+{
+    ck_assert_int_eq(system("rm -rf a b out"), 0);
+    *warnings = '\0';
+    make_pair();
+}
+
+static void shell(const char *command)
+{
+    ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+static const char sorted[] = "for f in out/*2* out/*.scp out/text out/segments; do test ! -e $f || "
+                             "LC_ALL=C sort -c -u -k1,1 $f || exit 1; done";
+
+/* All of both is what utils/combine_data.sh makes: lines of both sorted, those of one name once. */
+START_TEST(two_directories_become_one)
+{
+    uint64_t records;
+    make_pair();
+    ck_ok(write_parts(pair, 2, "11111", 0, "out", &records));
+    ck_assert_uint_eq(records, 5);
+    shell("echo >> a/text; export LC_ALL=C; for f in utt2spk text segments wav.scp spk2gender; do "
+          "cat a/$f b/$f | sort -k1 | sort -k1,1 -u | cmp - out/$f || exit 1; done");
+    check_text("out/spk2utt", "s1 s1-a s1-b\ns2 s2-a\ns3 s3-a\ns4 s4-a\n");
+    shell(sorted);
+    ck_assert_str_eq(warnings, "");
+}
+END_TEST
+
+START_TEST(a_part_of_two_directories)
+{
+    uint64_t records;
+    make_pair();
+    ck_ok(write_parts(pair, 2, "10001", 0, "out", &records));
+    ck_assert_uint_eq(records, 2);
+    check_text("out/utt2spk", "s1-b s1\ns3-a s3\n");
+    check_text("out/wav.scp", "r1 /d/1.wav\nr2 sox a.wav |\n");
+    check_text("out/spk2gender", "s1 m\ns3 m\n");
+    check_text("out/spk2utt", "s1 s1-b\ns3 s3-a\n");
+    ck_ok(write_parts(pair, 2, "10001", 1, "out", &records));
+    check_text("out/text", "s1-a x\ns2-a  C\ns4-a d\n");
+    check_text("out/wav.scp", "r2 sox a.wav |\nshared /d/s.wav\n");
+    shell(sorted);
+}
+END_TEST
+
+START_TEST(files_that_some_lack)
+{
+    uint64_t records;
+    make_pair();
+    shell("rm b/text b/segments");
+    put("a/utt2uniq", "s1-b x\ns2-a x\ns4-a y\n");
+    put("a/frame_shift", "0.01\n");
+    put("b/utt2dur", "s1-a 2.5\ns3-a 3\n");
+    put("b/wav.scp", "s1-a 1.wav\ns3-a 2.wav\n");
+    ck_ok(write_parts(pair, 2, "11111", 0, "out", &records));
+    ck_assert(!exists("out/text") && !exists("out/utt2dur"));
+    ck_assert_ptr_nonnull(strstr(warnings, "'b' has no text, but 'a' has: none is written"));
+    ck_assert_ptr_nonnull(strstr(warnings, "'a' has no utt2dur, but 'b' has: none is written"));
+    ck_assert_ptr_nonnull(strstr(warnings, "'b' has no frame_shift, and that of 'a'"));
+    check_text("out/segments", "s1-a s1-a 0 2.5\ns1-b r2 0.0 1\ns2-a r2 1 2.50\ns3-a s3-a 0 3\n"
+                               "s4-a shared 0 1\n");
+    check_text("out/utt2uniq", "s1-a s1-a\ns1-b x\ns2-a x\ns3-a s3-a\ns4-a y\n");
+    check_text("out/wav.scp", "r2 sox a.wav |\ns1-a 1.wav\ns3-a 2.wav\nshared /d/s.wav\n");
+    check_text("out/frame_shift", "0.01\n");
+    shell(sorted);
+    put("b/frame_shift", "0.01"); /* the same, but for the line end */
+    *warnings = '\0';
+    ck_ok(write_parts(pair, 2, "00011", 0, "out", &records));
+    check_text("out/segments", "s1-a s1-a 0 2.5\ns3-a s3-a 0 3\n");
+    ck_assert_ptr_null(strstr(warnings, "frame_shift"));
+}
+END_TEST
+
+static void refuse_pair(const char *file, const char *text, const char *wanted)
+{
+    uint64_t records;
+    remake_pair();
+    if (text)
+        put(file, text);
+    else
+        ck_assert_int_eq(unlink(file), 0);
+    ck_fails(write_parts(pair, 2, "11111", 0, "out", &records), TAMIS_ERR_FORMAT, wanted);
+}
+
+START_TEST(what_cannot_be_one_is_refused)
+{
+    static const char *const twice[] = {"a", "b", "a"};
+    uint64_t records;
+    make_pair();
+    shell("sed -i s/s3-a/s2-a/ b/*");
+    ck_fails(write_parts(pair, 2, "11111", 0, "out", &records), TAMIS_ERR_FORMAT,
+             "'b/utt2spk' has an utterance 's2-a', and so has 'a/utt2spk': one directory cannot");
+    refuse_pair("b/wav.scp", "r1 /d/1.wav\nshared /d/t.wav\n",
+                "'b/wav.scp' line 2: 'shared' differs from that of 'a/wav.scp' line 2");
+    refuse_pair("b/spk2gender", "s1 f\ns3 m\n",
+                "'b/spk2gender' line 1: 's1' differs from that of 'a/spk2gender' line 1");
+    refuse_pair("b/segments", NULL, "'b' has no segments, but 'a' has, and no utt2dur");
+    refuse_pair("b/wav.scp", "r2 /d/1.wav\n", "'b/wav.scp' has no line for recording 'r1'");
+    remake_pair();
+    ck_fails(write_parts(twice, 3, "11111111", 0, "out", &records), TAMIS_ERR_FORMAT,
+             "'a/utt2spk' has an utterance 's1-b', and so has 'a/utt2spk'");
+    /* Nobody asks for the recording and the speaker that the two disagree about. */
+    put("b/wav.scp", "r1 /d/1.wav\nshared /d/t.wav\n");
+    put("b/spk2gender", "s1 f\ns3 m\n");
+    ck_ok(write_parts(pair, 2, "11101", 0, "out", &records));
+    check_text("out/wav.scp", "r1 /d/1.wav\nr2 sox a.wav |\nshared /d/s.wav\n");
+}
+END_TEST
+
+START_TEST(mixed_kinds_are_refused)
+{
+    tamis__kaldi_set set = {0};
+    uint64_t records;
+    make_pair();
+    put("a/frame_shift", "0.01\n");
+    put("b/frame_shift", "0.03\n");
+    ck_fails(write_parts(pair, 2, "11111", 0, "out", &records), TAMIS_ERR_FORMAT,
+             "'a/frame_shift' and 'b/frame_shift' differ");
+    shell("rm b/segments b/frame_shift");
+    put("b/utt2dur", "s1-a 2\n");
+    ck_fails(write_parts(pair, 2, "11111", 0, "out", &records), TAMIS_ERR_FORMAT,
+             "'b/utt2dur' has no line for 's3-a'");
+    put("b/utt2dur", "s1-a 2\ns3-a\n");
+    ck_fails(write_parts(pair, 2, "11111", 0, "out", &records), TAMIS_ERR_FORMAT,
+             "'b/utt2dur' line 2: must be");
+    shell("rm a/utt2spk b/utt2dur a/segments");
+    ck_fails(tamis__kaldi_set_open(&set, context, pair, 2, "utt2spk", &err), TAMIS_ERR_IO,
+             "'a' has no file 'utt2spk'");
+    tamis__kaldi_set_close(&set);
+    ck_ok(tamis__kaldi_set_open(&set, context, pair, 2, "text", &err));
+    ck_fails(tamis__kaldi_join(&set, &err), TAMIS_ERR_FORMAT,
+             "'a' has no utt2spk, but 'b' has: every directory needs one");
+    tamis__kaldi_set_close(&set);
+}
+END_TEST
+
+START_TEST(an_order_that_only_both_break)
+{
+    uint64_t records;
+    make_pair();
+    put("a/utt2spk", "s1-b z\ns2-a z\ns4-a z\n");
+    put("a/spk2gender", "z m\n");
+    ck_ok(write_parts(pair, 2, "11111", 0, "out", &records));
+    ck_assert_ptr_nonnull(strstr(warnings, "order of speakers"));
+    ck_assert_ptr_nonnull(strstr(warnings, "'s1-b' comes too early"));
+    *warnings = '\0';
+    ck_ok(write_parts(pair, 2, "11100", 0, "out", &records));
+    ck_assert_str_eq(warnings, "");
+}
+END_TEST
+
+START_TEST(rows_go_on_from_one_to_the_next)
+{
+    static const char *const ids[] = {"s1-b", "s2-a", "s4-a", "s1-a", "s3-a"};
+    static const char *const other[] = {"s1-b", "s2-a", "s4-a", "s1-a", "s3-b"};
+    tamis_manifest_result result;
+    make_pair();
+    shell("rmdir out");
+    tamis_selection *s = make_selection("01011", &(tamis_examples){.id_text = ids});
+    tamis_manifest_params p = {.selection = s,
+                               .format = "kaldi",
+                               .input = pair,
+                               .inputs = 2,
+                               .output = "out",
+                               .dropped = "rest"};
+    ck_ok(tamis_manifest_write(context, &p, &result, &err));
+    ck_assert(result.records == 5 && result.input_records[0] == 3 && result.input_records[1] == 2);
+    ck_assert(result.ids_checked && result.written == 3 && result.dropped == 2);
+    tamis_manifest_result_fini(&result);
+    check_text("out/text", "s1-a x\ns2-a  C\ns3-a y\n");
+    check_text("rest/text", "s1-b A B\ns4-a d\n");
+    p.format = "kaldi:mode=list";
+    p.output = "list";
+    p.dropped = NULL;
+    ck_ok(tamis_manifest_write(context, &p, NULL, &err));
+    check_text("list", "s2-a\ns1-a\ns3-a\n"); /* in the order of rows */
+    for (uint64_t row = 0; row < 5; row++) s->rank[row] = 4 - row;
+    p.order = TAMIS_MANIFEST_SCORE;
+    p.force = true;
+    ck_ok(tamis_manifest_write(context, &p, NULL, &err));
+    check_text("list", "s3-a\ns1-a\ns2-a\n");
+    tamis_selection_free(&s);
+    p.selection = s = make_selection("01011", &(tamis_examples){.id_text = other});
+    ck_fails(tamis_manifest_write(context, &p, NULL, &err), TAMIS_ERR_FORMAT,
+             "'b/utt2spk' line 2: utterance 's3-a' is not the selection's row 4");
+    tamis_selection_free(&s);
+    p.selection = s = make_selection("0101", NULL);
+    ck_fails(tamis_manifest_write(context, &p, NULL, &err), TAMIS_ERR_SHAPE,
+             "'a/utt2spk' and 1 more have 5 utterances, the selection 4 candidates");
+    tamis_selection_free(&s);
+}
+END_TEST
+
+/* Cut a directory into three at random, and write a part of these: the same bytes as the same
+ * utterances of the whole directory. */
+static void put_random(unsigned *state, int *of)
+{
+    static const char *const where[] = {"in", "d0", "d1", "d2"};
+    FILE *file[4][4];
+    static const char *const names[] = {"utt2spk", "segments", "wav.scp", "spk2gender"};
+    for (int d = 0; d < 4; d++)
+        for (int f = 0; f < 4; f++) {
+            char path[64];
+            snprintf(path, sizeof path, "%s/%s", where[d], names[f]);
+            ck_assert_ptr_nonnull(file[d][f] = fopen(path, "w"));
+        }
+    for (int u = 0; u < WHOLE; u++) {
+        of[u] = 1 + rand_r(state) % 3;
+        int recording = rand_r(state) % 20;
+        for (int d = 0; d < 4; d += of[u]) {
+            fprintf(file[d][0], "s%02d-%03d s%02d\n", u / 8, u, u / 8);
+            fprintf(file[d][1], "s%02d-%03d r%02d %d %d\n", u / 8, u, recording, u, u + 1);
+            if (d == of[u]) break;
+        }
+    }
+    for (int d = 0; d < 4; d++) { /* all of the names everywhere: more than is used */
+        for (int r = 0; r < 20; r++) fprintf(file[d][2], "r%02d /x/%d.wav\n", r, r);
+        for (int s = 0; s < WHOLE / 8; s++) fprintf(file[d][3], "s%02d %c\n", s, s % 2 ? 'm' : 'f');
+        for (int f = 0; f < 4; f++) ck_assert_int_eq(fclose(file[d][f]), 0);
+    }
+}
+
+START_TEST(pieces_are_the_whole)
+{
+    static const char *const pieces[] = {"d0", "d1", "d2"};
+    unsigned state = 11;
+    uint64_t records, one;
+    shell("mkdir in d0 d1 d2 out one");
+    for (int round = 0; round < 20; round++) {
+        int of[WHOLE], n = 0;
+        char keep[WHOLE + 1] = "", cut[WHOLE + 1] = "";
+        put_random(&state, of);
+        for (int u = 0; u < WHOLE; u++) keep[u] = rand_r(&state) % (round + 2) ? '1' : '0';
+        for (int d = 1; d < 4; d++)
+            for (int u = 0; u < WHOLE; u++)
+                if (of[u] == d) cut[n++] = keep[u];
+        ck_ok(write_parts(pieces, 3, cut, 0, "out", &records));
+        ck_ok(write_part(keep, 0, "one", &one));
+        ck_assert_uint_eq(records, one);
+        shell("diff -r out one");
+    }
+    ck_assert_str_eq(warnings, "");
+}
+END_TEST
+
 /* --- bad input ------------------------------------------------------------------------------ */
 
 static void refuse(const char *file, const char *text, const char *wanted)
@@ -152,19 +454,21 @@ END_TEST
 
 START_TEST(other_faults)
 {
-    tamis__kaldi_dir dir = {0};
+    static const char *const in[] = {"in"};
+    tamis__kaldi_set dir = {0};
     bool ids;
-    ck_fails(tamis__kaldi_open(&dir, NULL, "in", NULL, &err), TAMIS_ERR_IO, "'in'");
-    tamis__kaldi_close(&dir);
+    ck_fails(tamis__kaldi_set_open(&dir, NULL, in, 1, NULL, &err), TAMIS_ERR_IO, "'in'");
+    tamis__kaldi_set_close(&dir);
     ck_assert_int_eq(mkdir("in", 0777), 0);
-    ck_fails(tamis__kaldi_open(&dir, NULL, "in", NULL, &err), TAMIS_ERR_IO, "no utt2spk");
-    tamis__kaldi_close(&dir);
+    ck_fails(tamis__kaldi_set_open(&dir, NULL, in, 1, NULL, &err), TAMIS_ERR_IO, "no utt2spk");
+    tamis__kaldi_set_close(&dir);
     put("in/text", "u1 a\nu2 b\n");
-    ck_fails(tamis__kaldi_open(&dir, NULL, "in", "wav.scp", &err), TAMIS_ERR_ARG, "utterances");
-    tamis__kaldi_close(&dir);
-    ck_fails(tamis__kaldi_open(&dir, NULL, "in", "segments", &err), TAMIS_ERR_IO, "no file");
-    tamis__kaldi_close(&dir);
-    ck_ok(tamis__kaldi_open(&dir, NULL, "in", "text", &err));
+    ck_fails(tamis__kaldi_set_open(&dir, NULL, in, 1, "wav.scp", &err), TAMIS_ERR_ARG,
+             "utterances");
+    tamis__kaldi_set_close(&dir);
+    ck_fails(tamis__kaldi_set_open(&dir, NULL, in, 1, "segments", &err), TAMIS_ERR_IO, "no file");
+    tamis__kaldi_set_close(&dir);
+    ck_ok(tamis__kaldi_set_open(&dir, NULL, in, 1, "text", &err));
     static const char *const good[] = {"u1", "u2"}, *const other[] = {"u1", "u20"};
     tamis_selection *selection = make_selection("101", NULL);
     ck_fails(tamis__kaldi_compare(&dir, selection, &ids, &err), TAMIS_ERR_SHAPE,
@@ -182,7 +486,7 @@ START_TEST(other_faults)
     ck_ok(tamis__kaldi_compare(&dir, selection, &ids, &err));
     ck_assert(!ids);
     tamis_selection_free(&selection);
-    tamis__kaldi_close(&dir);
+    tamis__kaldi_set_close(&dir);
 }
 END_TEST
 
@@ -232,14 +536,16 @@ END_TEST
 START_TEST(every_allocation_and_write_may_fail)
 {
     make_example();
-    ck_assert_int_eq(mkdir("out", 0777), 0);
-    for (int io = 0; io < 2; io++) {
+    make_pair();
+    for (int round = 0; round < 4; round++) {
+        bool io = round % 2;
         long n = 0;
         uint64_t records;
         tamis_status status;
         do {
             (io ? tamis__fault_io_after : tamis__fault_memory_after)(n++);
-            status = write_part("0110", 0, "out", &records);
+            status = round < 2 ? write_part("0110", 0, "out", &records)
+                               : write_parts(pair, 2, "01101", 0, "out", &records);
             (io ? tamis__fault_io_after : tamis__fault_memory_after)(-1);
             if (status != TAMIS_OK) ck_assert(err.message[0] != '\0');
             ck_assert_int_eq(system("ls out | grep -q part && exit 1 || exit 0"), 0);
@@ -254,10 +560,18 @@ int main(void)
 {
     Suite *suite = suite_create("kaldi");
     TCase *tcase = tcase_create("directories");
-    tcase_add_checked_fixture(tcase, enter_scratch, leave_scratch);
+    tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_part_has_its_lines_only);
     tcase_add_test(tcase, nothing_and_all);
     tcase_add_test(tcase, without_segments_recordings_are_utterances);
+    tcase_add_test(tcase, two_directories_become_one);
+    tcase_add_test(tcase, a_part_of_two_directories);
+    tcase_add_test(tcase, files_that_some_lack);
+    tcase_add_test(tcase, what_cannot_be_one_is_refused);
+    tcase_add_test(tcase, mixed_kinds_are_refused);
+    tcase_add_test(tcase, an_order_that_only_both_break);
+    tcase_add_test(tcase, rows_go_on_from_one_to_the_next);
+    tcase_add_test(tcase, pieces_are_the_whole);
     tcase_add_test(tcase, bad_directories_are_refused);
     tcase_add_test(tcase, other_faults);
     tcase_add_test(tcase, mutated_tables_are_taken_only_when_sorted);
