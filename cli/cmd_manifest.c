@@ -311,11 +311,13 @@ static tamis_status write_manifest(session *s, const manifest_args *args, writte
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
 {
     const manifest_args *args = cookie;
-    TRY(session_check_stream(s, err));
+    /* A dry run leaves standard output to the report. */
+    if (!args->dry_run) TRY(session_check_stream(s, err));
+    bool streams = session_streams(s) && !args->dry_run;
     written w = {0};
     tamis_status status = write_manifest(s, args, &w, err);
     progress_end(&s->progress);
-    if (status == TAMIS_OK && !session_streams(s)) status = report_manifest(s, args, &w, err);
+    if (status == TAMIS_OK && !streams) status = report_manifest(s, args, &w, err);
     tamis_manifest_result_fini(&w.result);
     tamis_selection_free(&w.selection);
     free(w.reasons);

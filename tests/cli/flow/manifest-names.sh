@@ -86,6 +86,10 @@ quiet manifest --selection many-sel.h5 "$@" -o many.jsonl
 quiet manifest --selection many-sel.h5 --format index -o many.txt
 same many.txt many.jsonl
 
+# A dry run has standard output for itself.
+tamis manifest --selection sel.h5 --in in.jsonl -o - --dry-run | facts would records bytes
+tamis manifest --selection sel.h5 --in in.jsonl -o - --dry-run --json | jq -c '[.records, .bytes_out]'
+
 # What was compared and what was not.
 printf '%s\n' 1 2 3 4 5 6 >ids
 quiet import npy --scores s.npy --ids ids -o scores2.h5
