@@ -85,7 +85,7 @@ static const opt options[] = {
      .help = "--order shuffle, drawn from this seed",
      .type = OPT_CALL,
      .set = set_shuffle,
-     .fallback = "0"},
+     .fallback = "that of --seed"},
     {.name = "split",
      .value = "NAME=SHARE,...",
      .help = "several outputs of kept records, such as train=0.9,valid=0.1",
@@ -104,7 +104,8 @@ static const opt options[] = {
      .value = "SEED",
      .help = "seed of --split",
      .type = OPT_UINT,
-     .at = AT(split_seed)},
+     .at = AT(split_seed),
+     .fallback = "that of --seed"},
     {.name = "repeats",
      .value = "N",
      .help = "write N records in all, each kept one as often as its weight says",
@@ -205,6 +206,7 @@ static tamis_status report_manifest(const session *s, const manifest_args *args,
     if (args->input.n)
         report_labelled(&r, "digests",
                         m->digests_checked ? "checked: every record is the one that was scored"
+                        : m->ids_checked   ? "not checked: ids and the number of records were"
                                            : "not checked: only the number of records was");
     if (m->ids_checked) report_labelled(&r, "ids", "checked: they are those of the selection");
     list_files(&r, args, m);
@@ -257,7 +259,8 @@ static tamis_status open_all(session *s, const manifest_args *args, written *w, 
     TRY(session_add_input(s, "selection", args->selection, err));
     for (size_t i = 0; i < args->input.n; i++)
         TRY(session_add_input(s, "in", args->input.item[i], err));
-    TRY(session_add_output(s, args->common.output, flags, err));
+    /* Where there are splits the library knows their names. */
+    if (!args->split) TRY(session_add_output(s, args->common.output, flags, err));
     if (!args->dry_run) TRY(add_reasons(s, args->dropped, &w->reasons, err));
     return tamis_selection_load(&w->selection, s->context, args->selection, err);
 }
@@ -281,17 +284,19 @@ static tamis_status write_manifest(session *s, const manifest_args *args, writte
     TRY(open_all(s, args, w, err));
     tamis_manifest_params params = {
         .selection = w->selection,
+        .selection_path = args->selection,
         .format = args->format,
         .input = args->input.item,
         .inputs = args->input.n,
         .output = args->common.output,
         .dropped = args->dropped,
         .order = args->shuffled ? TAMIS_MANIFEST_SHUFFLE : (tamis_manifest_order)args->order,
-        .shuffle_seed = args->shuffle,
+        .shuffle_seed = args->shuffled ? args->shuffle : args->common.seed,
         .split = w->split,
         .splits = w->splits,
         .split_by_group = args->split_by == 1,
-        .split_seed = args->split_seed,
+        .split_seed = invocation_has(s->invocation, "split-seed") ? args->split_seed
+                                                                  : args->common.seed,
         .id_field = args->id_field,
         .force = args->common.force,
         .no_digests = args->no_digests,
@@ -306,11 +311,13 @@ static tamis_status write_manifest(session *s, const manifest_args *args, writte
 static tamis_status run(session *s, const void *cookie, tamis_error *err)
 {
     const manifest_args *args = cookie;
-    TRY(session_check_stream(s, err));
+    /* A dry run leaves standard output to the report. */
+    if (!args->dry_run) TRY(session_check_stream(s, err));
+    bool streams = session_streams(s) && !args->dry_run;
     written w = {0};
     tamis_status status = write_manifest(s, args, &w, err);
     progress_end(&s->progress);
-    if (status == TAMIS_OK && !session_streams(s)) status = report_manifest(s, args, &w, err);
+    if (status == TAMIS_OK && !streams) status = report_manifest(s, args, &w, err);
     tamis_manifest_result_fini(&w.result);
     tamis_selection_free(&w.selection);
     free(w.reasons);

@@ -14,6 +14,8 @@ typedef struct merge_args {
     whiten_args whiten;
 } merge_args;
 
+enum { MAX_PARTS = 520 };
+
 static const merge_args defaults = {.whiten = WHITEN_ARGS_DEFAULTS};
 
 #define AT(field) offsetof(merge_args, field)
@@ -30,7 +32,7 @@ static const operand operands[] = {
     {.name = "PARTS",
      .help = "curvature files of one kind and stage",
      .min = 1,
-     .max = SESSION_MAX_INPUTS,
+     .max = MAX_PARTS,
      .at = AT(parts),
      .file = true},
 };

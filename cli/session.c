@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -65,6 +66,8 @@ void session_close(session *s)
     progress_end(&s->progress);
     tamis_provenance_destroy(&s->provenance);
     tamis_context_destroy(&s->context);
+    free(s->input);
+    free(s->output);
 }
 
 bool session_speaks(const session *s)
@@ -86,11 +89,22 @@ tamis_status session_check_stream(const session *s, tamis_error *err)
 
 /* --- inputs and outputs ----------------------------------------------------------------------- */
 
+/* Room for one more, doubled whenever it is a power of two. */
+static tamis_status enlarge(void **array, size_t n, size_t size, tamis_error *err)
+{
+    if (n & (n - 1)) return TAMIS_OK;
+    void *grown = realloc(*array, (n ? 2 * n : 1) * size);
+    if (!grown) return fail_memory(err);
+    *array = grown;
+    return TAMIS_OK;
+}
+
 tamis_status session_add_input(session *s, const char *role, const char *path, tamis_error *err)
 {
     if (!path) return TAMIS_OK;
-    if (s->n_inputs == SESSION_MAX_INPUTS)
-        return fail(err, TAMIS_ERR_ARG, "more than %d inputs", SESSION_MAX_INPUTS);
+    void *array = s->input;
+    TRY(enlarge(&array, s->n_inputs, sizeof *s->input, err));
+    s->input = array;
     s->input[s->n_inputs++] = (session_input){role, path};
     return TAMIS_OK;
 }
@@ -125,7 +139,10 @@ tamis_status session_add_output(session *s, const char *path, unsigned flags, ta
                         "two outputs, '%s' and '%s', would overwrite each other: name another",
                         s->output[i], path);
     TRY(check_free(s, path, flags & OUTPUT_MAY_EXIST, err));
-    if (s->n_outputs < SESSION_MAX_OUTPUTS) s->output[s->n_outputs++] = path;
+    void *array = s->output;
+    TRY(enlarge(&array, s->n_outputs, sizeof *s->output, err));
+    s->output = array;
+    s->output[s->n_outputs++] = path;
     return TAMIS_OK;
 }
 

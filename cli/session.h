@@ -13,8 +13,6 @@
 
 struct common_args;
 
-enum { SESSION_MAX_INPUTS = 520, SESSION_MAX_OUTPUTS = 4 };
-
 typedef struct session_input {
     const char *role, *path;
 } session_input;
@@ -25,10 +23,9 @@ typedef struct session {
     const invocation *invocation;
     tamis_context *context; /* NULL for commands without COMMON_ENGINE */
     progress progress;
-    session_input input[SESSION_MAX_INPUTS];
-    size_t n_inputs;
-    const char *output[SESSION_MAX_OUTPUTS];
-    size_t n_outputs;
+    session_input *input; /* [n_inputs] */
+    const char **output;  /* [n_outputs] */
+    size_t n_inputs, n_outputs;
     tamis_provenance *provenance;
     double started; /* seconds() at the start */
 } session;

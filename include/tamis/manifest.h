@@ -45,6 +45,7 @@ typedef struct tamis_manifest_split {
 /** What to write. Zero-initialise. Strings need live only during the call. */
 typedef struct tamis_manifest_params {
     const tamis_selection *selection; /**< required */
+    const char *selection_path; /**< where it is from, which no output may replace; NULL = none */
     const char *format; /**< "name[:param=value,...]"; NULL = by the name of the input, else of the
                              output; with an input only formats that copy its records */
     const char *const *input; /**< [inputs] the files the candidates came from, in their order: row

@@ -20,6 +20,7 @@ static const tamis_param_desc params[PARAMS] = {
 
 typedef struct axolotl {
     char text[PARAMS][TAMIS_PARAM_TEXT_SIZE];
+    tamis__records_kind kind; /* of the records */
 } axolotl;
 
 static tamis_status init(void *state, const tamis_param_value *param, tamis_error *err)
@@ -57,7 +58,8 @@ static tamis_status put_item(const axolotl *a, const char *path, tamis__output *
 {
     TAMIS_TRY(tamis__output_printf(output, err, "  - path: "));
     TAMIS_TRY(put_quoted(output, path_prefix(path), path, err));
-    TAMIS_TRY(tamis__output_printf(output, err, "    ds_type: json\n    type: "));
+    TAMIS_TRY(tamis__output_printf(output, err, "    ds_type: %s\n    type: ",
+                                   a->kind == TAMIS__RECORDS_CSV ? "csv" : "json"));
     TAMIS_TRY(put_quoted(output, "", a->text[TYPE], err));
     return tamis__output_printf(output, err, "    split: train\n");
 }
@@ -85,14 +87,34 @@ static tamis_status put_list(const axolotl *a, const tamis__plan *plan, bool tes
     return TAMIS_OK;
 }
 
+/* What Axolotl could not load is not named to it. */
+static tamis_status check(const axolotl *a, const char *path, tamis_error *err)
+{
+    if (a->kind == TAMIS__RECORDS_TSV)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "Axolotl does not read TSV: write JSON Lines or CSV");
+    if (*a->text[STANZA] && !strcmp(path, "-"))
+        return tamis__fail(
+            err, TAMIS_ERR_ARG,
+            "the lines for Axolotl name the output, and standard output has no name: "
+            "name a file, or leave out the stanza");
+    return TAMIS_OK;
+}
+
 static tamis_status write_records(void *state, const tamis__manifest_job *job,
                                   tamis_manifest_result *result, tamis_error *err)
 {
-    const axolotl *a = state;
+    axolotl *a = state;
     tamis__output *output;
-    TAMIS_TRY(
-        tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, NULL, result, err));
-    if (!*a->text[STANZA] || job->params->dry_run) return TAMIS_OK;
+    const tamis__record_hooks hooks = {.either = true};
+    bool known;
+    a->kind = TAMIS__RECORDS_JSONL;
+    tamis__layout layout = tamis__filter_layout_of(job->params->input[0], &a->kind, &known);
+    TAMIS_TRY(check(a, job->params->output, err));
+    TAMIS_TRY(tamis__filter_records(job, layout, a->kind, &hooks, result, err));
+    if (!*a->text[STANZA]) return TAMIS_OK;
+    if (job->params->dry_run)
+        return tamis__outputs_spare(job->outputs, a->text[STANZA], false, err);
     TAMIS_TRY(tamis__outputs_file(job->outputs, job->context, a->text[STANZA], "stanza",
                                   job->params->force, &output, err));
     TAMIS_TRY(put_list(a, job->plan, false, output, err));
@@ -102,7 +124,7 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
 const tamis__manifest_class tamis__manifest_axolotl = {
     .abi = TAMIS__MANIFEST_ABI,
     .info = {.name = "axolotl",
-             .summary = "JSON Lines, and the YAML lines that name it to Axolotl",
+             .summary = "JSON Lines, array or CSV, and the YAML lines that name it to Axolotl",
              .extensions = "",
              .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_SEVERAL,
              .params = params,

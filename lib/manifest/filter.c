@@ -99,7 +99,8 @@ static tamis_status take_record(void *arg, const tamis__record *record, uint64_t
     filter *f = arg;
     uint64_t row = f->first_row + (uint64_t)record->number;
     bool same;
-    if (record->span > record->size) f->line_end = record->span - record->size == 2 ? "\r\n" : "\n";
+    if (record->span > record->size)
+        f->source->line_end = record->span - record->size == 2 ? "\r\n" : "\n";
     if (record->number >= 0) f->records = (uint64_t)record->number + 1;
     if (record->number < 0) return tamis__filter_header(f, record, err);
     if (row >= f->job->selection->rows || f->mismatch.found) return TAMIS_OK;
@@ -151,7 +152,6 @@ static tamis_status take_source(filter *f, tamis_error *err)
 {
     const tamis__manifest_source *s = f->source;
     f->records = 0;
-    f->line_end = "\n";
     f->reported = 0;
     if (f->source_number == 0 && f->layout == TAMIS__LAYOUT_LINES)
         TAMIS_TRY(tamis__filter_bom(f, err));
@@ -169,7 +169,7 @@ static tamis_status open_sources(filter *f, tamis_error *err)
     if (!f->of) return tamis__fail_memory(err, "inputs", p->inputs * sizeof *f->of);
     for (; f->sources < p->inputs; f->sources++)
         TAMIS_TRY(tamis__manifest_source_open(&f->of[f->sources], f->job->context,
-                                              p->input[f->sources], p->output, err));
+                                              p->input[f->sources], f->job->plan->of[0].path, err));
     return TAMIS_OK;
 }
 
@@ -183,15 +183,25 @@ static tamis_status want_spans(filter *f, tamis_error *err)
     return f->spans ? TAMIS_OK : tamis__fail_memory(err, "an order of records", bytes);
 }
 
+/* What is only compared may be of another kind in each file. */
 static tamis_status begin_source(filter *f, tamis__layout layout, tamis__records_kind kind,
-                                 bool guess, tamis_error *err)
+                                 tamis_error *err)
 {
-    if (guess) TAMIS_TRY(tamis__manifest_source_guess(f->source, &kind, err));
+    bool known = true, either = f->compare || (f->hooks && f->hooks->either);
+    if (f->compare) layout = tamis__filter_layout_of(f->source->path, &kind, &known);
+    if (layout == TAMIS__LAYOUT_ARRAY && either && !tamis__manifest_source_is_array(f->source))
+        layout = TAMIS__LAYOUT_LINES;
+    if (!f->compare && f->source_number > 0 && layout != f->layout)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "one of '%s' and '%s' is a JSON array and the other holds lines: files "
+                           "that go to one output must be of one kind",
+                           f->of[0].path, f->source->path);
+    if (!known) TAMIS_TRY(tamis__manifest_source_guess(f->source, &kind, err));
     f->layout = layout;
     return tamis__manifest_source_start(f->source, layout, kind, err);
 }
 
-static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kind kind, bool guess,
+static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kind kind,
                              tamis_manifest_result *result, tamis_error *err)
 {
     TAMIS_TRY(open_sources(f, err));
@@ -199,7 +209,7 @@ static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kin
     for (size_t i = 0; i < f->sources; i++) {
         f->source = &f->of[i];
         f->source_number = i;
-        TAMIS_TRY(begin_source(f, layout, kind, guess, err));
+        TAMIS_TRY(begin_source(f, layout, kind, err));
         TAMIS_TRY(take_source(f, err));
         if (result->input_records && i < result->inputs) result->input_records[i] = f->records;
         result->bytes_in += f->source->input.size;
@@ -214,10 +224,10 @@ static tamis_status take_all(filter *f, tamis__layout layout, tamis__records_kin
     return TAMIS_OK;
 }
 
-static tamis_status run(filter *f, tamis__layout layout, tamis__records_kind kind, bool guess,
+static tamis_status run(filter *f, tamis__layout layout, tamis__records_kind kind,
                         tamis_manifest_result *result, tamis_error *err)
 {
-    tamis_status status = take_all(f, layout, kind, guess, result, err);
+    tamis_status status = take_all(f, layout, kind, result, err);
     for (size_t i = 0; i < f->sources; i++) tamis__manifest_source_close(&f->of[i]);
     free(f->of);
     free(f->spans);
@@ -232,15 +242,12 @@ tamis_status tamis__filter_records(const tamis__manifest_job *job, tamis__layout
                                    tamis_manifest_result *result, tamis_error *err)
 {
     filter f = {.job = job, .hooks = hooks};
-    return run(&f, layout, kind, false, result, err);
+    return run(&f, layout, kind, result, err);
 }
 
 tamis_status tamis__filter_compare(const tamis__manifest_job *job, tamis_manifest_result *result,
                                    tamis_error *err)
 {
     filter f = {.job = job, .compare = true};
-    bool known = false;
-    tamis__records_kind kind = TAMIS__RECORDS_CSV;
-    tamis__layout layout = tamis__filter_layout_of(job->params->input[0], &kind, &known);
-    return run(&f, layout, kind, !known && layout == TAMIS__LAYOUT_LINES, result, err);
+    return run(&f, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_CSV, result, err);
 }

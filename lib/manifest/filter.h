@@ -12,6 +12,8 @@
 typedef struct tamis__record_hooks {
     void *arg;
     bool no_bom; /* a byte order mark is not copied */
+    bool either; /* inputs that are no arrays, though their names say so, are taken as lines */
+    bool lines;  /* what is rewritten is lines, of which a last one gets an end as others do */
     /* Is it the record of this row? *ret_same = false makes the driver say which record differs.
      * `path` is the record's file, for messages. */
     tamis_status (*check)(void *arg, uint64_t row, const tamis__record *record, const char *path,

@@ -36,7 +36,6 @@ typedef struct filter {
     const unsigned char *run;
     size_t run_size;
     uint16_t run_part;
-    const char *line_end; /* of the record before: the file's own style */
     mismatch mismatch;
     size_t reported;
     record_span *spans; /* [rows]; NULL = records go out as they come */

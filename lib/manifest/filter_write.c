@@ -21,14 +21,14 @@ static tamis_status put(filter *f, uint16_t part, const void *bytes, size_t size
 
 static tamis_status put_all(filter *f, const void *bytes, size_t size, tamis_error *err)
 {
-    for (size_t i = 0; !f->compare && i < f->job->plan->parts; i++)
+    for (size_t i = 0; i < f->job->plan->parts; i++)
         TAMIS_TRY(put(f, (uint16_t)i, bytes, size, err));
     return TAMIS_OK;
 }
 
 tamis_status tamis__filter_bom(filter *f, tamis_error *err)
 {
-    bool copied = !f->hooks || !f->hooks->no_bom;
+    bool copied = !f->compare && (!f->hooks || !f->hooks->no_bom);
     return copied ? put_all(f, f->source->data, f->source->bom, err) : TAMIS_OK;
 }
 
@@ -46,10 +46,10 @@ static bool is_complete(const tamis__record *record)
 
 /* What to put behind a last record without a line end. After a carriage return a lone line feed
  * would turn it into a part of the line end. */
-static const char *completion(const filter *f, const tamis__record *record)
+static const char *completion(const tamis__manifest_source *source, const tamis__record *record)
 {
     bool carriage_return = record->size && record->data[record->size - 1] == '\r';
-    return carriage_return ? "\r\n" : f->line_end;
+    return carriage_return ? "\r\n" : source->line_end;
 }
 
 static tamis_status keep_header(filter *f, const tamis__record *record, tamis_error *err)
@@ -64,6 +64,7 @@ static tamis_status keep_header(filter *f, const tamis__record *record, tamis_er
 tamis_status tamis__filter_header(filter *f, const tamis__record *record, tamis_error *err)
 {
     TAMIS_TRY(tamis__filter_find_id(f, record, err));
+    if (f->compare) return TAMIS_OK;
     if (f->header) {
         if (f->header_size == record->size && !memcmp(f->header, record->data, record->size))
             return TAMIS_OK;
@@ -76,7 +77,7 @@ tamis_status tamis__filter_header(filter *f, const tamis__record *record, tamis_
     TAMIS_TRY(keep_header(f, record, err));
     TAMIS_TRY(put_all(f, record->data, record->span, err));
     if (is_complete(record)) return TAMIS_OK;
-    const char *end = completion(f, record);
+    const char *end = completion(f->source, record);
     return put_all(f, end, strlen(end), err);
 }
 
@@ -89,8 +90,8 @@ static tamis_status put_element(filter *f, uint16_t part, const void *bytes, siz
     return put(f, part, bytes, size, err);
 }
 
-static tamis_status put_line(filter *f, uint16_t part, const tamis__record *record,
-                             tamis_error *err)
+static tamis_status put_line(filter *f, uint16_t part, const tamis__manifest_source *source,
+                             const tamis__record *record, tamis_error *err)
 {
     if (f->run_size && (part != f->run_part || record->data != f->run + f->run_size))
         TAMIS_TRY(tamis__filter_end_run(f, err));
@@ -98,7 +99,7 @@ static tamis_status put_line(filter *f, uint16_t part, const tamis__record *reco
     f->run_part = part;
     f->run_size += record->span;
     if (is_complete(record)) return TAMIS_OK;
-    const char *end = completion(f, record);
+    const char *end = completion(source, record);
     TAMIS_TRY(tamis__filter_end_run(f, err));
     return put(f, part, end, strlen(end), err);
 }
@@ -118,10 +119,13 @@ tamis_status tamis__filter_write(filter *f, uint64_t row, uint16_t part,
     if (source->layout == TAMIS__LAYOUT_ARRAY) {
         status = put_element(f, part, bytes, size, err);
     } else if (changed) {
+        bool short_of_end = f->hooks->lines && !is_complete(record);
+        const char *end = short_of_end ? completion(source, record) : "";
         TAMIS_TRY(tamis__filter_end_run(f, err));
-        status = put(f, part, bytes, size, err);
+        TAMIS_TRY(put(f, part, bytes, size, err));
+        status = put(f, part, end, strlen(end), err);
     } else {
-        status = put_line(f, part, record, err);
+        status = put_line(f, part, source, record, err);
     }
     p->records++;
     return status;

@@ -38,7 +38,7 @@ static tamis_status write_cuts(void *state, const tamis__manifest_job *job,
     tamis__record_hooks hooks = {.arg = &copy, .check = check_id};
     TAMIS_TRY(
         tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks, result, err));
-    result->ids_checked = job->selection->examples.id_text != NULL;
+    result->ids_checked |= job->selection->examples.id_text != NULL;
     return TAMIS_OK;
 }
 
@@ -163,7 +163,7 @@ static tamis_status write_ids(void *state, const tamis__manifest_job *job,
                            "a list of ids takes each cut once: leave out repeats, or take the "
                            "format lhotse");
     tamis_status status = write_lists(&list, result, err);
-    if (status == TAMIS_OK) result->ids_checked = job->selection->examples.id_text != NULL;
+    if (status == TAMIS_OK) result->ids_checked |= job->selection->examples.id_text != NULL;
     free(list.seen);
     free(list.begun);
     free(list.decoded);

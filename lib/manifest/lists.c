@@ -72,7 +72,7 @@ tamis_status tamis__list_rows(const tamis__manifest_job *job, const char *npy,
     return TAMIS_OK;
 }
 
-tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy,
+tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy, bool repeats,
                              tamis__list_item (*item)(const tamis__manifest_job *job, size_t part,
                                                       uint64_t row),
                              tamis_manifest_result *result, tamis_error *err)
@@ -83,6 +83,10 @@ tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy,
             err, TAMIS_ERR_ARG,
             "a value for every row is in the order of the rows: leave out the order, "
             "or write an index");
+    if (plan->times && !repeats)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "this list does not say how often a row is repeated: leave out the "
+                           "repeats, or write counts or an index");
     for (size_t i = 0; i < plan->parts; i++) {
         TAMIS_TRY(put_header(&plan->of[i], npy, plan->rows, err));
         for (uint64_t row = 0; row < plan->rows; row++) {

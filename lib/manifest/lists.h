@@ -23,8 +23,9 @@ tamis_status tamis__list_rows(const tamis__manifest_job *job, const char *npy,
                               tamis__list_item (*item)(uint64_t row), tamis_manifest_result *result,
                               tamis_error *err);
 
-/* One item for each of all rows, in their order, in every part. */
-tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy,
+/* One item for each of all rows, in their order, in every part. `repeats`: items tell them; else
+ * they are refused. */
+tamis_status tamis__list_all(const tamis__manifest_job *job, const char *npy, bool repeats,
                              tamis__list_item (*item)(const tamis__manifest_job *job, size_t part,
                                                       uint64_t row),
                              tamis_manifest_result *result, tamis_error *err);

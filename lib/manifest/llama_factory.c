@@ -43,14 +43,32 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
+/* LLaMA-Factory tells what is in a file by its name's ending, and refuses others. */
+static tamis_status check_ending(const char *path, tamis__records_kind kind, tamis_error *err)
+{
+    static const char *const wanted[] = {
+        [TAMIS__RECORDS_CSV] = ".csv", [TAMIS__RECORDS_JSONL] = ".jsonl or .json"};
+    const char *dot = strrchr(path, '.');
+    if (kind == TAMIS__RECORDS_TSV)
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "LLaMA-Factory does not read TSV: write JSON Lines or CSV");
+    bool json = dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".json"));
+    if (kind == TAMIS__RECORDS_CSV ? dot && !strcmp(dot, ".csv") : json) return TAMIS_OK;
+    return tamis__fail(
+        err, TAMIS_ERR_ARG,
+        "LLaMA-Factory tells what is in a file by its name, and would not read '%s': "
+        "name the output so that it ends in %s",
+        path, wanted[kind]);
+}
+
 /* "a/b.json" is "b". */
 static tamis_status default_name(const char *path, char **ret_name, tamis_error *err)
 {
     const char *base = strrchr(path, '/');
     char *name = tamis__strdup(base ? base + 1 : path);
     if (!name) return tamis__fail_memory(err, "a name", strlen(path));
-    char *dot = strchr(name + 1, '.');
-    if (dot) *dot = '\0';
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name) *dot = '\0';
     *ret_name = name;
     return TAMIS_OK;
 }
@@ -70,7 +88,9 @@ static tamis_status merge(const tamis__manifest_job *job, const char *path,
     tamis__output *output = NULL;
     TAMIS_TRY(read_info(job, path, &input, err));
     tamis_status status = TAMIS_OK;
-    if (!job->params->dry_run)
+    if (job->params->dry_run)
+        status = tamis__outputs_spare(job->outputs, path, false, err);
+    else
         status = tamis__outputs_file(job->outputs, job->context, path, "info", true, &output, err);
     if (status == TAMIS_OK)
         status = tamis__dataset_info_write(input.data, input.size, path, entry, job->params->force,
@@ -92,7 +112,9 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
     bool known = false;
     tamis__records_kind kind = TAMIS__RECORDS_JSONL;
     tamis__layout layout = tamis__filter_layout_of(job->params->input[0], &kind, &known);
-    TAMIS_TRY(tamis__filter_records(job, layout, kind, NULL, result, err));
+    TAMIS_TRY(check_ending(output, kind, err));
+    const tamis__record_hooks hooks = {.either = true};
+    TAMIS_TRY(tamis__filter_records(job, layout, kind, &hooks, result, err));
     TAMIS_TRY(default_name(output, &name, err));
     tamis__dataset_entry entry = {
         .name = *f->text[NAME] ? f->text[NAME] : name,
@@ -110,7 +132,8 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
 const tamis__manifest_class tamis__manifest_llama_factory = {
     .abi = TAMIS__MANIFEST_ABI,
     .info = {.name = "llama-factory",
-             .summary = "JSON Lines or array, and its entry in LLaMA-Factory's dataset_info.json",
+             .summary =
+                 "JSON Lines, array or CSV, and its entry in LLaMA-Factory's dataset_info.json",
              .extensions = "",
              .flags = TAMIS_MANIFEST_NEEDS_INPUT | TAMIS_MANIFEST_SEVERAL,
              .params = params,

@@ -42,6 +42,9 @@ static bool has_ending(const char *path, const char *endings)
     return false;
 }
 
+/* Endings of tables that nothing here reads or writes. */
+#define TABLES ".parquet .arrow .feather"
+
 static bool copies_records(const tamis__manifest_class *class)
 {
     return class->info.flags & TAMIS_MANIFEST_NEEDS_INPUT;
@@ -74,6 +77,20 @@ static tamis_status fail_format(const char *text, size_t size, tamis_error *err)
                        list);
 }
 
+/* The output's name would promise another format than that of the records, which are copied as
+ * they are. Who says the format is not asked. */
+static tamis_status check_promise(const tamis_manifest_params *params,
+                                  const tamis__manifest_class *class, tamis_error *err)
+{
+    const tamis__manifest_class *promised = class_of_path(params->output, true);
+    if (!params->inputs || !promised || promised == class) return TAMIS_OK;
+    return tamis__fail(err, TAMIS_ERR_ARG,
+                       "the name of '%s' promises %s, and the records of '%s' are copied as they "
+                       "are, as %s: name the output so, or say --format %s",
+                       params->output, promised->info.name, params->input[0], class->info.name,
+                       class->info.name);
+}
+
 /* A list of rows is no answer to an input that was given without a format: its user wants records
  * of it. */
 static tamis_status find_class_by_name(const tamis_manifest_params *params,
@@ -84,8 +101,14 @@ static tamis_status find_class_by_name(const tamis_manifest_params *params,
     if (!class) class = class_of_path(params->output, params->inputs > 0);
     if (class) {
         *ret_class = class;
-        return TAMIS_OK;
+        return check_promise(params, class, err);
     }
+    if (params->inputs && has_ending(params->input[0], TABLES))
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s': Parquet and Arrow files are not read; write the row numbers "
+                           "(--format index-npy, without an input) and let their reader take these "
+                           "rows",
+                           params->input[0]);
     if (params->inputs)
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "the name '%s' does not tell the format of its records: say --format "
@@ -148,11 +171,17 @@ static tamis_status check_dropped(const char *path, tamis_error *err)
 static tamis_status check_names(const tamis_manifest_params *params, tamis_error *err)
 {
     const char *path[] = {params->output, params->dropped};
-    for (size_t i = 0; i < 2; i++)
-        if (path[i] && has_ending(path[i], ".bz2 .xz"))
+    for (size_t i = 0; i < 2; i++) {
+        if (path[i] && has_ending(path[i], ".bz2 .xz .lz4 .br .zip .7z"))
             return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
                                "'%s': outputs are compressed as .gz or .zst, or are plain",
                                path[i]);
+        if (path[i] && has_ending(path[i], TABLES))
+            return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                               "'%s': Parquet and Arrow files are not written; write row numbers "
+                               "(--format index-npy) and let their reader take these rows",
+                               path[i]);
+    }
     if (params->dvc && !strcmp(params->output, "-"))
         return tamis__fail(err, TAMIS_ERR_ARG,
                            "standard output has no name to write a .dvc file beside");
@@ -194,6 +223,7 @@ typedef struct run {
     void *state;
     tamis_param_value param[TAMIS__MANIFEST_PARAMS];
     char *reasons;
+    const char **read; /* the inputs, and where the selection is from */
     tamis__plan plan;
     tamis__outputs outputs;
     tamis_manifest_result result;
@@ -207,18 +237,32 @@ static bool has_digests(const tamis_selection *selection)
     return false;
 }
 
-/* No output is an input, nor the name that another is written under. */
+/* No output is an input, nor the name that another is written under. A dry run finds it too. */
 static tamis_status check_distinct(const run *r, tamis_error *err)
 {
-    static const char *const what[] = {"the input", "the output", "the file of dropped records",
+    static const char *const what[] = {"the output", "the file of dropped records",
                                        "the file of reasons"};
+    bool tree = r->class->info.flags & TAMIS_MANIFEST_DIRECTORY;
+    for (size_t k = 0; k < r->plan.parts; k++) {
+        const tamis__part *part = &r->plan.of[k];
+        const char *path[] = {part->path, part->dropped ? NULL : r->params->dropped, r->reasons};
+        TAMIS_TRY(tamis__outputs_distinct(path, what, 3, err));
+        TAMIS_TRY(tamis__outputs_spare(&r->outputs, part->path, tree, err));
+        if (r->params->splits) TAMIS_TRY(tamis__outputs_place(part->path, err));
+    }
+    return r->reasons ? tamis__outputs_spare(&r->outputs, r->reasons, false, err) : TAMIS_OK;
+}
+
+/* What is read, so that nothing is written over it. */
+static tamis_status list_inputs(run *r, tamis_error *err)
+{
     const tamis_manifest_params *p = r->params;
-    for (size_t i = 0; i <= p->inputs; i++)
-        for (size_t k = 0; k < r->plan.parts; k++) {
-            const char *path[] = {i < p->inputs ? p->input[i] : NULL, r->plan.of[k].path,
-                                  r->plan.of[k].dropped ? NULL : p->dropped, r->reasons};
-            TAMIS_TRY(tamis__outputs_distinct(path, what, 4, err));
-        }
+    r->read = tamis__calloc(p->inputs + 1, sizeof *r->read);
+    if (!r->read) return tamis__fail_memory(err, "inputs", p->inputs * sizeof *r->read);
+    for (size_t i = 0; i < p->inputs; i++) r->read[i] = p->input[i];
+    if (p->selection_path) r->read[p->inputs] = p->selection_path;
+    r->outputs.input = r->read;
+    r->outputs.inputs = p->inputs + (p->selection_path != NULL);
     return TAMIS_OK;
 }
 
@@ -340,6 +384,7 @@ static tamis_status work(run *r, tamis_error *err)
     r->result.input_records = tamis__calloc(p->inputs ? p->inputs : 1, sizeof(uint64_t));
     if (!r->result.input_records) return tamis__fail_memory(err, "counts", p->inputs * 8);
     TAMIS_TRY(reasons_path(p->dropped, &r->reasons, err));
+    TAMIS_TRY(list_inputs(r, err));
     TAMIS_TRY(tamis__plan_make(&r->plan, p, err));
     TAMIS_TRY(write_parts(r, err));
     TAMIS_TRY(tamis__outputs_finish(&r->outputs, r->context, p->dvc, p->force, err));
@@ -370,6 +415,7 @@ tamis_status tamis_manifest_write(tamis_context *context, const tamis_manifest_p
     if (r.class->fini) r.class->fini(r.state);
     free(r.state);
     free(r.reasons);
+    free(r.read);
     tamis__outputs_close(&r.outputs);
     tamis__plan_fini(&r.plan);
     if (status == TAMIS_OK && ret_result)

@@ -18,7 +18,7 @@ static tamis_status write_mask(void *state, const tamis__manifest_job *job,
                                tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__list_all(job, NULL, flag_line, result, err);
+    return tamis__list_all(job, NULL, false, flag_line, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_mask = {
@@ -34,7 +34,7 @@ static tamis_status write_mask_npy(void *state, const tamis__manifest_job *job,
                                    tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__list_all(job, "|b1", flag, result, err);
+    return tamis__list_all(job, "|b1", false, flag, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_mask_npy = {

@@ -58,8 +58,7 @@ static tamis_status set_mark(void *arg, uint64_t row, const tamis__part *part,
     TAMIS_TRY(tamis__bytes_add(out, record->data, s.at, err));
     TAMIS_TRY(tamis__bytes_add(out, s.text, s.size, err));
     size_t rest = s.at + s.removed;
-    TAMIS_TRY(tamis__bytes_add(out, record->data + rest, record->span - rest, err));
-    return record->span > record->size ? TAMIS_OK : tamis__bytes_add(out, "\n", 1, err);
+    return tamis__bytes_add(out, record->data + rest, record->span - rest, err);
 }
 
 static void warn(const nemo *n)
@@ -102,6 +101,7 @@ static tamis_status write_records(void *state, const tamis__manifest_job *job,
     tamis__record_hooks hooks = {.arg = n, .check = check_mark};
     if (n->mode == MODE_SKIPME) {
         hooks.rewrite = set_mark;
+        hooks.lines = true;
         TAMIS_TRY(write_marked(n, &hooks, result, err));
     } else {
         TAMIS_TRY(tamis__filter_records(job, TAMIS__LAYOUT_LINES, TAMIS__RECORDS_JSONL, &hooks,

@@ -32,11 +32,12 @@ static void free_made(tamis__made *made)
     free(made);
 }
 
-static tamis_status prepare(tamis__outputs *outputs, const char *path, const char *what,
+static tamis_status prepare(tamis__outputs *outputs, const char *path, const char *what, bool tree,
                             tamis__made **ret_made, tamis_error *err)
 {
     struct stat st;
     static const char *const names[] = {"an output", "another output"};
+    TAMIS_TRY(tamis__outputs_spare(outputs, path, tree, err));
     for (size_t i = 0; i < outputs->n; i++) {
         const char *pair[] = {outputs->made[i]->path, path};
         TAMIS_TRY(tamis__outputs_distinct(pair, names, 2, err));
@@ -49,6 +50,7 @@ static tamis_status prepare(tamis__outputs *outputs, const char *path, const cha
         return tamis__fail_memory(err, "an output", sizeof *made);
     }
     made->what = what;
+    made->is_tree = tree;
     made->existed = !strcmp(path, "-") || stat(path, &st) == 0;
     *ret_made = made;
     return TAMIS_OK;
@@ -59,7 +61,7 @@ tamis_status tamis__outputs_plain(tamis__outputs *outputs, const tamis_context *
                                   tamis__output **ret_output, tamis_error *err)
 {
     tamis__made *made = NULL;
-    TAMIS_TRY(prepare(outputs, path, what, &made, err));
+    TAMIS_TRY(prepare(outputs, path, what, false, &made, err));
     tamis_status status = tamis__output_open(&made->output, context, path, force, err);
     if (status != TAMIS_OK) {
         free_made(made);
@@ -91,8 +93,7 @@ tamis_status tamis__outputs_tree(tamis__outputs *outputs, const tamis_context *c
                                  tamis_error *err)
 {
     tamis__made *made = NULL;
-    TAMIS_TRY(prepare(outputs, path, what, &made, err));
-    made->is_tree = true;
+    TAMIS_TRY(prepare(outputs, path, what, true, &made, err));
     tamis_status status = tamis__tree_open(&made->tree, context, path, force, err);
     if (status == TAMIS_OK) {
         status = tamis__tree_guard(&made->tree, is_ours, err);
@@ -204,6 +205,62 @@ static tamis_status check_pair(const char *a, const char *what_a, const char *b,
                        "'%s' is the name under which '%s' is written until it is whole: "
                        "rename it",
                        b, a);
+}
+
+/* The directory that a file or directory lies in. */
+static tamis_status parent_of(const char *path, char **ret_parent, tamis_error *err)
+{
+    size_t size = strlen(path);
+    char *parent = tamis__malloc(size + 2, 1);
+    if (!parent) return tamis__fail_memory(err, "a file name", size + 2);
+    while (size > 1 && path[size - 1] == '/') size--;
+    while (size > 0 && path[size - 1] != '/') size--;
+    while (size > 1 && path[size - 1] == '/') size--;
+    memcpy(parent, size ? path : ".", size ? size : 1);
+    parent[size ? size : 1] = '\0';
+    *ret_parent = parent;
+    return TAMIS_OK;
+}
+
+tamis_status tamis__outputs_place(const char *path, tamis_error *err)
+{
+    char *parent = NULL;
+    TAMIS_TRY(parent_of(path, &parent, err));
+    tamis_status status = TAMIS_OK;
+    if (access(parent, W_OK | X_OK))
+        status = tamis__fail_errno(err, "cannot write '%s': directory '%s'", path, parent);
+    free(parent);
+    return status;
+}
+
+/* Does the file lie in this directory, and not deeper? Directories with others in them are not
+ * replaced at all. */
+static tamis_status lies_in(const char *directory, const char *path, bool *ret_inside,
+                            tamis_error *err)
+{
+    char *parent = NULL;
+    TAMIS_TRY(parent_of(path, &parent, err));
+    *ret_inside = is_same_file(directory, parent);
+    free(parent);
+    return TAMIS_OK;
+}
+
+tamis_status tamis__outputs_spare(const tamis__outputs *outputs, const char *path, bool tree,
+                                  tamis_error *err)
+{
+    static const char *const names[] = {"an input", "an output"};
+    for (size_t i = 0; i < outputs->inputs; i++) {
+        const char *pair[] = {outputs->input[i], path};
+        bool inside = false;
+        TAMIS_TRY(tamis__outputs_distinct(pair, names, 2, err));
+        if (tree) TAMIS_TRY(lies_in(path, pair[0], &inside, err));
+        if (inside)
+            return tamis__fail(err, TAMIS_ERR_ARG,
+                               "the directory '%s', which would be replaced, holds the input '%s': "
+                               "name another output",
+                               path, pair[0]);
+    }
+    return TAMIS_OK;
 }
 
 tamis_status tamis__outputs_distinct(const char *const *path, const char *const *what, size_t n,

@@ -23,6 +23,8 @@ typedef struct tamis__made {
 typedef struct tamis__outputs {
     size_t n, room;
     tamis__made **made; /* in the order in which they are committed */
+    size_t inputs;
+    const char *const *input; /* [inputs] that no output may replace; the caller's */
 } tamis__outputs;
 
 /* One more file, opened. It is compressed when its name ends in .gz or .zst. `what` is static or
@@ -63,6 +65,14 @@ tamis_status tamis__outputs_commit(tamis__outputs *outputs, tamis_error *err);
 
 /* Remove what is not committed, and free. Harmless on an empty set. */
 void tamis__outputs_close(tamis__outputs *outputs);
+
+/* Is the directory that `path` lies in there, and may files be made in it? Errors: IO. */
+tamis_status tamis__outputs_place(const char *path, tamis_error *err);
+
+/* Error (ARG) when writing `path`, a directory if `tree`, would replace an input. Opening checks it
+ * too. */
+tamis_status tamis__outputs_spare(const tamis__outputs *outputs, const char *path, bool tree,
+                                  tamis_error *err);
 
 /* Error (ARG) when two of the files are one, or one is the name that another is written under
  * until it is whole. `path` and `what` have `n` entries; NULL and "-" are skipped. */

@@ -40,6 +40,10 @@ static tamis_status share_out(const tamis_selection *s, const uint64_t *kept, ui
                                kept[i], weight[i]);
         sum += weight[i];
     }
+    if (n == 0)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "the selection keeps no row: there is nothing to repeat; leave out the "
+                           "number of repeats, or select again");
     if (sum == 0) return fail_weights(err);
     TAMIS_TRY(tamis__largest_remainder(weight, n, params->repeats, share, err));
     for (uint64_t i = 0; i < n; i++) plan->times[kept[i]] = (uint32_t)share[i];

@@ -5,31 +5,15 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
-
-/* A field, quoted where RFC 4180 asks for it. */
-static tamis_status write_field(tamis__output *output, const char *text, tamis_error *err)
-{
-    if (!strpbrk(text, ",\"\r\n")) return tamis__output_write(output, text, strlen(text), err);
-    TAMIS_TRY(tamis__output_write(output, "\"", 1, err));
-    for (;;) {
-        size_t size = strcspn(text, "\"");
-        TAMIS_TRY(tamis__output_write(output, text, size, err));
-        if (!text[size]) break;
-        TAMIS_TRY(tamis__output_write(output, "\"\"", 2, err));
-        text += size + 1;
-    }
-    return tamis__output_write(output, "\"", 1, err);
-}
 
 static tamis_status write_id(const tamis_selection *selection, uint64_t row, tamis__output *output,
                              tamis_error *err)
 {
     const tamis_examples *examples = &selection->examples;
-    if (examples->id_text) return write_field(output, examples->id_text[row], err);
+    if (examples->id_text) return tamis__output_csv(output, examples->id_text[row], err);
     return tamis__output_printf(output, err, "%" PRIu64,
                                 examples->id_number ? examples->id_number[row] : row);
 }
@@ -43,8 +27,8 @@ static tamis_status write_row(const tamis_selection *selection, uint64_t row, ta
     TAMIS_TRY(tamis__output_printf(output, err, "%" PRIu64 ",", row));
     TAMIS_TRY(write_id(selection, row, output, err));
     TAMIS_TRY(tamis__output_printf(output, err, ",%s,%" PRIu64 ",", score, selection->rank[row]));
-    TAMIS_TRY(write_field(output, reason < selection->reasons ? selection->reason_text[reason] : "",
-                          err));
+    TAMIS_TRY(tamis__output_csv(
+        output, reason < selection->reasons ? selection->reason_text[reason] : "", err));
     return tamis__output_write(output, "\n", 1, err);
 }
 

@@ -22,23 +22,26 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* A file without a name in the directory of `beside`. */
+/* A file without a name in the directory of `beside`, which may be a directory to come and end in
+ * slashes. */
 static int nameless(const char *beside)
 {
-    const char *slash = strrchr(beside, '/');
+    size_t end = strlen(beside), slash;
+    while (end > 1 && beside[end - 1] == '/') end--;
+    for (slash = end; slash > 0 && beside[slash - 1] != '/';) slash--;
     char *directory = slash ? tamis__strdup(beside) : NULL;
     if (slash && !directory) return -1;
-    if (directory) directory[slash == beside ? 1 : slash - beside] = '\0';
+    if (directory) directory[slash > 1 ? slash - 1 : 1] = '\0';
     int fd = tamis__fault_io()
                  ? -1
                  : open(directory ? directory : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     free(directory);
     if (fd >= 0 || errno == EIO || errno == ENOMEM) return fd;
     /* A file system without such files. */
-    size_t size = strlen(beside) + sizeof ".XXXXXX";
+    size_t size = end + sizeof ".XXXXXX";
     char *name = tamis__malloc(size, 1);
     if (!name) return -1;
-    snprintf(name, size, "%s.XXXXXX", beside);
+    snprintf(name, size, "%.*s.XXXXXX", (int)end, beside);
     fd = mkostemp(name, O_CLOEXEC);
     if (fd >= 0) (void)unlink(name);
     free(name);
@@ -78,11 +81,38 @@ static tamis_status expand(tamis__manifest_source *s, tamis__codec codec,
     return status;
 }
 
+/* Content that would be taken for a few odd records. */
+static tamis_status check_kind(const tamis__manifest_source *s, tamis_error *err)
+{
+    static const struct {
+        const char *magic, *name;
+        size_t size;
+    } known[] = {{"\xfd\x37zXZ\0", "xz", 6},
+                 {"BZh", "bzip2", 3},
+                 {"PK\3\4", "zip", 4},
+                 {"\4\x22\x4d\x18", "lz4", 4}};
+    const unsigned char *end = s->data + s->size;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (s->size > 10 && !memcmp(s->data, known[i].magic, known[i].size) &&
+            (i != 1 || !memcmp(s->data + 4, "1AY&SY", 6)))
+            return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                               "'%s' is compressed with %s: expand it first, or compress it as .gz "
+                               "or .zst",
+                               s->path, known[i].name);
+    if (s->size > 8 && !memcmp(s->data, "PAR1", 4) && !memcmp(end - 4, "PAR1", 4))
+        return tamis__fail(err, TAMIS_ERR_UNSUPPORTED,
+                           "'%s' is a Parquet file, which is not read: write the row numbers "
+                           "(--format index-npy, without an input) and let its reader take these "
+                           "rows",
+                           s->path);
+    return tamis__text_encoding_check(s->data, s->size, s->path, err);
+}
+
 tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
                                          const tamis_context *context, const char *path,
                                          const char *beside, tamis_error *err)
 {
-    tamis__manifest_source s = {.path = path};
+    tamis__manifest_source s = {.path = path, .line_end = "\n"};
     TAMIS_TRY(tamis__input_open_watched(&s.input, &s.watch, false, context, path, err));
     tamis__input_sequential(&s.input);
     s.data = s.input.data;
@@ -90,7 +120,7 @@ tamis_status tamis__manifest_source_open(tamis__manifest_source *ret_source,
     tamis__codec codec = tamis__codec_of_bytes(s.data, s.size);
     tamis_status status = TAMIS_OK;
     if (codec != TAMIS__CODEC_NONE) status = expand(&s, codec, context, beside, err);
-    if (status == TAMIS_OK) status = tamis__text_encoding_check(s.data, s.size, path, err);
+    if (status == TAMIS_OK) status = check_kind(&s, err);
     if (status != TAMIS_OK) {
         tamis__manifest_source_close(&s);
         return status;
@@ -180,6 +210,13 @@ static tamis_status bad_array(tamis__manifest_source *s, const char *bad, tamis_
                        (unsigned long long)line, s->walk.at, bad);
 }
 
+bool tamis__manifest_source_is_array(const tamis__manifest_source *s)
+{
+    size_t at = s->bom;
+    while (at < s->size && is_space(s->data[at])) at++;
+    return at < s->size && s->data[at] == '[';
+}
+
 tamis_status tamis__manifest_source_start(tamis__manifest_source *s, tamis__layout layout,
                                           tamis__records_kind kind, tamis_error *err)
 {
@@ -191,12 +228,12 @@ tamis_status tamis__manifest_source_start(tamis__manifest_source *s, tamis__layo
     }
     s->walk = (tamis__json_walk){.text = s->data, .size = s->size, .at = s->bom};
     s->line = 1;
-    skip_spaces(s);
-    if (s->walk.at == s->size || s->data[s->walk.at] != '[')
+    if (!tamis__manifest_source_is_array(s))
         return tamis__fail(err, TAMIS_ERR_FORMAT,
                            "'%s' does not begin with '[': it is no JSON array of records; for one "
                            "object a line say --format jsonl",
                            s->path);
+    skip_spaces(s);
     s->walk.at++;
     return TAMIS_OK;
 }

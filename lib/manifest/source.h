@@ -24,6 +24,7 @@ typedef struct tamis__manifest_source {
     size_t bom;
     tamis__layout layout;
     tamis__records_kind kind;
+    const char *line_end;   /* of the record before: the file's own style */
     tamis__records records; /* LINES */
     tamis__json_walk walk;  /* ARRAY */
     int64_t number;         /* ARRAY: of the next record */
@@ -52,6 +53,9 @@ uint64_t tamis__manifest_held(const tamis_context *context);
 /* By the first bytes: JSON Lines, TSV or CSV. Errors: UNSUPPORTED (no text). */
 tamis_status tamis__manifest_source_guess(const tamis__manifest_source *source,
                                           tamis__records_kind *ret_kind, tamis_error *err);
+
+/* Is the first thing in it a bracket? */
+bool tamis__manifest_source_is_array(const tamis__manifest_source *source);
 
 /* Start before the first record. Errors: FORMAT (an array is wanted, and this is none). */
 tamis_status tamis__manifest_source_start(tamis__manifest_source *source, tamis__layout layout,

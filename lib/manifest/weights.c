@@ -42,7 +42,7 @@ static tamis_status write_counts(void *state, const tamis__manifest_job *job,
                                  tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__list_all(job, NULL, count, result, err);
+    return tamis__list_all(job, NULL, true, count, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_counts = {
@@ -58,7 +58,7 @@ static tamis_status write_weights(void *state, const tamis__manifest_job *job,
                                   tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__list_all(job, NULL, weight_text, result, err);
+    return tamis__list_all(job, NULL, false, weight_text, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_weights = {
@@ -74,7 +74,7 @@ static tamis_status write_weights_npy(void *state, const tamis__manifest_job *jo
                                       tamis_manifest_result *result, tamis_error *err)
 {
     (void)state;
-    return tamis__list_all(job, "<f4", weight, result, err);
+    return tamis__list_all(job, "<f4", false, weight, result, err);
 }
 
 const tamis__manifest_class tamis__manifest_weights_npy = {

@@ -26,10 +26,19 @@ START_TEST(rows_go_on_from_file_to_file)
     ck_assert_uint_eq(r.input_records[2], 3);
     ck_assert_uint_eq(r.bytes_in, 3 + 0 + 7);
     tamis_manifest_result_fini(&r);
+    put("b.jsonl", "1"); /* each last line ends in its own file's style, in any order */
+    put("a.jsonl", "0\r\n.");
+    put("c.jsonl", "2\n3");
+    memset(s->keep, 1, 5);
+    for (uint64_t row = 0; row < 5; row++) s->rank[row] = 4 - row;
+    p.order = TAMIS_MANIFEST_SCORE;
+    ck_ok(write_with(p, NULL));
+    check_text("out", "3\n2\n1\n.\r\n0\r\n");
+    p.order = TAMIS_MANIFEST_SOURCE;
     p.inputs = 1;
     ck_fails(write_with(p, NULL), TAMIS_ERR_SHAPE, "'a.jsonl' has 2 records");
     p.inputs = 3;
-    put("b.jsonl", "x\n");
+    put("b.jsonl", "x\ny\n");
     ck_fails(write_with(p, NULL), TAMIS_ERR_SHAPE, "'a.jsonl' and 2 more files have 6 records");
     tamis_selection_free(&s);
 }

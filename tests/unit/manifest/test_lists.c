@@ -117,6 +117,32 @@ START_TEST(lists_compare_their_input)
 }
 END_TEST
 
+/* Each file is what its name or its first bytes say, whatever the others are. */
+START_TEST(lists_compare_files_of_several_kinds)
+{
+    static const char *const in[] = {"a.csv", "b.jsonl", "c.json", "d.json", "e"};
+    put("a.csv", "h\n\"a\n\"\n");
+    put("b.jsonl", "{1}\n{2}\n");
+    put("c.json", "{3}\n{4}\n"); /* lines, as NeMo has them */
+    put("d.json", " [5,\n6 ]");
+    put("e", "k\tl\tm\n7\n\n");
+    static const char *const record[] = {"\"a\n\"", "{1}", "{2}", "{3}", "{4}", "5", "6", "7"};
+    uint64_t digest[8];
+    for (size_t i = 0; i < 8; i++) digest[i] = tamis__digest(record[i], strlen(record[i]));
+    tamis_selection *s = make_selection("10000001", &(tamis_examples){.digest = digest});
+    tamis_manifest_result r;
+    tamis_manifest_params p = {.selection = s, .format = "index", .input = in, .inputs = 5};
+    ck_ok(write_with(p, &r));
+    check_text("out", "0\n7\n");
+    static const uint64_t records[] = {1, 2, 2, 2, 1};
+    for (size_t i = 0; i < 5; i++) ck_assert_uint_eq(r.input_records[i], records[i]);
+    tamis_manifest_result_fini(&r);
+    put("d.json", "[5,\n8]");
+    ck_fails(write_with(p, NULL), TAMIS_ERR_FORMAT, "'d.json' line 2: the record of row 6");
+    tamis_selection_free(&s);
+}
+END_TEST
+
 START_TEST(lists_refuse_another_input)
 {
     static const char *const format[] = {"index", "index-npy", "mask", "mask-npy"};
@@ -201,6 +227,7 @@ int main(void)
     tcase_add_test(all, index_and_mask_as_text);
     tcase_add_test(all, index_and_mask_as_arrays);
     tcase_add_test(all, lists_compare_their_input);
+    tcase_add_test(all, lists_compare_files_of_several_kinds);
     tcase_add_test(all, lists_refuse_another_input);
     tcase_add_test(all, keeping_nothing_is_said);
     suite_add_tcase(suite, all);

@@ -449,7 +449,7 @@ START_TEST(files_must_be_distinct)
                                     .output = "same.jsonl",
                                     .force = true};
     ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG,
-             "both the input and the output");
+             "both an input and an output");
     ck_fails(write_manifest(selection, "jsonl", "t.jsonl", "out"), TAMIS_ERR_ARG, "both");
     ck_fails(write_manifest(selection, "jsonl", "out.part", NULL), TAMIS_ERR_ARG,
              "until it is whole");
@@ -466,7 +466,85 @@ START_TEST(files_must_be_distinct)
     check_text("out.part", "a\nb\n");
     ck_assert_int_eq(unlink("out.part"), 0);
     check_nothing_left();
+    put("s.h5", "precious"); /* nor where the selection is from, in a dry run too */
+    for (int dry = 0; dry < 2; dry++) {
+        params = (tamis_manifest_params){.selection = selection,
+                                         .selection_path = "./s.h5",
+                                         .input = (const char *const[]){"t.jsonl"},
+                                         .inputs = 1,
+                                         .output = "{}",
+                                         .split = (const tamis_manifest_split[]){{"s.h5", 1}},
+                                         .splits = 1,
+                                         .dry_run = dry,
+                                         .force = true};
+        ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_ARG,
+                 "'./s.h5' is both an input and an output");
+        params.output = "nosuch/{}";
+        ck_fails(tamis_manifest_write(NULL, &params, NULL, &err), TAMIS_ERR_IO,
+                 "cannot write 'nosuch/s.h5': directory 'nosuch'");
+    }
+    check_text("s.h5", "precious");
     tamis_selection_free(&selection);
+}
+END_TEST
+
+/* Content and names of formats that are neither read nor written. */
+START_TEST(other_kinds_are_refused)
+{
+    static const struct {
+        const char *bytes, *message;
+    } in[] = {{"\xfd\x37zXZ\0\0\4\xe6\xd6\xb4\x46", "'in' is compressed with xz"},
+              {"BZh91AY&SY\x12\x34", "'in' is compressed with bzip2"},
+              {"PK\3\4abcdefgh", "'in' is compressed with zip"},
+              {"\4\x22\x4d\x18"
+               "abcdefgh",
+               "'in' is compressed with lz4"},
+              {"PAR1\n\n\n\nPAR1", "'in' is a Parquet file"}};
+    tamis_selection *s = make_selection("1", NULL);
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        put_bytes("in", in[i].bytes, 12);
+        ck_fails(write_manifest(s, "jsonl", "in", NULL), TAMIS_ERR_UNSUPPORTED, in[i].message);
+        ck_fails(write_manifest(s, "index", "in", NULL), TAMIS_ERR_UNSUPPORTED, in[i].message);
+    }
+    put("in", "BZh is a word, PK too\n");
+    ck_ok(write_manifest(s, "jsonl", "in", NULL));
+    check_text("out", "BZh is a word, PK too\n");
+    ck_assert_int_eq(unlink("out"), 0);
+    put("in.parquet", "a\n");
+    ck_fails(write_manifest(s, NULL, "in.parquet", NULL), TAMIS_ERR_UNSUPPORTED, "row numbers");
+    static const char *const name[] = {"o.parquet", "o.arrow", "o.jsonl.xz", "o.zip"};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        ck_fails(write_with((tamis_manifest_params){.selection = s, .output = name[i]}, NULL),
+                 TAMIS_ERR_UNSUPPORTED, name[i]);
+    check_nothing_left();
+    tamis_selection_free(&s);
+}
+END_TEST
+
+/* A name that says CSV is no place for JSON Lines, unless the user says that it is. */
+START_TEST(names_keep_their_promise)
+{
+    static const char *const in[] = {"in.jsonl"}, *const array[] = {"in.json"};
+    tamis_selection *s = make_selection("1", NULL);
+    put("in.jsonl", "{}\n");
+    put("in.json", "[{}]");
+    tamis_manifest_params p = {.selection = s, .input = in, .inputs = 1, .output = "o.csv"};
+    ck_fails(
+        tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_ARG,
+        "'o.csv' promises csv, and the records of 'in.jsonl' are copied as they are, as jsonl");
+    p.output = "o.csv.gz";
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_ARG, "promises csv");
+    p.output = "o.jsonl";
+    p.input = array;
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_ARG, "promises jsonl");
+    ck_assert(!exists("o.csv") && !exists("o.csv.gz") && !exists("o.jsonl"));
+    p.format = "json";
+    ck_ok(tamis_manifest_write(NULL, &p, NULL, &err));
+    check_text("o.jsonl", "[\n{}\n]\n");
+    p = (tamis_manifest_params){.selection = s, .input = in, .inputs = 1, .output = "o.data"};
+    ck_ok(tamis_manifest_write(NULL, &p, NULL, &err));
+    check_text("o.data", "{}\n");
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -653,6 +731,8 @@ int main(void)
     tcase_add_test(all, unknown_digests_are_not_compared);
     tcase_add_test(all, arguments_are_checked);
     tcase_add_test(all, files_must_be_distinct);
+    tcase_add_test(all, other_kinds_are_refused);
+    tcase_add_test(all, names_keep_their_promise);
     tcase_add_test(all, broken_compression_is_refused);
     tcase_add_test(all, hostile_quotes_are_refused);
     tcase_add_test(all, nothing_is_overwritten_unasked);

@@ -94,6 +94,8 @@ START_TEST(weights_become_repeats)
     ck_fails(write_with(p, NULL), TAMIS_ERR_NUMERIC, "row 3");
     s->weight[3] = NAN;
     ck_fails(write_with(p, NULL), TAMIS_ERR_NUMERIC, "row 3 of the selection has the weight nan");
+    memset(s->keep, 0, 6);
+    ck_fails(write_with(p, NULL), TAMIS_ERR_ARG, "keeps no row: there is nothing to repeat");
     tamis_selection_free(&s);
 }
 END_TEST
@@ -113,6 +115,12 @@ START_TEST(weights_as_lists)
     check_text("out", "0.25\n0\n1\n");
     ck_ok(write_with((tamis_manifest_params){.selection = s, .format = "counts"}, NULL));
     check_text("out", "1\n0\n1\n");
+    static const char *const once[] = {"mask", "mask-npy", "weights", "weights-npy"};
+    for (size_t i = 0; i < 4; i++)
+        ck_fails(
+            write_with((tamis_manifest_params){.selection = s, .format = once[i], .repeats = 9},
+                       NULL),
+            TAMIS_ERR_ARG, "does not say how often a row is repeated");
     free(file.data);
     tamis_selection_free(&s);
 }

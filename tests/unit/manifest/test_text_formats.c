@@ -55,6 +55,10 @@ START_TEST(nemo_marks)
     check_text("out", "{\"a\": 1.50}\r\n{\"a\":2, \"_skipme\": true}\n{\"a\":3,\"_skipme\":false}\n"
                       "{\"_skipme\":true,\"a\":4}\n");
     shell("test \"$(jq -c 'select(._skipme | not) | .a' out | xargs)\" = '1.5 3'");
+    put("in", "{\"a\":1}\r\n{}"); /* the last line ends as the others do */
+    ck_ok(run("nemo:mode=skipme", "in", "10", NULL, FORCE));
+    check_text("out", "{\"a\":1}\r\n{\"_skipme\": true}\r\n");
+    put("in", "{\"a\": 1.50}\r\n\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}");
     ck_fails(run("nemo:mode=skipme", "in", "1010", NULL,
                  (tamis_manifest_params){.dropped = "rest", .force = true}),
              TAMIS_ERR_ARG, "mode=skipme keeps every line");
@@ -130,6 +134,29 @@ START_TEST(lhotse_cuts)
     check_text("out", "{\"type\": \"MonoCut\", \"id\": \"c\\u00221\"}\n"
                       "{\"id\":\"c-2\",\"x\":{\"id\":\"no\"}}\n");
     check_text("rest", "{\"id\": \"c-0\", \"type\": \"MonoCut\"}\n{\"id\": \"c-3\"}\n");
+}
+END_TEST
+
+/* A field that is asked for is compared with numbers too, and the result says so. */
+START_TEST(lhotse_other_ids)
+{
+    tamis_manifest_result r;
+    tamis_selection *s = make_selection("01", &(tamis_examples){.id_number = (uint64_t[]){7, 8}});
+    put("in", "{\"id\":\"a\",\"n\":7}\n{\"id\":\"b\",\"n\":8}\n");
+    static const char *const format[] = {"lhotse", "lhotse-ids"}, *const in[] = {"in"};
+    for (size_t i = 0; i < 4; i++) {
+        tamis_manifest_params p = {.selection = s,
+                                   .format = format[i % 2],
+                                   .input = in,
+                                   .inputs = 1,
+                                   .output = "out",
+                                   .id_field = i < 2 ? "n" : NULL,
+                                   .force = true};
+        ck_ok(tamis_manifest_write(NULL, &p, &r, &err));
+        ck_assert(r.ids_checked == (i < 2));
+        tamis_manifest_result_fini(&r);
+    }
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -229,14 +256,68 @@ START_TEST(llama_factory_entry)
                "{\n  \"old\": {\"file_name\": \"o.json\", \"columns\": {\"p\":\"q\"}},\n"
                "  \"top\": {\"file_name\": \"top.jsonl\", \"columns\": {\"p\":\"q\"}}\n}\n");
     shell("test \"$(jq -r .top.file_name info.json)\" = top.jsonl");
-    ck_fails(run("llama-factory:info=info.json,name=top", "in", "01", NULL, NONE), TAMIS_ERR_ARG,
+    const tamis_manifest_params other = {.output = "other.jsonl"};
+    ck_fails(run("llama-factory:info=info.json,name=top", "in", "01", NULL, other), TAMIS_ERR_ARG,
              "has a data set 'top' already");
     ck_fails(run("llama-factory", "in", "01", NULL, NONE), TAMIS_ERR_ARG, "info=PATH");
     put("bad.json", "[]");
-    ck_fails(run("llama-factory:info=bad.json", "in", "01", NULL, NONE), TAMIS_ERR_FORMAT,
+    ck_fails(run("llama-factory:info=bad.json", "in", "01", NULL, other), TAMIS_ERR_FORMAT,
              "'bad.json' line 1");
-    check_nothing_left();
+    ck_assert(!exists("other.jsonl"));
     check_text("bad.json", "[]");
+}
+END_TEST
+
+/* Its reader goes by the ending of the name, so others are refused; what is in the file must be
+ * what the ending says. */
+START_TEST(llama_factory_names)
+{
+    static const char *const bad[] = {"-", "top", "top.jsonl.gz", "top.csv", "top.tsv"};
+    put("in.jsonl", "{\"p\":1}\n{\"p\":2}\n");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_fails(run("llama-factory:info=info.json", "in.jsonl", "01", NULL,
+                     (tamis_manifest_params){.output = bad[i]}),
+                 TAMIS_ERR_ARG, bad[i]);
+        ck_assert(!exists(bad[i]) && !exists("info.json"));
+    }
+    ck_ok(run("llama-factory:info=info.json", "in.jsonl", "01", NULL,
+              (tamis_manifest_params){.output = "v1.5.top.jsonl"}));
+    put("in.csv", "p\n1\n2\n");
+    ck_fails(run("llama-factory:info=info.json", "in.csv", "01", NULL,
+                 (tamis_manifest_params){.output = "c.jsonl"}),
+             TAMIS_ERR_ARG, "ends in .csv");
+    ck_ok(run("llama-factory:info=info.json", "in.csv", "01", NULL,
+              (tamis_manifest_params){.output = "c.csv"}));
+    check_text("c.csv", "p\n2\n");
+    put("in.json", "{\"p\":1}\n{\"p\":2}\n"); /* lines, whatever the name says */
+    ck_ok(run("llama-factory:info=info.json", "in.json", "01", NULL,
+              (tamis_manifest_params){.output = "l.json"}));
+    check_text("l.json", "{\"p\":2}\n");
+    put("in.json", "[1,2]");
+    ck_ok(run("llama-factory:info=info.json", "in.json", "01", NULL,
+              (tamis_manifest_params){.output = "a.json"}));
+    check_text("a.json", "[\n2\n]\n");
+    shell("test \"$(jq -c keys_unsorted info.json)\" = '[\"v1.5.top\",\"c\",\"l\",\"a\"]'");
+    put("in.tsv", "p\n1\n2\n");
+    ck_fails(run("llama-factory:info=info.json", "in.tsv", "01", NULL,
+                 (tamis_manifest_params){.output = "t.csv"}),
+             TAMIS_ERR_UNSUPPORTED, "TSV");
+}
+END_TEST
+
+/* Two files of which one is an array have no common form. */
+START_TEST(arrays_and_lines_do_not_mix)
+{
+    static const char *const in[] = {"a.json", "b.json"};
+    tamis_selection *s = make_selection("11", NULL);
+    tamis_manifest_params p = {
+        .selection = s, .format = "axolotl", .input = in, .inputs = 2, .output = "out"};
+    put("a.json", "[1]");
+    put("b.json", "2\n");
+    ck_fails(tamis_manifest_write(NULL, &p, NULL, &err), TAMIS_ERR_FORMAT,
+             "one of 'a.json' and 'b.json' is a JSON array");
+    check_nothing_left();
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -251,6 +332,27 @@ START_TEST(axolotl_stanza)
     shell("grep -qx '    ds_type: json' part.yml");
     ck_fails(run("axolotl:stanza=part.yml", "in", "10", NULL, NONE), TAMIS_ERR_IO, "exists");
     check_nothing_left();
+    for (int dry = 0; dry < 2; dry++) { /* never over what is read */
+        ck_fails(run("axolotl:stanza=./in", "in", "10", NULL,
+                     (tamis_manifest_params){.force = true, .dry_run = dry}),
+                 TAMIS_ERR_ARG, "is both an input and an output");
+        ck_fails(run("llama-factory:info=./in", "in", "10", NULL,
+                     (tamis_manifest_params){.output = "x.json", .force = true, .dry_run = dry}),
+                 TAMIS_ERR_ARG, "is both an input and an output");
+    }
+    check_text("in", "{\"p\":1}\n{\"p\":2}\n");
+    ck_fails(run("axolotl:stanza=s.yml", "in", "10", NULL, (tamis_manifest_params){.output = "-"}),
+             TAMIS_ERR_ARG, "standard output has no name");
+    put("in.csv", "p\n1\n2\n");
+    ck_ok(run("axolotl:stanza=part.yml", "in.csv", "01", NULL, FORCE));
+    check_text("out", "p\n2\n");
+    shell("grep -qx '    ds_type: csv' part.yml");
+    put("in.json", "[1,2]");
+    ck_ok(run("axolotl:stanza=part.yml", "in.json", "01", NULL, FORCE));
+    check_text("out", "[\n2\n]\n");
+    shell("grep -qx '    ds_type: json' part.yml");
+    put("in.tsv", "p\n1\n2\n");
+    ck_fails(run("axolotl", "in.tsv", "01", NULL, FORCE), TAMIS_ERR_UNSUPPORTED, "TSV");
 }
 END_TEST
 
@@ -272,7 +374,7 @@ START_TEST(every_allocation_and_write_may_fail)
                                             .format = format[f],
                                             .input = &input,
                                             .inputs = 1,
-                                            .output = "out"};
+                                            .output = f == 3 ? "out.json" : "out"};
             do {
                 tamis_manifest_result result = {0};
                 (io ? tamis__fault_io_after : tamis__fault_memory_after)(n++);
@@ -283,11 +385,12 @@ START_TEST(every_allocation_and_write_may_fail)
                 ck_assert(err.message[0] != '\0');
                 check_nothing_left();
                 ck_assert(!exists("new.json") && !exists("new.json.part"));
+                ck_assert(!exists("out.json") && !exists("out.json.part"));
             } while (status != TAMIS_OK && n < 500);
             ck_assert_int_gt(n, 2);
             ck_assert_int_lt(n, 500);
             tamis_selection_free(&selection);
-            shell("rm -rf out new.json");
+            shell("rm -rf out out.json new.json");
         }
 }
 END_TEST
@@ -302,11 +405,14 @@ int main(void)
     tcase_add_test(tcase, several_inputs);
     tcase_add_test(tcase, nemo_bad_lines);
     tcase_add_test(tcase, lhotse_cuts);
+    tcase_add_test(tcase, lhotse_other_ids);
     tcase_add_test(tcase, lhotse_id_list);
     tcase_add_test(tcase, lhotse_bad_cuts);
     tcase_add_test(tcase, kaldi_directories);
     tcase_add_test(tcase, kaldi_dry_run_and_faults);
     tcase_add_test(tcase, llama_factory_entry);
+    tcase_add_test(tcase, llama_factory_names);
+    tcase_add_test(tcase, arrays_and_lines_do_not_mix);
     tcase_add_test(tcase, axolotl_stanza);
     tcase_add_test(tcase, every_allocation_and_write_may_fail);
     tcase_set_timeout(tcase, 60);
