@@ -73,6 +73,35 @@ typedef struct tally {
     uint64_t rows, a, b;
 } tally;
 
+/* [n + 1] by group, the last for rows in none; NULL when memory runs out. */
+static tally *count_groups(const int32_t *group, uint32_t n, const tamis_selection *a,
+                           const tamis_selection *b)
+{
+    tally *table = calloc((size_t)n + 1, sizeof *table);
+    for (uint64_t row = 0; table && row < a->rows; row++) {
+        tally *t = &table[group[row] < 0 ? n : (uint32_t)group[row]];
+        t->rows++;
+        t->a += a->keep[row] != 0;
+        t->b += b->keep[row] != 0;
+    }
+    return table;
+}
+
+/* `name` is NULL for rows in no group. */
+static void list_group(report *r, const char *name, const tally *t)
+{
+    if (t->rows == 0) return;
+    report_line(r, "%-16s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, name ? name : "(none)", t->rows,
+                t->a, t->b);
+    if (!r->machine) return;
+    json_put_object(&r->j, NULL);
+    json_put_text(&r->j, "name", name);
+    json_put_uint(&r->j, "rows", t->rows);
+    json_put_uint(&r->j, "kept_a", t->a);
+    json_put_uint(&r->j, "kept_b", t->b);
+    json_close(&r->j);
+}
+
 /* Kept rows of each group, or label where there are no groups, in both. */
 static tamis_status group_shift(report *r, const tamis_selection *a, const tamis_selection *b,
                                 tamis_error *err)
@@ -84,32 +113,16 @@ static tamis_status group_shift(report *r, const tamis_selection *a, const tamis
     for (uint64_t row = 0; group && row < a->rows; row++)
         if (group[row] >= 0 && (uint32_t)group[row] >= n) n = (uint32_t)group[row] + 1;
     if (n == 0) return TAMIS_OK;
-    tally *table = calloc(n, sizeof *table);
+    tally *table = count_groups(group, n, a, b);
     if (!table) return fail_memory(err);
-    for (uint64_t row = 0; row < a->rows; row++) {
-        if (group[row] < 0) continue;
-        tally *t = &table[group[row]];
-        t->rows++;
-        t->a += a->keep[row] != 0;
-        t->b += b->keep[row] != 0;
-    }
     report_line(r, "\n%-16s %10s %10s %10s", e->group ? "group" : "label", "rows", "in A", "in B");
     if (r->machine) json_put_array(&r->j, "groups");
     for (uint32_t g = 0; g < n; g++) {
         char text[24];
         snprintf(text, sizeof text, "%" PRIu32, g);
-        const char *shown = name && g < named ? name[g] : text;
-        if (table[g].rows > 0)
-            report_line(r, "%-16s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, shown, table[g].rows,
-                        table[g].a, table[g].b);
-        if (!r->machine || table[g].rows == 0) continue;
-        json_put_object(&r->j, NULL);
-        json_put_text(&r->j, "name", shown);
-        json_put_uint(&r->j, "rows", table[g].rows);
-        json_put_uint(&r->j, "kept_a", table[g].a);
-        json_put_uint(&r->j, "kept_b", table[g].b);
-        json_close(&r->j);
+        list_group(r, name && g < named ? name[g] : text, &table[g]);
     }
+    list_group(r, NULL, &table[n]);
     if (r->machine) json_close(&r->j);
     free(table);
     return TAMIS_OK;

@@ -115,6 +115,67 @@ static void list_train_options(report *r, const char *model)
     if (r->machine) json_close(&r->j);
 }
 
+/* The options of `tamis select` that a selector heeds; the library refuses the others. */
+static bool heeded(const opt *option, unsigned flags)
+{
+    const unsigned no_value = TAMIS_SELECTOR_STORES | TAMIS_SELECTOR_NO_VALUE;
+    bool matrix = flags & TAMIS_SELECTOR_MATRIX, values = !(flags & no_value),
+         one_value = values && !matrix;
+    const struct {
+        const char *name;
+        bool heeded;
+    } rule[] = {
+        {"scores", !(flags & TAMIS_SELECTOR_STORES)},
+        {"by", one_value},
+        {"train", !matrix},
+        {"column", one_value},
+        {"query", flags & TAMIS_SELECTOR_STORES},
+        {"curvature", flags & TAMIS_SELECTOR_STORES},
+        {"budget", !(flags & TAMIS_SELECTOR_NO_BUDGET)},
+        {"normalise", values},
+        {"add", one_value},
+        {"filter", one_value || flags & TAMIS_SELECTOR_LISTS},
+        {"cost", flags & TAMIS_SELECTOR_COSTS},
+        {"keep", flags & TAMIS_SELECTOR_LISTS},
+        {"drop", one_value || flags & TAMIS_SELECTOR_LISTS},
+        {"groups", values},
+        {"group-by", values},
+        {"query-groups", flags & TAMIS_SELECTOR_QUERY_GROUPS},
+    };
+    for (size_t i = 0; i < LEN(rule); i++)
+        if (!strcmp(option->name, rule[i].name)) return rule[i].heeded;
+    return false;
+}
+
+static const char *needs_of(unsigned flags)
+{
+    if (flags & TAMIS_SELECTOR_STORES)
+        return "--train with the candidates' rows and --query with the targets'";
+    if (flags & TAMIS_SELECTOR_MATRIX) return "--scores with every query's score of every row";
+    if (flags & TAMIS_SELECTOR_NO_VALUE) return "--scores or --train, to know the rows";
+    return "--scores, or --train with --column, or --train with --add";
+}
+
+static void list_selector(report *r, unsigned flags, bool whole)
+{
+    char line[512];
+    const command *select = command_find("select");
+    int used = snprintf(line, sizeof line, "heeds");
+    if (r->machine) json_put_array(&r->j, "heeds");
+    for (size_t i = 0; i < select->n_options; i++) {
+        const opt *option = &select->options[i];
+        if (!heeded(option, flags)) continue;
+        if (r->machine) json_put_text(&r->j, NULL, option->name);
+        used += snprintf(line + used, sizeof line - (size_t)used, " --%s", option->name);
+    }
+    if (r->machine) json_close(&r->j);
+    if (!whole) return;
+    report_line(r, "    needs %s%s", needs_of(flags),
+                flags & TAMIS_SELECTOR_NO_BUDGET ? "; decides by itself how many to keep"
+                                                 : "; and --budget");
+    report_line(r, "    %s", line);
+}
+
 /* What the entry needs, for machines. */
 static void list_flags(report *r, const catalogue *c, size_t i)
 {
@@ -154,6 +215,7 @@ static void list_entry(report *r, const catalogue *c, size_t i, bool whole)
     else
         report_line(r, "%-14s %s", name, summary);
     if (whole && citation) report_line(r, "    %s", citation);
+    if (!strcmp(c->name, "selectors")) list_selector(r, tamis_selector_at(i)->flags, whole);
     if (c->params_at && (whole || r->machine)) {
         size_t n;
         const tamis_param_desc *params = c->params_at(i, &n);

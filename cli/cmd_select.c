@@ -302,6 +302,15 @@ static tamis_status load_sources(chosen *c, session *s, const select_args *args,
                                params, err);
 }
 
+/* Options in force: the parameters of the selector, and what it does where --normalise is not given. */
+static tamis_status note_defaults(session *s, const select_args *args,
+                                  const tamis_selector_info *info, tamis_error *err)
+{
+    if (info->flags & TAMIS_SELECTOR_ZSCORE && !invocation_has(s->invocation, "normalise"))
+        TRY(session_note_text(s, "normalise", normalise_names[TAMIS_NORMALISE_ZSCORE], err));
+    return names_note_params(s, info->name, args->selector, info->params, info->n_params, err);
+}
+
 static tamis_status choose(session *s, const select_args *args, chosen *c, tamis_error *err)
 {
     const tamis_selector_info *info = NULL;
@@ -335,7 +344,7 @@ static tamis_status choose(session *s, const select_args *args, chosen *c, tamis
         .group_by = args->group_by,
     };
     TRY(load_sources(c, s, args, &params, err));
-    TRY(names_note_params(s, info->name, args->selector, info->params, info->n_params, err));
+    TRY(note_defaults(s, args, info, err));
     TRY(session_provenance(s, &params.provenance, err));
     TRY(tamis_select(&c->selection, s->context, &params, err));
     return tamis_selection_save(c->selection, s->context, args->common.output, args->common.force,
@@ -374,7 +383,9 @@ const command cmd_select = {
         "knn-uniform and knn-kde choose by the rows themselves, those near to targets; tarot-otm "
         "needs no "
         "budget.\n\n"
-        "'tamis list selectors NAME' tells more about a selector.",
+        "'tamis list selectors NAME' tells what a selector needs and heeds, and its parameters. "
+        "'tamis select diff A.h5 B.h5' compares two selections, and 'tamis select explain SEL.h5 "
+        "ID' says why an example is in or out of one (also 'tamis diff' and 'tamis explain').",
     .examples =
         "# the half that helps most, over all queries together\n"
         "tamis select top --scores scores.h5 --budget 50% -o keep.h5\n"

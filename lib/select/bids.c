@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "select/heads.h"
 #include "select/queries.h"
+#include "select/values.h"
 
 /* Picks between two reports of progress. */
 #define REPORT 256
@@ -46,6 +47,7 @@ typedef struct balance {
     double *gain;  /* [columns] of its head */
     double *score; /* [queries] of the row picked last */
     double *value; /* [columns] of that row */
+    uint32_t *picker; /* [rows] the column that made each pick */
 } balance;
 
 static tamis_status count_in(balance *b, uint64_t row, tamis_error *err)
@@ -57,8 +59,9 @@ static tamis_status count_in(balance *b, uint64_t row, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* The lowest row among the heads that gain most; UINT64_MAX when no head is left. */
-static uint64_t most_wanted(const balance *b)
+/* The lowest row among the heads that gain most, and the first column that wants it; UINT64_MAX when no
+ * head is left. */
+static uint64_t most_wanted(const balance *b, uint32_t *ret_column)
 {
     const double *value = b->heads.value;
     double best = -HUGE_VAL, n = b->picks->n ? (double)b->picks->n : 1.0;
@@ -70,6 +73,7 @@ static uint64_t most_wanted(const balance *b)
     for (uint64_t q = 0; q < b->columns; q++) {
         if (!(b->gain[q] >= best)) continue;
         uint64_t head = tamis__heads_row(&b->heads, q);
+        if (head < row) *ret_column = (uint32_t)q;
         row = head < row ? head : row;
     }
     return row;
@@ -79,7 +83,7 @@ static tamis_status pick_all(balance *b, tamis_error *err)
 {
     tamis__picks *p = b->picks;
     while (!tamis__picks_done(p)) {
-        uint64_t row = most_wanted(b);
+        uint64_t row = most_wanted(b, &b->picker[p->n]);
         if (row == UINT64_MAX) break;
         tamis__picks_add(p, row);
         TAMIS_TRY(count_in(b, row, err));
@@ -98,8 +102,11 @@ static tamis_status prepare(balance *b, const tamis__groups *group, tamis_error 
     b->columns = b->heads.columns;
     b->sum = tamis__calloc((size_t)b->columns, 3 * sizeof *b->sum);
     b->score = tamis__calloc((size_t)queries, sizeof *b->score);
-    if (!b->sum || !b->score)
-        return tamis__fail_memory(err, "balancing", (3 * b->columns + queries) * sizeof *b->sum);
+    b->picker = tamis__calloc((size_t)b->picks->from->rows, sizeof *b->picker);
+    if (!b->sum || !b->score || !b->picker)
+        return tamis__fail_memory(err, "balancing",
+                                  (3 * b->columns + queries) * sizeof *b->sum +
+                                      b->picks->from->rows * sizeof *b->picker);
     b->gain = b->sum + b->columns;
     b->value = b->sum + 2 * b->columns;
     for (uint64_t i = 0; i < b->picks->n; i++) TAMIS_TRY(count_in(b, b->picks->row[i], err));
@@ -129,36 +136,48 @@ static tamis_status check_finite(const double *value, uint64_t rows, tamis_error
     return TAMIS_OK;
 }
 
-static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
-                           tamis_error *err)
+static tamis_status balance_all(const tamis__candidates *c, bool group, tamis_selection *selection,
+                                tamis_error *err)
 {
-    bool group = ((const bids *)state)->group;
-    char kept[256], dropped[256];
+    char dropped[256];
     double *value = NULL;
     tamis__picks picks = {0};
     balance b = {.picks = &picks, .matrix = c->matrix};
-    if (!group && c->source && c->source->query_group)
-        return tamis__fail(err, TAMIS_ERR_ARG,
-                           "bids: groups of queries are of by=group: say that, or leave them out");
-    if (group) TAMIS_TRY(tamis__need_query_groups(c, "bids:by=group", err));
     TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, largest, NULL, &value, err));
     tamis_status status = check_finite(value, c->rows, err);
     if (status == TAMIS_OK) status = tamis__picks_init(&picks, c, err);
     if (status == TAMIS_OK) status = prepare(&b, group ? c->query_group : NULL, err);
     if (status == TAMIS_OK) status = pick_all(&b, err);
     if (status == TAMIS_OK) {
-        for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
-        snprintf(kept, sizeof kept, "picked by a %s served worst (%" PRIu64 " of %" PRIu64 ")",
-                 by_names[group], picks.n, c->rows);
+        for (uint64_t row = 0; row < c->rows; row++)
+            selection->score[row] = tamis__narrow(value[row]);
         snprintf(dropped, sizeof dropped, "no %s served worst picked it within %.32s",
                  by_names[group], c->budget_text);
-        status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
+        status = tamis__heads_give(&b.heads, b.picker, " when served worst", value, dropped, selection,
+                                   err);
     }
     tamis__heads_fini(&b.heads);
     tamis__picks_fini(&picks);
     free(b.sum);
     free(b.score);
+    free(b.picker);
     free(value);
+    return status;
+}
+
+static tamis_status choose(void *state, const tamis__candidates *c, tamis_selection *selection,
+                           tamis_error *err)
+{
+    tamis__grouped grouped = {0};
+    bool group = ((const bids *)state)->group;
+    if (!group && c->source && c->source->query_group)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "bids: groups of queries are of by=group: say that, or leave them out");
+    if (!group) return balance_all(c, false, selection, err);
+    TAMIS_TRY(tamis__grouped_init(&grouped, c, "bids:by=group", true, err));
+    tamis_status status = balance_all(&grouped.candidates, true, selection, err);
+    if (status == TAMIS_OK) status = tamis__grouped_explain(&grouped, selection, err);
+    tamis__grouped_fini(&grouped);
     return status;
 }
 

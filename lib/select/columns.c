@@ -111,13 +111,31 @@ static tamis_status from_scores(tamis_context *context, const column_spec *s, ui
     return status;
 }
 
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t size = strlen(path), n = strlen(ending);
+    return size > n && !strcasecmp(path + size - n, ending);
+}
+
+/* Of a name that tells no kind HDF5 is tried: what else there is is said, but not of a file that is called
+ * HDF5. */
+static tamis_status name_kinds(const column_spec *s, tamis_status status, tamis_error *err)
+{
+    tamis_error found = err ? *err : (tamis_error){0};
+    if (status != TAMIS_ERR_FORMAT || ends_in(s->file, ".h5")) return status;
+    return tamis__fail(err, status,
+                       "%s: columns come from files of tamis and from .npy, .csv, .tsv and .jsonl, "
+                       "the last three plain or .gz",
+                       found.message);
+}
+
 static tamis_status from_hdf5(tamis_context *context, const column_spec *s, uint64_t rows,
                               double **ret_value, tamis_error *err)
 {
     tamis_scores *scores = NULL;
     tamis_error ignored;
     if (tamis_scores_open(&scores, context, s->file, &ignored) != TAMIS_OK)
-        return from_store(context, s, rows, ret_value, err);
+        return name_kinds(s, from_store(context, s, rows, ret_value, err), err);
     tamis_scores_close(&scores);
     return from_scores(context, s, rows, ret_value, err);
 }
@@ -171,12 +189,6 @@ static tamis_status from_text(tamis_context *context, const column_spec *s, uint
     else
         free(value);
     return status;
-}
-
-static bool ends_in(const char *path, const char *ending)
-{
-    size_t size = strlen(path), n = strlen(ending);
-    return size > n && !strcasecmp(path + size - n, ending);
 }
 
 tamis_status tamis_column_load(tamis_context *context, const char *spec, uint64_t rows,

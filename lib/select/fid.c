@@ -17,6 +17,7 @@
 #include "select/greedy.h"
 #include "select/pair.h"
 #include "select/quotas.h"
+#include "select/values.h"
 
 enum { CLUSTERS, KIND, ITERATIONS, N_PARAMS };
 enum { PLAIN, SPHERICAL };
@@ -240,7 +241,7 @@ static tamis_status give_picks(run *r, double *value, tamis_selection *selection
     for (uint64_t i = 0; i < r->c->rows; i++) value[i] = (double)NAN;
     for (uint64_t i = 0; i < f->rows.n; i++)
         value[row_of(r, i)] = -f->distance[f->means.cluster[i]];
-    for (uint64_t i = 0; i < r->c->rows; i++) selection->score[i] = (float)value[i];
+    for (uint64_t i = 0; i < r->c->rows; i++) selection->score[i] = tamis__narrow(value[i]);
     for (uint64_t i = 0; i < r->used; i++)
         for (uint64_t k = r->picks[i].given; k < r->picks[i].wanted; k++)
             tamis__picks_add(&r->chosen, row_of(r, r->picks[i].pick[k]));

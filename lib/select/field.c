@@ -68,6 +68,19 @@ static bool is_named(const tamis__field *field, const char *name)
     return name && field->size == strlen(name) && !memcmp(field->text, name, field->size);
 }
 
+/* Of two columns of one name it would be chance which one is read. */
+static tamis_status found_at(const reading *r, const char *name, int64_t at, int64_t *ret_at,
+                             tamis_error *err)
+{
+    if (*ret_at >= 0)
+        return tamis__fail(err, TAMIS_ERR_FORMAT,
+                           "'%s' has two columns '%s' in its header, %" PRId64 " and %" PRId64
+                           ": rename one",
+                           r->source->path, name, *ret_at + 1, at + 1);
+    *ret_at = at;
+    return TAMIS_OK;
+}
+
 static tamis_status read_header(reading *r, const tamis__record *record, tamis_error *err)
 {
     tamis__field field;
@@ -75,8 +88,8 @@ static tamis_status read_header(reading *r, const tamis__record *record, tamis_e
     start(r, record);
     for (int64_t i = 0; r->fields.more; i++) {
         TAMIS_TRY(tamis__fields_next(&r->fields, &field, err));
-        if (is_named(&field, r->field)) r->at = i;
-        if (is_named(&field, r->id_field)) r->id_at = i;
+        if (is_named(&field, r->field)) TAMIS_TRY(found_at(r, r->field, i, &r->at, err));
+        if (is_named(&field, r->id_field)) TAMIS_TRY(found_at(r, r->id_field, i, &r->id_at, err));
         r->fields_wanted = i + 1;
     }
     const char *missing = r->at < 0 ? r->field : r->id_field && r->id_at < 0 ? r->id_field : NULL;

@@ -86,7 +86,7 @@ tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *v
 
 /* Sets keep, rank and reason: picks in their order, then the others by `value` (NULL: by
  * selection->score), highest first, barred rows and those without a value last. Reasons are `kept`
- * and `dropped`; rows that must be kept and rows that were passed over get their own, rows that are
+ * (NULL: the caller sets those of rows that were picked) and `dropped`; rows that must be kept and rows that were passed over get their own, rows that are
  * barred get theirs from the driver. Errors: NOMEM, ARG (too many reasons). */
 tamis_status tamis__picks_give(const tamis__picks *picks, const double *value, const char *kept,
                                const char *dropped, tamis_selection *selection, tamis_error *err);

@@ -4,12 +4,14 @@
 #include "select/queries.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/context.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "select/greedy.h"
 
 /* Of arrays that have an entry for each group; lists of its best rows come on top. */
 #define BYTES_OF_GROUP UINT64_C(64)
@@ -74,17 +76,88 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
     return status;
 }
 
-tamis_status tamis__need_query_groups(const tamis__candidates *c, const char *selector,
-                                      tamis_error *err)
+/* --- groups of queries ------------------------------------------------------------------------ */
+
+static tamis_status check_groups(const tamis__candidates *c, const char *selector, bool asked,
+                                 tamis_error *err)
 {
     bool any = false;
     TAMIS_TRY(tamis__memory_check(c->context, c->query_group->groups * BYTES_OF_GROUP,
                                   "groups of queries (number them from 0)", err));
     for (uint64_t q = 0; q < c->query_group->n; q++) any |= c->query_group->of[q] >= 0;
-    if (any) return TAMIS_OK;
+    if (!any)
+        return tamis__fail(err, TAMIS_ERR_ARG,
+                           "%s looks at groups of queries, and no query is in one: name some",
+                           selector);
+    const tamis_examples *query = &tamis_scores_info_get(c->source->scores)->query;
+    if (asked && !c->source->query_group && !(query->group && query->groups > 0))
+        tamis__log(c->context, TAMIS_LOG_WARNING,
+                   "%s: no groups of queries are known, so all queries are one: give them", selector);
+    return TAMIS_OK;
+}
+
+/* Any number if a query that is in a group has a score, else NaN. */
+static double any_grouped(const void *arg, const double *score, uint64_t queries)
+{
+    const tamis__groups *group = arg;
+    for (uint64_t q = 0; q < queries; q++)
+        if (group->of[q] >= 0 && !isnan(score[q])) return 0;
+    return (double)NAN;
+}
+
+static tamis_status check_left(const tamis__candidates *c, tamis_error *err)
+{
+    uint64_t left = 0;
+    for (uint64_t row = 0; row < c->rows; row++)
+        left += tamis__picks_free(c, row) ||
+                (c->standing && c->standing[row] == TAMIS__MUST_KEEP);
+    if (left >= c->budget || (c->cost && left > 0)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
-                       "%s looks at groups of queries, and no query is in one: name some",
-                       selector);
+                       "budget '%s': only %" PRIu64 " rows have a score of a query that is in a "
+                       "group: ask for at most that many, or put more queries in groups",
+                       c->budget_text, left);
+}
+
+tamis_status tamis__grouped_init(tamis__grouped *ret_grouped, const tamis__candidates *candidates,
+                                 const char *selector, bool asked, tamis_error *err)
+{
+    tamis__grouped g = {.candidates = *candidates};
+    TAMIS_TRY(check_groups(candidates, selector, asked, err));
+    /* Otherwise a row has all scores or none. */
+    if (tamis_scores_info_get(candidates->source->scores)->partial) {
+        TAMIS_TRY(tamis__query_matrix_reduce(candidates->matrix, candidates->context, any_grouped,
+                                             candidates->query_group, &g.value, err));
+        g.candidates.value = g.value;
+    }
+    tamis_status status = check_left(&g.candidates, err);
+    if (status == TAMIS_OK)
+        *ret_grouped = g;
+    else
+        tamis__grouped_fini(&g);
+    return status;
+}
+
+tamis_status tamis__grouped_explain(const tamis__grouped *g, tamis_selection *selection,
+                                    tamis_error *err)
+{
+    bool known = false;
+    uint16_t reason = 0;
+    const uint8_t *standing = g->candidates.standing;
+    for (uint64_t row = 0; row < selection->rows && g->value; row++) {
+        if (!isnan(g->value[row]) || (standing && standing[row] != TAMIS__FREE)) continue;
+        if (!known)
+            TAMIS_TRY(tamis_selection_reason(selection, "no score of a query that is in a group",
+                                             &reason, err));
+        known = true;
+        selection->reason[row] = reason;
+    }
+    return TAMIS_OK;
+}
+
+void tamis__grouped_fini(tamis__grouped *grouped)
+{
+    free(grouped->value);
+    *grouped = (tamis__grouped){0};
 }
 
 void tamis__query_scores_close(tamis__query_scores *scores)

@@ -8,9 +8,11 @@
 
 #include "base/context.h"
 #include "base/error.h"
+#include "base/mem.h"
 #include "select/heads.h"
 #include "select/queries.h"
 #include "select/row_values.h"
+#include "select/values.h"
 
 typedef struct round_robin {
     bool group;
@@ -43,13 +45,15 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
-static tamis_status take_turns(tamis__picks *picks, tamis__heads *heads, tamis_error *err)
+static tamis_status take_turns(tamis__picks *picks, tamis__heads *heads, uint32_t *picker,
+                               tamis_error *err)
 {
     uint64_t without = 0; /* turns that nobody took since the last pick */
     for (uint64_t turn = 0; !tamis__picks_done(picks) && without < heads->columns;
          turn = (turn + 1) % heads->columns) {
         without++;
         if (isnan(heads->value[turn])) continue;
+        picker[picks->n] = (uint32_t)turn;
         tamis__picks_add(picks, tamis__heads_row(heads, turn));
         TAMIS_TRY(tamis__heads_advance(heads, err));
         without = 0;
@@ -60,20 +64,37 @@ static tamis_status take_turns(tamis__picks *picks, tamis__heads *heads, tamis_e
     return TAMIS_OK;
 }
 
-static tamis_status give(const round_robin *r, const tamis__picks *picks,
+static tamis_status give(const round_robin *r, const tamis__heads *heads, const uint32_t *picker,
                          tamis_selection *selection, tamis_error *err)
 {
-    char kept[256], dropped[256];
-    const tamis__candidates *c = picks->from;
+    char dropped[256];
+    const tamis__candidates *c = heads->picks->from;
     double *value = NULL;
     TAMIS_TRY(tamis__query_matrix_reduce(c->matrix, c->context, tamis__row_max, NULL, &value, err));
-    for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = (float)value[row];
-    snprintf(kept, sizeof kept, "a %s's best row in its turn (%" PRIu64 " of %" PRIu64 ")",
-             by_names[r->group], picks->n, c->rows);
+    for (uint64_t row = 0; row < c->rows; row++) selection->score[row] = tamis__narrow(value[row]);
     snprintf(dropped, sizeof dropped, "in no %s's turn its best row within %.32s",
              by_names[r->group], c->budget_text);
-    tamis_status status = tamis__picks_give(picks, value, kept, dropped, selection, err);
+    tamis_status status = tamis__heads_give(heads, picker, " in its turn", value, dropped,
+                                            selection, err);
     free(value);
+    return status;
+}
+
+static tamis_status go_round(const round_robin *r, const tamis__candidates *c,
+                             tamis_selection *selection, tamis_error *err)
+{
+    tamis__picks picks = {0};
+    tamis__heads heads = {0};
+    uint32_t *picker = tamis__calloc((size_t)c->rows, sizeof *picker);
+    tamis_status status = picker ? tamis__picks_init(&picks, c, err)
+                                 : tamis__fail_memory(err, "picking rows", c->rows * sizeof *picker);
+    if (status == TAMIS_OK)
+        status = tamis__heads_init(&heads, &picks, r->group ? c->query_group : NULL, r->best, err);
+    if (status == TAMIS_OK) status = take_turns(&picks, &heads, picker, err);
+    if (status == TAMIS_OK) status = give(r, &heads, picker, selection, err);
+    tamis__heads_fini(&heads);
+    tamis__picks_fini(&picks);
+    free(picker);
     return status;
 }
 
@@ -81,21 +102,17 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
                            tamis_error *err)
 {
     const round_robin *r = state;
-    tamis__picks picks = {0};
-    tamis__heads heads = {0};
+    tamis__grouped grouped = {0};
     if (!r->group && c->source && c->source->query_group)
         return tamis__fail(
             err, TAMIS_ERR_ARG,
             "round-robin: groups of queries are of by=group: say that, or leave them "
             "out");
-    if (r->group) TAMIS_TRY(tamis__need_query_groups(c, "round-robin:by=group", err));
-    TAMIS_TRY(tamis__picks_init(&picks, c, err));
-    tamis_status status = tamis__heads_init(&heads, &picks, r->group ? c->query_group : NULL,
-                                            r->best, err);
-    if (status == TAMIS_OK) status = take_turns(&picks, &heads, err);
-    if (status == TAMIS_OK) status = give(r, &picks, selection, err);
-    tamis__heads_fini(&heads);
-    tamis__picks_fini(&picks);
+    if (!r->group) return go_round(r, c, selection, err);
+    TAMIS_TRY(tamis__grouped_init(&grouped, c, "round-robin:by=group", true, err));
+    tamis_status status = go_round(r, &grouped.candidates, selection, err);
+    if (status == TAMIS_OK) status = tamis__grouped_explain(&grouped, selection, err);
+    tamis__grouped_fini(&grouped);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "select/find_id.h"
 #include "select/matrix.h"
 
 /* 2 + i: filter i; 2 + filters + i: term i; 2 + filters + terms + i: filter i has no value. */
@@ -44,21 +45,31 @@ static void bar(tamis__rules *rules, uint64_t row, uint16_t cause)
     rules->barred++;
 }
 
+static const tamis_examples *examples_of(const tamis_select_params *p)
+{
+    if (p->scores) return &tamis_scores_info_get(p->scores)->examples;
+    const tamis_store *store = p->train ? p->train : p->store;
+    return store ? tamis_store_examples(store) : NULL;
+}
+
 static tamis_status mark_lists(tamis__rules *rules, const tamis_select_params *p, uint64_t rows,
                                tamis_error *err)
 {
+    char id[TAMIS__SHOWN_SIZE(50)];
     TAMIS_TRY(check_list(p->must_keep, p->n_must_keep, rows, "kept", err));
     TAMIS_TRY(check_list(p->must_drop, p->n_must_drop, rows, "dropped", err));
     for (uint64_t i = 0; i < p->n_must_keep; i++)
         rules->standing[p->must_keep[i]] = TAMIS__MUST_KEEP;
     rules->required = p->n_must_keep;
     for (uint64_t i = 0; i < p->n_must_drop; i++) {
-        if (rules->standing[p->must_drop[i]] == TAMIS__MUST_KEEP)
+        if (rules->standing[p->must_drop[i]] == TAMIS__MUST_KEEP) {
+            tamis__id_text(examples_of(p), p->must_drop[i], id, sizeof id);
             return tamis__fail(err, TAMIS_ERR_ARG,
                                "row %" PRIu64
-                               " must be kept and must be dropped: take it out of one "
+                               " (id %s) must be kept and must be dropped: take it out of one "
                                "of the two lists",
-                               p->must_drop[i]);
+                               p->must_drop[i], id);
+        }
         bar(rules, p->must_drop[i], MUST_DROP);
     }
     return TAMIS_OK;

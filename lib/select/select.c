@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>
 
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -126,13 +125,6 @@ static tamis_status check_heeded(const tamis__selector_class *class,
                        class->info.name, what);
 }
 
-/* Finite doubles beyond the range of float stay finite. */
-static float narrow(double value)
-{
-    if (isfinite(value) && fabs(value) > (double)FLT_MAX) return value > 0 ? FLT_MAX : -FLT_MAX;
-    return (float)value;
-}
-
 /* With what the selector found as "found", before the object's end; NULL when memory runs out. */
 static char *provenance_of(const tamis_selection *selection, const tamis_select_params *params)
 {
@@ -202,7 +194,7 @@ static tamis_status run(const tamis__selector_class *class, void *state,
     if (status != TAMIS_OK) return status;
     if (candidates->value)
         for (uint64_t row = 0; row < candidates->rows; row++)
-            selection->score[row] = narrow(candidates->value[row]);
+            selection->score[row] = tamis__narrow(candidates->value[row]);
     status = class->select(state, candidates, selection, err);
     if (status == TAMIS_OK) status = explain_missing(candidates, selection, err);
     if (status == TAMIS_OK)
@@ -275,8 +267,8 @@ tamis_status tamis_select(tamis_selection **ret_selection, tamis_context *contex
     free(state);
     if (status != TAMIS_OK) return status;
     if (selection->kept == 0)
-        tamis__log(context, TAMIS_LOG_WARNING,
-                   "%s keeps none of the rows: the bounds leave nothing", params->selector);
+        tamis__log(context, TAMIS_LOG_WARNING, "%s keeps none of the rows: %s", params->selector,
+                   params->cost ? "each costs more than the budget" : "the bounds leave nothing");
     *ret_selection = selection;
     return TAMIS_OK;
 }

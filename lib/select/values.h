@@ -4,7 +4,16 @@
 #ifndef TAMIS_SELECT_VALUES_H
 #define TAMIS_SELECT_VALUES_H
 
+#include <float.h>
+#include <math.h>
 #include <tamis/select.h>
+
+/* Finite doubles beyond the range of float stay finite. */
+static inline float tamis__narrow(double value)
+{
+    if (isfinite(value) && fabs(value) > (double)FLT_MAX) return value > 0 ? FLT_MAX : -FLT_MAX;
+    return (float)value;
+}
 
 /* "total", "mean" or "max". */
 const char *tamis__aggregate_name(tamis_aggregate by);

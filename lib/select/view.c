@@ -44,11 +44,23 @@ static uint64_t present(const tamis__view *view, uint32_t g, const double *score
     return n;
 }
 
+/* Where scores hold both infinities, which is no reason to begin anew. */
+static bool undefined(const tamis__view *view, uint32_t g, const double *score)
+{
+    bool up = false, down = false;
+    for (uint64_t q = 0; q < view->matrix->queries; q++) {
+        if (view->group->of[q] != (int32_t)g || !isinf(score[q])) continue;
+        up |= score[q] > 0;
+        down |= score[q] < 0;
+    }
+    return up && down;
+}
+
 void tamis__view_row(const tamis__view *view, const double *score, double *out)
 {
     const tamis__groups *group = view->group;
     const uint64_t queries = view->matrix->queries;
-    bool holes = false;
+    bool holes = false, infinite = false;
     if (!group) {
         memcpy(out, score, (size_t)queries * sizeof *out);
         return;
@@ -56,6 +68,7 @@ void tamis__view_row(const tamis__view *view, const double *score, double *out)
     for (uint32_t g = 0; g < group->groups; g++) out[g] = (double)NAN;
     for (uint64_t q = 0; q < queries; q++) {
         holes |= isnan(score[q]) != 0;
+        infinite |= isinf(score[q]) != 0;
         if (isnan(score[q]) || group->of[q] < 0) continue;
         double *value = &out[group->of[q]];
         if (isnan(*value))
@@ -68,4 +81,6 @@ void tamis__view_row(const tamis__view *view, const double *score, double *out)
     if (view->score == TAMIS__GROUP_MAX) return;
     for (uint32_t g = 0; g < group->groups; g++)
         if (!isnan(out[g])) out[g] /= (double)(holes ? present(view, g, score) : view->size[g]);
+    for (uint32_t g = 0; infinite && g < group->groups; g++)
+        if (undefined(view, g, score)) out[g] = (double)NAN;
 }

@@ -374,7 +374,7 @@ START_TEST(lists_that_make_no_sense_are_refused)
                                       .n_must_keep = 3,
                                       .must_drop = many,
                                       .n_must_drop = 1},
-                "row 1 must be kept and must be dropped");
+                "row 1 (id 101) must be kept and must be dropped");
     check_fails(
         (tamis_select_params){
             .selector = "top", .budget = "2", .must_keep = many, .n_must_keep = 3},
