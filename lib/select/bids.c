@@ -43,10 +43,10 @@ typedef struct balance {
     tamis__heads heads;
     const tamis__query_matrix *matrix;
     uint64_t columns;
-    double *sum;   /* [columns] over picked rows; a pair without a score adds 0 */
-    double *gain;  /* [columns] of its head */
-    double *score; /* [queries] of the row picked last */
-    double *value; /* [columns] of that row */
+    double *sum;      /* [columns] over picked rows; a pair without a score adds 0 */
+    double *gain;     /* [columns] of its head */
+    double *score;    /* [queries] of the row picked last */
+    double *value;    /* [columns] of that row */
     uint32_t *picker; /* [rows] the column that made each pick */
 } balance;
 
@@ -153,8 +153,8 @@ static tamis_status balance_all(const tamis__candidates *c, bool group, tamis_se
             selection->score[row] = tamis__narrow(value[row]);
         snprintf(dropped, sizeof dropped, "no %s served worst picked it within %.32s",
                  by_names[group], c->budget_text);
-        status = tamis__heads_give(&b.heads, b.picker, " when served worst", value, dropped, selection,
-                                   err);
+        status = tamis__heads_give(&b.heads, b.picker, " when served worst", value, dropped,
+                                   selection, err);
     }
     tamis__heads_fini(&b.heads);
     tamis__picks_fini(&picks);

@@ -230,8 +230,7 @@ static tamis_status add_reasons(const tamis__picks *p, const char *kept, const c
         if (p->taken[row] == TAMIS__PASSED_OVER) passed = true;
         if (p->taken[row] == TAMIS__PICK_OPEN) left = true;
     }
-    if (picked && kept)
-        TAMIS_TRY(tamis_selection_reason(selection, kept, &ret_reasons->kept, err));
+    if (picked && kept) TAMIS_TRY(tamis_selection_reason(selection, kept, &ret_reasons->kept, err));
     if (left) TAMIS_TRY(tamis_selection_reason(selection, dropped, &ret_reasons->dropped, err));
     if (required)
         TAMIS_TRY(tamis_selection_reason(selection, "must be kept", &ret_reasons->required, err));
@@ -298,7 +297,8 @@ tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *v
     tamis_status status = tamis__order_by_cost(from, value, true, &order, err);
     if (status == TAMIS_OK) {
         tamis__picks_walk(&picks, order, from->rows);
-        for (uint64_t row = 0; row < from->rows; row++) selection->score[row] = tamis__narrow(value[row]);
+        for (uint64_t row = 0; row < from->rows; row++)
+            selection->score[row] = tamis__narrow(value[row]);
         tamis__picks_reasons(&picks, name, true, kept, dropped);
         status = tamis__picks_give(&picks, value, kept, dropped, selection, err);
     }

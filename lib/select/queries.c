@@ -92,7 +92,8 @@ static tamis_status check_groups(const tamis__candidates *c, const char *selecto
     const tamis_examples *query = &tamis_scores_info_get(c->source->scores)->query;
     if (asked && !c->source->query_group && !(query->group && query->groups > 0))
         tamis__log(c->context, TAMIS_LOG_WARNING,
-                   "%s: no groups of queries are known, so all queries are one: give them", selector);
+                   "%s: no groups of queries are known, so all queries are one: give them",
+                   selector);
     return TAMIS_OK;
 }
 
@@ -109,8 +110,7 @@ static tamis_status check_left(const tamis__candidates *c, tamis_error *err)
 {
     uint64_t left = 0;
     for (uint64_t row = 0; row < c->rows; row++)
-        left += tamis__picks_free(c, row) ||
-                (c->standing && c->standing[row] == TAMIS__MUST_KEEP);
+        left += tamis__picks_free(c, row) || (c->standing && c->standing[row] == TAMIS__MUST_KEEP);
     if (left >= c->budget || (c->cost && left > 0)) return TAMIS_OK;
     return tamis__fail(err, TAMIS_ERR_ARG,
                        "budget '%s': only %" PRIu64 " rows have a score of a query that is in a "

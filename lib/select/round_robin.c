@@ -86,8 +86,9 @@ static tamis_status go_round(const round_robin *r, const tamis__candidates *c,
     tamis__picks picks = {0};
     tamis__heads heads = {0};
     uint32_t *picker = tamis__calloc((size_t)c->rows, sizeof *picker);
-    tamis_status status = picker ? tamis__picks_init(&picks, c, err)
-                                 : tamis__fail_memory(err, "picking rows", c->rows * sizeof *picker);
+    tamis_status status = picker
+                              ? tamis__picks_init(&picks, c, err)
+                              : tamis__fail_memory(err, "picking rows", c->rows * sizeof *picker);
     if (status == TAMIS_OK)
         status = tamis__heads_init(&heads, &picks, r->group ? c->query_group : NULL, r->best, err);
     if (status == TAMIS_OK) status = take_turns(&picks, &heads, picker, err);

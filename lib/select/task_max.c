@@ -52,7 +52,8 @@ static tamis_status choose(void *state, const tamis__candidates *c, tamis_select
     tamis__view view = {0};
     tamis__grouped grouped = {0};
     TAMIS_TRY(tamis__grouped_init(&grouped, c, "task-max", false, err));
-    tamis_status status = tamis__view_init(&view, c->matrix, c->query_group, TAMIS__GROUP_MEAN, err);
+    tamis_status status = tamis__view_init(&view, c->matrix, c->query_group, TAMIS__GROUP_MEAN,
+                                           err);
     if (status == TAMIS_OK)
         status = tamis__pick_by_row_value(&grouped.candidates, best_mean, &view,
                                           "best mean of a group", selection, err);

@@ -45,3 +45,28 @@ tamis select explain a.h5 d --json | jq -c '.explained[0] | {id, keep, rank, sco
 tamis select diff a.h5 b.h5
 tamis diff a.h5 a.h5 --json | jq -c '{both, jaccard, spearman, only_a}'
 tamis select top --scores s.h5 --budget 3 --explain f -o c.h5 | tail -n 3
+
+# What is in force stands in the provenance, also where it was not said.
+for how in '' '--normalise none' '--normalise rank'; do
+    # shellcheck disable=SC2086
+    quiet select bids --scores s.h5 --budget 3 $how -f -o c.h5
+    tamis inspect c.h5 --provenance --json | jq -r .provenance.options.normalise
+done
+# Nothing fits the budget; rows in no group are counted, too.
+tamis select top --scores s.h5 --budget 0.5 --cost 't.csv#tokens' -f -o c.h5 -q 2>&1
+{
+    npy '<f4' '(4, 1)'
+    printf '\000\000\200\077\000\000\000\100\000\000\100\100\000\000\200\100'
+} >r.npy
+{
+    npy '<i4' '(4,)'
+    printf '\000\000\000\000\000\000\000\000\001\000\000\000\377\377\377\377'
+} >g.npy
+quiet import npy --rows r.npy --groups g.npy -o g.h5
+quiet select top --train g.h5 --column norm --budget 2 -o a2.h5
+quiet select bottom --train g.h5 --column norm --budget 1 -o b2.h5
+tamis diff a2.h5 b2.h5 --json | jq -c .groups
+tamis diff a2.h5 b2.h5 | sed -n '/^group/,$p'
+tamis list selectors bids | sed -n 3,4p
+tamis list selectors threshold | sed -n 3,4p
+tamis list selectors --json | jq -c '.selectors[] | select(.name == "tarot-otm").heeds'

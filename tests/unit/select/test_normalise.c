@@ -77,7 +77,8 @@ static double plain_one(const double *x, uint64_t rows, uint64_t row, tamis_norm
     return x[row];
 }
 
-static void check_column(uint64_t rows, uint64_t q, tamis_normalise kind, const tamis__groups *group)
+static void check_column(uint64_t rows, uint64_t q, tamis_normalise kind,
+                         const tamis__groups *group)
 {
     for (uint64_t i = 0; i < rows; i++) column[i] = (double)raw[i * QUERIES + q];
     /* Every row of the small tables, some of the large one, whose loops take long. */
@@ -115,8 +116,7 @@ static void check_table(tamis_context *context, uint64_t rows, bool holes)
         ck_ok(tamis__query_matrix_open(&m, context, scores, (tamis_normalise)kind, &group, standing,
                                        &err));
         ck_ok(tamis__query_matrix_read(m, 0, rows, found, &err));
-        for (uint64_t q = 0; q < QUERIES; q++)
-            check_column(rows, q, (tamis_normalise)kind, &group);
+        for (uint64_t q = 0; q < QUERIES; q++) check_column(rows, q, (tamis_normalise)kind, &group);
         tamis__query_matrix_close(&m);
     }
     tamis_scores_close(&scores);

@@ -63,9 +63,8 @@ START_TEST(rows_without_a_grouped_score_are_not_kept)
 {
     const uint64_t must[] = {3};
     tamis_selection *s = NULL;
-    const tamis_examples query = {.group = in_group,
-                                  .groups = 2,
-                                  .group_name = (const char *const[]){"math", "code"}};
+    const tamis_examples query = {
+        .group = in_group, .groups = 2, .group_name = (const char *const[]){"math", "code"}};
     tamis_scores *scores = scores_of(ROWS, QUERIES, some, true, &query);
     tamis_select_params params = {
         .selector = by_group[_i], .scores = scores, .normalise_given = true, .budget = "2"};
@@ -237,8 +236,8 @@ START_TEST(reasons_name_who_picked)
         }
         for (uint64_t q = 0; q < Q; q++) sum[q] += (double)value[at[n] * Q + q];
     }
-    ck_assert_ptr_nonnull(strstr(reason_of(s, at[2]),
-                                 bids ? " when served worst (20 of 40)" : " in its turn (20 of 40)"));
+    ck_assert_ptr_nonnull(strstr(reason_of(s, at[2]), bids ? " when served worst (20 of 40)"
+                                                           : " in its turn (20 of 40)"));
     tamis_selection_free(&s);
     tamis_scores_close(&scores);
 }
@@ -249,9 +248,8 @@ START_TEST(reasons_name_groups)
 {
     static float value[2 * 1001];
     tamis_selection *s = NULL;
-    const tamis_examples query = {.group = in_group,
-                                  .groups = 2,
-                                  .group_name = (const char *const[]){"math", "code"}};
+    const tamis_examples query = {
+        .group = in_group, .groups = 2, .group_name = (const char *const[]){"math", "code"}};
     tamis_scores *scores = scores_of(ROWS, QUERIES, some, true, &query);
     tamis_select_params params = {
         .selector = "round-robin:by=group", .scores = scores, .budget = "2"};
@@ -285,9 +283,8 @@ static tamis_status select_once(const tamis_scores *scores, const char *selector
 
 START_TEST(survives_lack_of_memory)
 {
-    const tamis_examples query = {.group = in_group,
-                                  .groups = 2,
-                                  .group_name = (const char *const[]){"math", "code"}};
+    const tamis_examples query = {
+        .group = in_group, .groups = 2, .group_name = (const char *const[]){"math", "code"}};
     tamis_scores *scores = scores_of(ROWS, QUERIES, some, true, &query);
     ck_survives(tamis__fault_memory_after, select_once(scores, by_group[_i]), "none");
     ck_survives(tamis__fault_memory_after, select_once(scores, "bids"), "none");

@@ -445,6 +445,10 @@ START_TEST(large_values_stay_finite)
     ck_float(s->score[0], FLT_MAX);
     ck_float(s->score[1], -FLT_MAX);
     tamis_selection_free(&s);
+    s = choose_by("sum", "1", TAMIS_AGGREGATE_TOTAL, 2, 2, values);
+    ck_float(s->score[0], FLT_MAX);
+    ck_float(s->score[1], -FLT_MAX);
+    tamis_selection_free(&s);
 }
 END_TEST
 
@@ -553,6 +557,41 @@ START_TEST(columns_of_a_store)
 }
 END_TEST
 
+/* loss and margin are those of the last checkpoint. */
+START_TEST(columns_of_the_last_checkpoint)
+{
+    tamis_error err = {0};
+    tamis_store *store = NULL;
+    tamis_store_writer *writer = NULL;
+    const float row[] = {1, 2, 3}, first[] = {3, 2, 1}, last[] = {5, 9, 7};
+    const float *rows[] = {row, row}, *loss[] = {first, last}, *margin[] = {last, first};
+    tamis_layer layer = {.name = "rows", .out = 1, .in = 1};
+    tamis_checkpoint checkpoint[] = {{.step = 1, .learning_rate = 1},
+                                     {.step = 2, .learning_rate = 1}};
+    tamis_store_spec spec = {.path = "g.h5",
+                             .dtype = TAMIS_F32,
+                             .rows = 3,
+                             .layer = &layer,
+                             .layers = 1,
+                             .checkpoint = checkpoint,
+                             .checkpoints = 2,
+                             .outputs = true,
+                             .force = true};
+    ck_ok(tamis_store_writer_open(&writer, context, &spec, &err));
+    ck_ok(tamis_store_writer_append(writer, 3, rows, NULL, loss, margin, NULL, &err));
+    ck_ok(tamis_store_writer_commit(&writer, &err));
+    ck_ok(tamis_store_open(&store, context, "g.h5", &err));
+    tamis_selection *s = choose_column("top", "loss", "1", store);
+    ck_ranks(s, (uint64_t[]){2, 0, 1}, 1);
+    ck_float(s->score[1], 9);
+    tamis_selection_free(&s);
+    s = choose_column("top", "margin", "1", store);
+    ck_ranks(s, (uint64_t[]){0, 1, 2}, 1);
+    tamis_selection_free(&s);
+    tamis_store_close(&store);
+}
+END_TEST
+
 /* --- failures --------------------------------------------------------------------------------- */
 
 static tamis_status select_once(const char *selector, const char *budget, tamis_error *err)
@@ -627,6 +666,7 @@ int main(void)
     tcase_add_loop_test(tcase, refuses_wrong_arguments, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(tcase, registry_is_sound);
     tcase_add_test(tcase, columns_of_a_store);
+    tcase_add_test(tcase, columns_of_the_last_checkpoint);
     tcase_add_test(tcase, survives_failing_memory);
     tcase_add_test(tcase, respects_the_memory_limit);
     suite_add_tcase(suite, tcase);

@@ -334,6 +334,32 @@ START_TEST(budgets_are_used_up_and_bounds_kept)
 }
 END_TEST
 
+/* A share of the rows that may be kept, rounded down: rows that are settled already are not among them. */
+START_TEST(prunes_free_rows_and_rounds_down)
+{
+    tamis_selection *s = NULL;
+    const double share = .2;
+    uint64_t wanted = (uint64_t)(share * (N - 7)), pruned = 0;
+    ck_assert_uint_ne(wanted, (uint64_t)(share * N));
+    ck_assert_uint_ne(wanted, (uint64_t)round(share * (N - 7)));
+    make(0, 0);
+    ck_ok(choose("stratified:prune=.2,end=low", "20", false, true, &s));
+    float highest = -HUGE_VALF, lowest = HUGE_VALF;
+    for (uint64_t i = 0; i < N; i++) {
+        const char *why = s->reason_text[s->reason[i]];
+        if (!strncmp(why, "pruned", 6)) {
+            pruned++;
+            highest = fmaxf(highest, value[i]);
+        } else if (strncmp(why, "must be", 7) != 0) {
+            lowest = fminf(lowest, value[i]);
+        }
+    }
+    ck_assert_uint_eq(pruned, wanted);
+    ck_assert(highest < lowest);
+    tamis_selection_free(&s);
+}
+END_TEST
+
 START_TEST(reasons_tell_costs_and_errors_their_unit)
 {
     tamis_selection *s = NULL;
@@ -446,6 +472,7 @@ int main(void)
     tcase_add_loop_test(t, groups_as_plain_loops, 0, 4);
     tcase_add_test(t, costs_of_one_are_rows);
     tcase_add_test(t, budgets_are_used_up_and_bounds_kept);
+    tcase_add_test(t, prunes_free_rows_and_rounds_down);
     tcase_add_test(t, reasons_tell_costs_and_errors_their_unit);
     tcase_add_test(t, shares_keep_their_bounds);
     tcase_add_test(t, survives_lack_of_memory);

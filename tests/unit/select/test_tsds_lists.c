@@ -213,7 +213,8 @@ START_TEST(refuses_what_cannot_be)
     tamis_select_params p = with(selectors[_i], "60", false, true);
     ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG, "only 48 may be kept: 22");
     p = with(selectors[_i], "2", true, false);
-    ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG, "3 rows must be kept, and the budget");
+    ck_fails(tamis_select(&s, context, &p, &err), TAMIS_ERR_ARG,
+             "3 rows must be kept, and the budget");
     for (uint64_t i = 0; i < N; i++) all[i] = i;
     p = with(selectors[_i], "1", false, false);
     p.must_drop = all;
