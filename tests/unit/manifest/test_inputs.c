@@ -53,6 +53,12 @@ START_TEST(headers_must_agree)
     tamis_manifest_params p = {.selection = s, .input = in, .inputs = 2};
     ck_ok(write_with(p, NULL));
     check_text("out", "\xef\xbb\xbfh,i\n1,1\n2,2\r\n");
+    put("b.csv", "\xef\xbb\xbfh,i\n2,2\n"); /* one mark at the head, whoever has some */
+    ck_ok(write_with(p, NULL));
+    check_text("out", "\xef\xbb\xbfh,i\n1,1\n2,2\n");
+    put("a.csv", "h,i\n0,0\n1,1\n");
+    ck_ok(write_with(p, NULL));
+    check_text("out", "h,i\n1,1\n2,2\n");
     put("b.csv", "h,j\n2,2\n");
     ck_fails(write_with(p, NULL), TAMIS_ERR_FORMAT,
              "'b.csv' line 1: its header is not that of 'a.csv'");

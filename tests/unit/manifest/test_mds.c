@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "changed_input.h"
 #include "codec/codec.h"
+#include "manifest/samples.h"
 
 #define COLUMNS                                                                                    \
     "\"column_encodings\":[\"int\",\"bytes\"],\"column_names\":[\"n\",\"tokens\"],"                \
@@ -312,6 +313,37 @@ START_TEST(other_directories_are_not_replaced)
 }
 END_TEST
 
+/* Every sample is compared, also the last of those that a thread takes at once. */
+START_TEST(each_of_many_samples_is_compared)
+{
+    enum { MANY = 200 };
+    static unsigned char data[MANY];
+    static char keep[MANY + 1];
+    uint64_t digest[MANY];
+    tamis__samples samples = {0};
+    tamis_manifest_params params = {.inputs = 1};
+    ck_ok(tamis__samples_open(&samples, &(tamis__input){.data = data}, &err));
+    for (int i = 0; i < MANY; i++) {
+        data[i] = (unsigned char)i;
+        keep[i] = '1';
+        ck_ok(tamis__samples_add(&samples, &err));
+        ck_ok(tamis__samples_extend(&samples, data + i, 1, &err));
+        digest[i] = tamis__digest(data + i, 1);
+    }
+    for (int i = 0; i < MANY; i++) {
+        char place[32];
+        digest[i] ^= 1;
+        tamis_selection *s = make_selection(keep, &(tamis_examples){.digest = digest});
+        tamis__manifest_job job = {.selection = s, .params = &params, .check_digests = true};
+        snprintf(place, sizeof place, "sample %d is not", i);
+        ck_fails(tamis__samples_compare(&samples, &job, "in", &err), TAMIS_ERR_FORMAT, place);
+        tamis_selection_free(&s);
+        digest[i] ^= 1;
+    }
+    tamis__samples_fini(&samples);
+}
+END_TEST
+
 START_TEST(digests_are_compared)
 {
     uint64_t digest[SAMPLES];
@@ -464,6 +496,7 @@ int main(void)
     tcase_add_test(tcase, all_none_and_in_order);
     tcase_add_test(tcase, large_samples);
     tcase_add_test(tcase, other_directories_are_not_replaced);
+    tcase_add_test(tcase, each_of_many_samples_is_compared);
     tcase_add_test(tcase, digests_are_compared);
     tcase_add_test(tcase, bad_input_is_refused);
     tcase_add_test(tcase, broken_bytes_do_no_harm);

@@ -21,6 +21,10 @@ START_TEST(order_of_scores)
     ck_ok(write_with(p, NULL));
     check_text("out", "1\n5\n0\n3\n");
     check_text("rest", "2\n4\n");
+    for (int row = 0; row < 6; row++) s->rank[row] = 0; /* equal ranks: by row */
+    ck_ok(write_with(p, NULL));
+    check_text("out", "0\n1\n3\n5\n");
+    s->rank[0] = 2, s->rank[1] = 0, s->rank[3] = 3, s->rank[5] = 1;
     p.format = "mask";
     ck_fails(write_with(p, NULL), TAMIS_ERR_ARG, "leave out the order");
     p.format = "csv";
@@ -133,6 +137,8 @@ START_TEST(numbers_of_repeats_are_read)
     ck_assert_uint_eq(n, 7);
     ck_ok(tamis_repeats_parse("150%", 10, &n, &err));
     ck_assert_uint_eq(n, 15);
+    ck_ok(tamis_repeats_parse("25%", 10, &n, &err)); /* 2.5 is 3 */
+    ck_assert_uint_eq(n, 3);
     static const char *const bad[] = {"", "%", "0", "-1", "1.5", "x", "1e10", "nan", "0.001%"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_fails(tamis_repeats_parse(bad[i], 10, &n, &err), TAMIS_ERR_ARG, "repeats '");
@@ -275,6 +281,65 @@ START_TEST(rows_in_no_group_are_drawn_singly)
 }
 END_TEST
 
+/* What a split lacks counts as a part of what it should have: of two groups of 10 rows, shares of 3
+ * and 1, the first goes to the first split and the second to the other, which has nothing. */
+START_TEST(small_splits_get_their_group)
+{
+    static const tamis_manifest_split split[] = {{"a", 3}, {"b", 1}};
+    int32_t group[20];
+    for (int i = 0; i < 20; i++) group[i] = i / 10;
+    tamis_selection *s = make_selection(
+        "11111111111111111111",
+        &(tamis_examples){.group = group, .group_name = (const char *[]){"x", "y"}, .groups = 2});
+    for (unsigned seed = 0; seed < 5; seed++) {
+        tamis_manifest_result r;
+        tamis_manifest_params p = {.selection = s,
+                                   .format = "index",
+                                   .split = split,
+                                   .splits = 2,
+                                   .split_by_group = true,
+                                   .split_seed = seed,
+                                   .output = "{}.out"};
+        ck_ok(write_with(p, &r));
+        ck_assert_uint_eq(r.files, 2);
+        for (size_t i = 0; i < 2; i++) ck_assert_uint_eq(r.file[i].records, 10);
+        tamis_manifest_result_fini(&r);
+    }
+    tamis_selection_free(&s);
+}
+END_TEST
+
+/* Rows 0 to 9 and 10 to 19 are shuffled apart: not by one permutation. */
+START_TEST(splits_are_shuffled_apart)
+{
+    static const tamis_manifest_split split[] = {{"a", 1}, {"b", 1}};
+    int32_t group[20];
+    for (int i = 0; i < 20; i++) group[i] = i / 10;
+    tamis_selection *s = make_selection(
+        "11111111111111111111",
+        &(tamis_examples){.group = group, .group_name = (const char *[]){"x", "y"}, .groups = 2});
+    unsigned same = 0;
+    for (unsigned seed = 0; seed < 5; seed++) {
+        tamis_manifest_params p = {.selection = s,
+                                   .format = "index",
+                                   .order = TAMIS_MANIFEST_SHUFFLE,
+                                   .shuffle_seed = seed,
+                                   .split = split,
+                                   .splits = 2,
+                                   .split_by_group = true,
+                                   .output = "{}.out"};
+        ck_ok(write_with(p, NULL));
+        FILE *a = fopen("a.out", "r"), *b = fopen("b.out", "r");
+        int x, y;
+        while (fscanf(a, "%d", &x) == 1 && fscanf(b, "%d", &y) == 1) same += x % 10 == y % 10;
+        fclose(a);
+        fclose(b);
+    }
+    ck_assert_uint_lt(same, 25); /* 5 of 50 expected */
+    tamis_selection_free(&s);
+}
+END_TEST
+
 START_TEST(splits_are_checked)
 {
     static const tamis_manifest_split good[] = {{"a", 1}, {"b", 1}}, twice[] = {{"a", 1}, {"a", 1}},
@@ -314,6 +379,8 @@ int main(void)
     tcase_add_test(all, rows_are_split);
     tcase_add_test(all, groups_are_not_torn);
     tcase_add_test(all, rows_in_no_group_are_drawn_singly);
+    tcase_add_test(all, small_splits_get_their_group);
+    tcase_add_test(all, splits_are_shuffled_apart);
     tcase_add_test(all, splits_are_checked);
     suite_add_tcase(suite, all);
     return run_suite(suite);

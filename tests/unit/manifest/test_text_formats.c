@@ -343,6 +343,11 @@ START_TEST(axolotl_stanza)
     check_text("in", "{\"p\":1}\n{\"p\":2}\n");
     ck_fails(run("axolotl:stanza=s.yml", "in", "10", NULL, (tamis_manifest_params){.output = "-"}),
              TAMIS_ERR_ARG, "standard output has no name");
+    static const tamis_manifest_split split[] = {{"train", 1}, {"valid", 1}};
+    ck_ok(run("axolotl:stanza=split.yml", "in", "11", NULL,
+              (tamis_manifest_params){.output = "{}.jsonl", .split = split, .splits = 2}));
+    shell("grep -e datasets -e path split.yml | tr -d ' \"' | xargs | "
+          "grep -qx 'datasets: -path:./train.jsonl test_datasets: -path:./valid.jsonl'");
     put("in.csv", "p\n1\n2\n");
     ck_ok(run("axolotl:stanza=part.yml", "in.csv", "01", NULL, FORCE));
     check_text("out", "p\n2\n");
