@@ -322,7 +322,7 @@ START_TEST(each_of_many_samples_is_compared)
     uint64_t digest[MANY];
     tamis__samples samples = {0};
     tamis_manifest_params params = {.inputs = 1};
-    ck_ok(tamis__samples_open(&samples, &(tamis__input){.data = data}, &err));
+    ck_ok(tamis__samples_open(&samples, &(tamis__samples_input){.bytes = {.data = data}}, &err));
     for (int i = 0; i < MANY; i++) {
         data[i] = (unsigned char)i;
         keep[i] = '1';
