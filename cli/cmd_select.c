@@ -167,7 +167,7 @@ static const operand operands[] = {
      .params_at = names_selector_params},
 };
 
-/* --- report ----------------------------------------------------------------------------------------- */
+/* --- report ----------------------------------------------------------------------------------- */
 
 typedef struct range {
     float low, high;
@@ -235,7 +235,7 @@ static tamis_status report_selection(const session *s, const select_args *args,
     return status;
 }
 
-/* --- run -------------------------------------------------------------------------------------------- */
+/* --- run -------------------------------------------------------------------------------------- */
 
 /* A selector that looks at two stores. */
 static tamis_status check_stores(const select_args *args, const char *name, tamis_error *err)
@@ -302,7 +302,8 @@ static tamis_status load_sources(chosen *c, session *s, const select_args *args,
                                params, err);
 }
 
-/* Options in force: the parameters of the selector, and what it does where --normalise is not given. */
+/* Options in force: the parameters of the selector, and what it does where --normalise is not
+ * given. */
 static tamis_status note_defaults(session *s, const select_args *args,
                                   const tamis_selector_info *info, tamis_error *err)
 {

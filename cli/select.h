@@ -31,8 +31,8 @@ typedef struct select_sources {
 tamis_status select_sources_announce(select_sources *sources, session *s, const select_args *args,
                                      tamis_error *err);
 
-/* Read everything and set the fields of params; `rows` candidates with `examples`, `queries` queries (0 =
- * there are none). Free with select_sources_free(), also after an error. */
+/* Read everything and set the fields of params; `rows` candidates with `examples`, `queries`
+ * queries (0 = there are none). Free with select_sources_free(), also after an error. */
 tamis_status select_sources_load(select_sources *sources, session *s, const select_args *args,
                                  uint64_t rows, const tamis_examples *examples, uint64_t queries,
                                  tamis_select_params *params, tamis_error *err);
@@ -42,8 +42,8 @@ void select_sources_free(select_sources *sources);
 tamis_status select_check_ids(const tamis_examples *examples, uint64_t rows, const opt_list *ids,
                               tamis_error *err);
 
-/* Why rows are in or out: every id of `ids`, which are row numbers where there are no ids. Nothing when
- * there are none. */
+/* Why rows are in or out: every id of `ids`, which are row numbers where there are no ids. Nothing
+ * when there are none. */
 tamis_status select_explain(report *r, const tamis_selection *sel, const opt_list *ids,
                             tamis_error *err);
 

@@ -10,7 +10,7 @@
 static const char *const normalise_names[] = {"none",    "zscore",       "minmax", "rank",
                                               "softmax", "class-zscore", NULL};
 
-/* --- "FILE#COLUMN:param=value,..." -------------------------------------------------------------- */
+/* --- "FILE#COLUMN:param=value,..." ------------------------------------------------------------ */
 
 static const tamis_param_desc add_params[] = {
     {.name = "weight",
@@ -156,7 +156,7 @@ static tamis_status load_cost(select_sources *sources, session *s, const char *w
     return TAMIS_OK;
 }
 
-/* --- all of them ---------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 /* The file of "FILE#COLUMN:param=value,...". */
 static tamis_status announce(select_sources *sources, session *s, const char *role,

@@ -337,8 +337,8 @@ static tamis_status fail_write(const tamis__output *output, tamis_error *err)
     return tamis__fail_errno(err, "cannot write '%s'", name);
 }
 
-/* Start to bring bytes to the disk while others are made, so that commit waits for few of them. What
- * goes wrong shows there. */
+/* Start to bring bytes to the disk while others are made, so that commit waits for few of them.
+ * What goes wrong shows there. */
 static void start_sync(const tamis__output *output, uint64_t at, size_t size)
 {
     if (output->part && size >= SYNC_SIZE)

@@ -13,7 +13,8 @@
 /* Bytes of a .bin between two looks at cancellation. */
 #define PROGRESS_BYTES ((uint64_t)16 << 20)
 
-/* So many inputs are kept open, to be known whatever becomes of their names: descriptors are few. */
+/* So many inputs are kept open, to be known whatever becomes of their names: descriptors are
+ * few. */
 #define KEPT_OPEN 64
 
 /* --- opening -------------------------------------------------------------------------------- */

@@ -43,7 +43,8 @@ typedef struct tamis__blend {
 /* Error (ARG) when a prefix has a space, where Megatron-LM cuts a blend. */
 tamis_status tamis__blend_check(const char *prefix, tamis_error *err);
 
-/* Add data sets that share `weight` by their tokens; NULL = each weighs as much as it has tokens. */
+/* Add data sets that share `weight` by their tokens; NULL = each weighs as much as it has
+ * tokens. */
 tamis_status tamis__blend_add(tamis__blend *blend, const tamis__megatron_sets *sets,
                               const char *weight, tamis_error *err);
 void tamis__blend_fini(tamis__blend *blend);

@@ -99,7 +99,8 @@ static tamis_status add_member(tamis__tar_set *set, const tamis__tar_member *m, 
     return tamis__samples_extend(&set->samples, s->data + m->first, m->size, err);
 }
 
-/* So many bytes more were looked at: pages stay for the copy to come, as long as the limit has room. */
+/* So many bytes more were looked at: pages stay for the copy to come, as long as the limit has
+ * room. */
 static void let_go(tamis__tar_set *set, size_t bytes, const tamis_context *context)
 {
     set->held += bytes;

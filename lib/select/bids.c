@@ -35,9 +35,9 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
-/* Columns are queries, or groups with the mean over their queries. A row's utility is the largest of
- * A(row, q) - mean of A(picked, q) over columns q. Of one column the best row is always that at the head
- * of its list: so the largest of all is that of some head. */
+/* Columns are queries, or groups with the mean over their queries. A row's utility is the largest
+ * of A(row, q) - mean of A(picked, q) over columns q. Of one column the best row is always that at
+ * the head of its list: so the largest of all is that of some head. */
 typedef struct balance {
     tamis__picks *picks;
     tamis__heads heads;
@@ -59,8 +59,8 @@ static tamis_status count_in(balance *b, uint64_t row, tamis_error *err)
     return TAMIS_OK;
 }
 
-/* The lowest row among the heads that gain most, and the first column that wants it; UINT64_MAX when no
- * head is left. */
+/* The lowest row among the heads that gain most, and the first column that wants it; UINT64_MAX
+ * when no head is left. */
 static uint64_t most_wanted(const balance *b, uint32_t *ret_column)
 {
     const double *value = b->heads.value;

@@ -60,7 +60,7 @@ static tamis_status check_rows(const column_spec *s, uint64_t found, uint64_t ro
                        s->file, found, rows);
 }
 
-/* --- files of our own --------------------------------------------------------------------------- */
+/* --- files of our own ------------------------------------------------------------------------- */
 
 static tamis_status from_store(tamis_context *context, const column_spec *s, uint64_t rows,
                                double **ret_value, tamis_error *err)
@@ -117,8 +117,8 @@ static bool ends_in(const char *path, const char *ending)
     return size > n && !strcasecmp(path + size - n, ending);
 }
 
-/* Of a name that tells no kind HDF5 is tried: what else there is is said, but not of a file that is called
- * HDF5. */
+/* Of a name that tells no kind HDF5 is tried: what else there is is said, but not of a file that is
+ * called HDF5. */
 static tamis_status name_kinds(const column_spec *s, tamis_status status, tamis_error *err)
 {
     tamis_error found = err ? *err : (tamis_error){0};
@@ -140,7 +140,7 @@ static tamis_status from_hdf5(tamis_context *context, const column_spec *s, uint
     return from_scores(context, s, rows, ret_value, err);
 }
 
-/* --- others --------------------------------------------------------------------------------------- */
+/* --- others ----------------------------------------------------------------------------------- */
 
 static tamis_status from_npy(tamis_context *context, const column_spec *s, uint64_t rows,
                              double **ret_value, tamis_error *err)
@@ -210,7 +210,7 @@ tamis_status tamis_column_load(tamis_context *context, const char *spec, uint64_
     return status;
 }
 
-/* --- by id ----------------------------------------------------------------------------------------- */
+/* --- by id ------------------------------------------------------------------------------------ */
 
 static tamis_status join(tamis_context *context, const column_spec *s, const char *id_field,
                          const tamis_examples *examples, uint64_t rows, double *value,

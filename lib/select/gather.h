@@ -16,8 +16,8 @@ typedef struct tamis__gathered {
     char name[96];
 } tamis__gathered;
 
-/* Everything that the class looks at. The caller calls tamis__gathered_fini(), also after an error; do
- * not copy the struct. Errors: as tamis_select(). */
+/* Everything that the class looks at. The caller calls tamis__gathered_fini(), also after an error;
+ * do not copy the struct. Errors: as tamis_select(). */
 tamis_status tamis__gather(tamis__gathered *gathered, const tamis__selector_class *class,
                            tamis_error *err);
 void tamis__gathered_fini(tamis__gathered *gathered);

@@ -73,8 +73,8 @@ typedef struct tamis__gain {
 } tamis__gain;
 tamis_status tamis__greedy(tamis__picks *picks, const tamis__gain *gain, tamis_error *err);
 
-/* The two reasons of rows by value, when all are picked: `name` is that of the value, `highest` which end
- * of it was taken. They tell costs, and how many of the rows had to be kept. */
+/* The two reasons of rows by value, when all are picked: `name` is that of the value, `highest`
+ * which end of it was taken. They tell costs, and how many of the rows had to be kept. */
 void tamis__picks_reasons(const tamis__picks *picks, const char *name, bool highest, char kept[256],
                           char dropped[256]);
 
@@ -86,8 +86,9 @@ tamis_status tamis__pick_by_value(const tamis__candidates *from, const double *v
 
 /* Sets keep, rank and reason: picks in their order, then the others by `value` (NULL: by
  * selection->score), highest first, barred rows and those without a value last. Reasons are `kept`
- * (NULL: the caller sets those of rows that were picked) and `dropped`; rows that must be kept and rows that were passed over get their own, rows that are
- * barred get theirs from the driver. Errors: NOMEM, ARG (too many reasons). */
+ * (NULL: the caller sets those of rows that were picked) and `dropped`; rows that must be kept and
+ * rows that were passed over get their own, rows that are barred get theirs from the driver.
+ * Errors: NOMEM, ARG (too many reasons). */
 tamis_status tamis__picks_give(const tamis__picks *picks, const double *value, const char *kept,
                                const char *dropped, tamis_selection *selection, tamis_error *err);
 

@@ -37,9 +37,9 @@ static tamis_status init(void *state, const tamis_param_value *param, tamis_erro
     return TAMIS_OK;
 }
 
-/* The k largest of value + temperature * G, G standard Gumbel and independent, are k rows drawn one by
- * one, each in proportion to exp(value / temperature) among those that are left. G is keyed by the
- * row: it keeps it when others come or go. */
+/* The k largest of value + temperature * G, G standard Gumbel and independent, are k rows drawn one
+ * by one, each in proportion to exp(value / temperature) among those that are left. G is keyed by
+ * the row: it keeps it when others come or go. */
 static tamis_status perturb(const gumbel *g, const tamis__candidates *c, double *key,
                             tamis_error *err)
 {

@@ -36,9 +36,10 @@ static inline uint64_t tamis__heads_row(const tamis__heads *heads, uint64_t colu
     return heads->list[column * heads->k + heads->at[column]].row;
 }
 
-/* Gives the picks as tamis__picks_give() does, each row with the column that picked it as its reason: "picked
- * by query 7<how> (3 of 10)". `picker` [picks->n] is that column, of rows that had to be kept anything; `how`
- * is a text such as " when served worst". Errors: NOMEM, ARG (too many reasons). */
+/* Gives the picks as tamis__picks_give() does, each row with the column that picked it as its
+ * reason: "picked by query 7<how> (3 of 10)". `picker` [picks->n] is that column, of rows that had
+ * to be kept anything; `how` is a text such as " when served worst". Errors: NOMEM, ARG (too many
+ * reasons). */
 tamis_status tamis__heads_give(const tamis__heads *heads, const uint32_t *picker, const char *how,
                                const double *value, const char *dropped, tamis_selection *selection,
                                tamis_error *err);

@@ -69,9 +69,9 @@ void tamis__view_fini(tamis__view *view);
 
 /* queries, or groups. */
 uint64_t tamis__view_columns(const tamis__view *view);
-/* A row's columns: of scores [queries] into out [columns]. Sums in the order of queries, pairs without
- * a score do not count; NaN for a group where nothing is left, or whose mean is one of both infinities.
- * Without groups a copy. */
+/* A row's columns: of scores [queries] into out [columns]. Sums in the order of queries, pairs
+ * without a score do not count; NaN for a group where nothing is left, or whose mean is one of both
+ * infinities. Without groups a copy. */
 void tamis__view_row(const tamis__view *view, const double *score, double *out);
 
 /* A row in a list, best first; row = UINT64_MAX where there are no more. */

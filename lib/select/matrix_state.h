@@ -30,8 +30,8 @@ struct tamis__query_matrix {
 uint64_t tamis__query_matrix_block(const tamis__query_matrix *matrix, uint64_t item);
 uint64_t tamis__query_matrix_blocks(const tamis__query_matrix *matrix);
 
-/* Figures of all columns and the check of all scores, in one pass; scores become held on the way. In
- * matrix_pass.c. */
+/* Figures of all columns and the check of all scores, in one pass; scores become held on the way.
+ * In matrix_pass.c. */
 tamis_status tamis__query_matrix_pass(tamis__query_matrix *matrix, tamis_context *context,
                                       tamis_error *err);
 /* Held scores become ranks. In matrix_rank.c. */

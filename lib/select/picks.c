@@ -143,7 +143,8 @@ typedef struct worth {
     const double *ratio; /* [rows] value over cost */
 } worth;
 
-/* Rows without a value last; else by ratio, then, among equal ones, by value, then the lower row. */
+/* Rows without a value last; else by ratio, then, among equal ones, by value, then the lower
+ * row. */
 static int more_for_less(const void *left, const void *right, void *arg)
 {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;

@@ -21,20 +21,20 @@ tamis_status tamis__query_scores_open(tamis__query_scores *ret_scores, tamis_con
                                       const tamis__groups *group, const uint8_t *standing,
                                       tamis_error *err);
 
-/* Candidates as a selector sees them that looks at groups of queries: a row that has a score of queries in
- * no group only has none to look at, and is not free. */
+/* Candidates as a selector sees them that looks at groups of queries: a row that has a score of
+ * queries in no group only has none to look at, and is not free. */
 typedef struct tamis__grouped {
     tamis__candidates candidates;
     double *value; /* what candidates.value points at; NULL = all rows have one */
 } tamis__grouped;
 
-/* `selector` is named in messages. Where no groups are known and `asked` for them by name there is a warning
- * that all queries are one. Errors: ARG (no query is in a group; a budget of more rows than there are), NOMEM
- * (also: more groups than fit the memory limit), IO, CANCELLED. */
+/* `selector` is named in messages. Where no groups are known and `asked` for them by name there is
+ * a warning that all queries are one. Errors: ARG (no query is in a group; a budget of more rows
+ * than there are), NOMEM (also: more groups than fit the memory limit), IO, CANCELLED. */
 tamis_status tamis__grouped_init(tamis__grouped *ret_grouped, const tamis__candidates *candidates,
                                  const char *selector, bool asked, tamis_error *err);
-/* Rows that are not free for that get a reason. After tamis__picks_give(). Errors: NOMEM, ARG (too many
- * reasons). */
+/* Rows that are not free for that get a reason. After tamis__picks_give(). Errors: NOMEM, ARG (too
+ * many reasons). */
 tamis_status tamis__grouped_explain(const tamis__grouped *grouped, tamis_selection *selection,
                                     tamis_error *err);
 /* Accepts a zeroed struct. */

@@ -25,8 +25,8 @@ tamis_status tamis__quotas_bounded(const double *weight, const uint64_t *low, co
                                    uint64_t n, uint64_t total, uint64_t *ret_quota,
                                    tamis_error *err);
 
-/* The same with shares that are not rounded. Low and high leave room for `total`, but for rounding: the
- * caller has looked. Errors: NOMEM. */
+/* The same with shares that are not rounded. Low and high leave room for `total`, but for rounding:
+ * the caller has looked. Errors: NOMEM. */
 tamis_status tamis__shares_bounded(const double *weight, const double *low, const double *high,
                                    uint64_t n, double total, double *ret_share, tamis_error *err);
 

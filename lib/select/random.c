@@ -12,8 +12,8 @@
 #include "select/greedy.h"
 #include "select/values.h"
 
-/* A number for every row, keyed by the row alone: a row keeps its number when others come or go. Rows
- * without a score get none, so that they are not drawn. */
+/* A number for every row, keyed by the row alone: a row keeps its number when others come or go.
+ * Rows without a score get none, so that they are not drawn. */
 static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_error *err)
 {
     double *value = tamis__malloc((size_t)c->rows, sizeof *value);
@@ -32,8 +32,8 @@ static tamis_status draw(const tamis__candidates *c, double **ret_values, tamis_
     return TAMIS_OK;
 }
 
-/* Drawn rows in their order, those that must be kept before them, and those that cost too much passed
- * over. */
+/* Drawn rows in their order, those that must be kept before them, and those that cost too much
+ * passed over. */
 static tamis_status pick_drawn(const tamis__candidates *c, const double *value,
                                const uint64_t *order, tamis_selection *selection, tamis_error *err)
 {

@@ -43,9 +43,9 @@ typedef struct tamis__candidates {
                         With costs: as many rows as could be kept at most */
     const char *budget_text; /* as the user wrote it; NULL for TAMIS_SELECTOR_NO_BUDGET */
     uint64_t seed;
-    /* What every row is to be told apart from its value: a tamis__standing. NULL = all are free. Rows
-     * that are not free have no say: `value` of those that must not be kept is NaN, and those that must
-     * be kept come first whatever their value. */
+    /* What every row is to be told apart from its value: a tamis__standing. NULL = all are free.
+     * Rows that are not free have no say: `value` of those that must not be kept is NaN, and those
+     * that must be kept come first whatever their value. */
     const uint8_t *standing;
     const double *cost; /* [rows] >= 0; NULL = every row costs 1 */
     double allowance;   /* most that kept rows may cost together; the budget when costs are NULL */

@@ -83,8 +83,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The value below which a share of the rows lies: linear between neighbours. From minus infinity upwards
- * it stays there. */
+/* The value below which a share of the rows lies: linear between neighbours. From minus infinity
+ * upwards it stays there. */
 static double quantile(const double *sorted, uint64_t n, double share)
 {
     double at = share * (double)(n - 1);
@@ -234,8 +234,8 @@ tamis_status tamis__rules_explain(const tamis__rules *rules, const tamis_select_
 
 /* --- columns that are added ------------------------------------------------------------------- */
 
-/* A row that the column has no value for gets none, and is told so; two infinities that cancel would look
- * the same and are an error. */
+/* A row that the column has no value for gets none, and is told so; two infinities that cancel
+ * would look the same and are an error. */
 static tamis_status add_term(tamis__rules *rules, const tamis_select_params *p, size_t i,
                              const tamis__groups *group, double *scratch, double *value,
                              uint64_t rows, tamis_error *err)

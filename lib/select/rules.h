@@ -9,16 +9,17 @@
 
 typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
-    uint16_t *
-        cause; /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then
-                    * term i has no value for it, then filter i has none; NULL = without lists, filters and terms */
-    double *bound;             /* [filters, 2] of each filter: low and high, quantiles worked out */
+    uint16_t
+        *cause;    /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i,
+                    * then term i has no value for it, then filter i has none; NULL = without lists,
+                    * filters and terms */
+    double *bound; /* [filters, 2] of each filter: low and high, quantiles worked out */
     uint64_t required, barred; /* rows */
 } tamis__rules;
 
-/* From lists and filters of the parameters. Errors: ARG (a list that is not ascending or names a row that
- * there is not, a row that must be kept and dropped, a filter without a name or with bounds that leave
- * nothing), NOMEM. */
+/* From lists and filters of the parameters. Errors: ARG (a list that is not ascending or names a
+ * row that there is not, a row that must be kept and dropped, a filter without a name or with
+ * bounds that leave nothing), NOMEM. */
 tamis_status tamis__rules_make(tamis__rules *ret_rules, const tamis_select_params *params,
                                uint64_t rows, tamis_error *err);
 /* Accepts a zeroed struct. */
@@ -40,9 +41,9 @@ tamis_status tamis__rules_add_terms(tamis__rules *rules, const tamis_select_para
 /* Does any normalising look at groups of candidates, whatever the selector? */
 bool tamis__groups_heeded(const tamis_select_params *params);
 
-/* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most. Errors: ARG
- * (a cost that is negative or not finite: names the row; a budget that is no amount, or above all costs
- * together). */
+/* Costs into candidates: cost, allowance, and as `budget` how many rows may be kept at most.
+ * Errors: ARG (a cost that is negative or not finite: names the row; a budget that is no amount, or
+ * above all costs together). */
 tamis_status tamis__rules_costs(const tamis_select_params *params, tamis__candidates *candidates,
                                 tamis_error *err);
 

@@ -23,8 +23,8 @@ uint64_t tamis__spread_bytes(uint64_t columns);
 /* Of nothing again. */
 void tamis__spread_clear(tamis__spread *spread);
 
-/* Two steps for the same numbers, after a clear: all are counted, then, with the means that there are,
- * all are measured. */
+/* Two steps for the same numbers, after a clear: all are counted, then, with the means that there
+ * are, all are measured. */
 static inline void tamis__spread_count(tamis__spread *m, uint64_t column, double value)
 {
     m->count[column] += 1;

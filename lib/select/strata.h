@@ -30,14 +30,14 @@ typedef struct tamis__strata {
 /* Share the budget out and pick rows, in their order; of, key and size are there. Rows that must be
  * kept count towards their group.
  *
- * _rows: quotas are numbers of rows, equal shares rounded down (smallest stratum first) or by largest
- * remainder (groups).
+ * _rows: quotas are numbers of rows, equal shares rounded down (smallest stratum first) or by
+ * largest remainder (groups).
  *
  * _costs: shares are of costs. A stratum takes the rows of its order that still fit its share, the
- * others are passed over. By value each gets an equal share of what those before it, the cheaper ones,
- * have left. What is left in the end goes to the stratum that is farthest below its share, row by row,
- * while any row fits the budget and the bound of its group. Where all rows cost 1 this gives the same
- * as _rows, but for groups at a bound, whose share is not rounded first.
+ * others are passed over. By value each gets an equal share of what those before it, the cheaper
+ * ones, have left. What is left in the end goes to the stratum that is farthest below its share,
+ * row by row, while any row fits the budget and the bound of its group. Where all rows cost 1 this
+ * gives the same as _rows, but for groups at a bound, whose share is not rounded first.
  *
  * Errors: ARG (pruning or bounds leave less than the budget, or bounds want more), NOMEM. */
 tamis_status tamis__strata_fill_rows(tamis__strata *strata, tamis_error *err);

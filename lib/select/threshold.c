@@ -70,8 +70,8 @@ static bool required(const tamis__candidates *c, uint64_t row)
     return c->standing && c->standing[row] == TAMIS__MUST_KEEP;
 }
 
-/* Rows that must be kept first, ascending, then those inside the bounds and those outside, each part in
- * its order. */
+/* Rows that must be kept first, ascending, then those inside the bounds and those outside, each
+ * part in its order. */
 static uint64_t kept_first(const threshold *t, const tamis__candidates *c, uint64_t *order,
                            uint64_t *scratch)
 {

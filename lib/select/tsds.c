@@ -1,5 +1,5 @@
-/* knn-uniform, knn-kde: targets share their mass out among their nearest candidates, and rows are drawn
- * by it.
+/* knn-uniform, knn-kde: targets share their mass out among their nearest candidates, and rows are
+ * drawn by it.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "select/facts.h"
@@ -21,8 +21,9 @@ enum { ALPHA, C, NEIGHBOURS, WHITEN, DRAW, WEIGHTS, REPEATS, SHARED, SIGMA = SHA
 enum { DRAW_SAMPLE, DRAW_LARGEST };
 enum { WEIGHTS_NONE, WEIGHTS_MASS };
 
-/* Lists are made this long at first, and four times as long when they are used up. With densities, which
- * are dear, so many of a list count at first, and half as many again when they are used up. */
+/* Lists are made this long at first, and four times as long when they are used up. With densities,
+ * which are dear, so many of a list count at first, and half as many again when they are used
+ * up. */
 enum { FIRST_LENGTH = 64, FIRST_COUNTED = 8, MOST_LENGTH = 5000 };
 
 static const char *const draw_names[] = {"sample", "largest", NULL};
@@ -191,8 +192,9 @@ static int by_key(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* The largest mass for its cost, or rows drawn one by one, each in proportion to its mass among those that
- * are left: waiting times -log(u) / mass, keyed by the row. Returns how many rows may be kept. */
+/* The largest mass for its cost, or rows drawn one by one, each in proportion to its mass among
+ * those that are left: waiting times -log(u) / mass, keyed by the row. Returns how many rows may be
+ * kept. */
 static tamis_status find_places(const run *r, place *places, uint64_t *ret_n, tamis_error *err)
 {
     const tamis__candidates *c = r->c;

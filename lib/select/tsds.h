@@ -12,9 +12,9 @@
  *
  *     alpha / C sum_ij P_ij d_ij + (1 - alpha) m max_ij density_j P_ij.
  *
- * At the optimum no share exceeds 1 / (m s density_j), for one s, and each target gives as much to its
- * nearest candidates, in their order, as it may (Liu, Karbasi and Rekatsinas 2024). The slope in s of
- * the whole changes only where a target uses a candidate up. */
+ * At the optimum no share exceeds 1 / (m s density_j), for one s, and each target gives as much to
+ * its nearest candidates, in their order, as it may (Liu, Karbasi and Rekatsinas 2024). The slope
+ * in s of the whole changes only where a target uses a candidate up. */
 typedef struct tamis__tsds_problem {
     uint64_t n, m, k;    /* candidates, targets, so many of a list count */
     uint64_t length;     /* of a list, >= k */
@@ -47,10 +47,10 @@ typedef struct tamis__tsds_kernel {
     uint64_t most; /* so many nearest rows count, the row itself among them */
 } tamis__tsds_kernel;
 
-/* Densities of the rows among the first `k` of the lists which are still 0 in `density` [n]: the sum of
- * max(0, 1 - d^2 / sigma^2) over the `most` candidates nearest to the row, itself among them, whose
- * own term is 1. All rows of a batch are one product with the candidates. Errors: NOMEM, IO,
- * CANCELLED. */
+/* Densities of the rows among the first `k` of the lists which are still 0 in `density` [n]: the
+ * sum of max(0, 1 - d^2 / sigma^2) over the `most` candidates nearest to the row, itself among
+ * them, whose own term is 1. All rows of a batch are one product with the candidates. Errors:
+ * NOMEM, IO, CANCELLED. */
 tamis_status tamis__tsds_densities(tamis__tarot *tarot, const tamis__tsds_kernel *by, uint64_t k,
                                    double *density, tamis_error *err);
 

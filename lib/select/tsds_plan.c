@@ -65,8 +65,8 @@ static void start(sweep *w)
     for (uint64_t at = p->m / 2; at-- > 0;) sift_down(w->heap, p->m, at);
 }
 
-/* s grows to where the first target uses a candidate up; false when it should grow no more. From here
- * on what the target's nearer candidates give up with every bit of s goes to the next one. */
+/* s grows to where the first target uses a candidate up; false when it should grow no more. From
+ * here on what the target's nearer candidates give up with every bit of s goes to the next one. */
 static bool advance(sweep *w)
 {
     const tamis__tsds_problem *p = w->p;
@@ -88,7 +88,8 @@ static bool advance(sweep *w)
     return true;
 }
 
-/* Each target's mass, 1 / m, in the proportions of weights; what is left goes to the next candidate. */
+/* Each target's mass, 1 / m, in the proportions of weights; what is left goes to the next
+ * candidate. */
 static void give(const sweep *w, tamis__tsds_plan *plan)
 {
     const tamis__tsds_problem *p = w->p;

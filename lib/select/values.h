@@ -18,9 +18,9 @@ static inline float tamis__narrow(double value)
 /* "total", "mean" or "max". */
 const char *tamis__aggregate_name(tamis_aggregate by);
 
-/* One value a row of a scores file, accumulated in double over the queries in their order; NaN where
- * the row has no score. In a file with pairs without a score (`partial`) they do not count, neither in
- * a mean. Of a file of lists see tamis__listed(). The caller frees *ret_values with
+/* One value a row of a scores file, accumulated in double over the queries in their order; NaN
+ * where the row has no score. In a file with pairs without a score (`partial`) they do not count,
+ * neither in a mean. Of a file of lists see tamis__listed(). The caller frees *ret_values with
  * free(). Errors: NUMERIC (a value is not a number, though the row has scores: names row, id and
  * query), FORMAT (other rows without a score than the file says), IO, NOMEM, CANCELLED. */
 tamis_status tamis__aggregate(tamis_context *context, const tamis_scores *scores,
@@ -35,9 +35,9 @@ tamis_status tamis__listed(tamis_context *context, const tamis_scores *scores, t
 /* How many of the values are no NaN. */
 uint64_t tamis__count_scored(const double *values, uint64_t rows);
 
-/* One value a row of a gradient store: "length", "loss", "margin", "norm" (of the last checkpoint) or "self".
- * The caller frees *ret_values with free(). Errors: ARG (no such column), FORMAT (the store does
- * not have it), NUMERIC, IO, NOMEM. */
+/* One value a row of a gradient store: "length", "loss", "margin", "norm" (of the last checkpoint)
+ * or "self". The caller frees *ret_values with free(). Errors: ARG (no such column), FORMAT (the
+ * store does not have it), NUMERIC, IO, NOMEM. */
 tamis_status tamis__column(tamis_store *store, const char *column, double **ret_values,
                            tamis_error *err);
 

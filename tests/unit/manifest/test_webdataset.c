@@ -270,7 +270,8 @@ START_TEST(broken_bytes_do_no_harm)
 }
 END_TEST
 
-/* Every allocation and every operation on files fails once, with the threads of a pool and without. */
+/* Every allocation and every operation on files fails once, with the threads of a pool and
+ * without. */
 START_TEST(failures_leave_nothing)
 {
     tamis_context *context = NULL;

@@ -1,5 +1,5 @@
-/* Tests of every selector that looks at scores, on tables that are small, equal or hostile: what must hold
- * of any selection holds.
+/* Tests of every selector that looks at scores, on tables that are small, equal or hostile: what
+ * must hold of any selection holds.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>
@@ -217,8 +217,8 @@ START_TEST(refuses_none_and_too_many)
 }
 END_TEST
 
-/* Rows that must be kept are, though they have no score or fail a filter, and are told so; rows that are
- * barred are told by what. Costs stay within the budget. */
+/* Rows that must be kept are, though they have no score or fail a filter, and are told so; rows
+ * that are barred are told by what. Costs stay within the budget. */
 START_TEST(heeds_what_it_says_it_heeds)
 {
     static const uint64_t keep[] = {1, 2, 3, 8}, drop[] = {0, 5, 7};
@@ -270,8 +270,8 @@ START_TEST(heeds_what_it_says_it_heeds)
 }
 END_TEST
 
-/* Drawn rows come in the order of their draws, with costs as without, and what does not fit any more is
- * passed over: by plain loops. */
+/* Drawn rows come in the order of their draws, with costs as without, and what does not fit any
+ * more is passed over: by plain loops. */
 START_TEST(draws_keep_their_order_with_costs)
 {
     static const char *const selector[] = {"random", "gumbel-top-k",
@@ -345,7 +345,8 @@ START_TEST(required_rows_fit_the_budget)
 }
 END_TEST
 
-/* A row with an infinite score stops what takes means of scores, and no longer once it is dropped. */
+/* A row with an infinite score stops what takes means of scores, and no longer once it is
+ * dropped. */
 START_TEST(dropped_rows_have_no_say)
 {
     static const uint64_t drop[] = {9};
@@ -375,7 +376,8 @@ START_TEST(dropped_rows_have_no_say)
 }
 END_TEST
 
-/* A row that an added column has no value for is told so, and infinities that cancel are an error. */
+/* A row that an added column has no value for is told so, and infinities that cancel are an
+ * error. */
 START_TEST(added_columns_may_lack_rows)
 {
     double column[MOST];

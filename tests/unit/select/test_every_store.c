@@ -1,5 +1,5 @@
-/* Tests of every selector that looks at rows of two stores, on few, equal, doubled and empty rows: what
- * must hold of any selection holds.
+/* Tests of every selector that looks at rows of two stores, on few, equal, doubled and empty rows:
+ * what must hold of any selection holds.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>
@@ -30,7 +30,8 @@ static void teardown(void)
 
 /* --- selectors and rows ----------------------------------------------------------------------- */
 
-/* As it is written for rows as they are: to whiten equal rows makes no sense. NULL = it looks at scores. */
+/* As it is written for rows as they are: to whiten equal rows makes no sense. NULL = it looks at
+ * scores. */
 static const char *written(const tamis_selector_info *info, char text[96])
 {
     bool whitens = false;
@@ -163,7 +164,8 @@ START_TEST(keeps_as_many_as_asked)
                              tables[_i].name, budget, (int)rows, (int)targets);
                     tamis_selection *s = NULL;
                     tamis_select_params p = {.selector = text, .budget = none ? NULL : budget};
-                    /* Nothing in common with any target is an error where nothing has to be kept. */
+                    /* Nothing in common with any target is an error where nothing has to be
+                     * kept. */
                     if (none) {
                         p.train = train;
                         p.query = query;
@@ -200,8 +202,8 @@ START_TEST(refuses_none_and_too_many)
 }
 END_TEST
 
-/* Rows that must be kept are, and rows that are barred are not, each told why, where the selector says that
- * it heeds lists; otherwise both are refused. Costs likewise. */
+/* Rows that must be kept are, and rows that are barred are not, each told why, where the selector
+ * says that it heeds lists; otherwise both are refused. Costs likewise. */
 START_TEST(heeds_what_it_says_it_heeds)
 {
     static const uint64_t keep[] = {1, 2, 3, 8}, drop[] = {0, 5, 7};

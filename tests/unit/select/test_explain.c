@@ -1,4 +1,5 @@
-/* Tests of what is told of a row that has copies and companions in its group, and of which groups count.
+/* Tests of what is told of a row that has copies and companions in its group, and of which groups
+ * count.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>

@@ -1,5 +1,5 @@
-/* Tests of every normalisation, of a matrix and of one column, with classes, rows that are barred and pairs
- * without a score; against the definitions in plain loops.
+/* Tests of every normalisation, of a matrix and of one column, with classes, rows that are barred
+ * and pairs without a score; against the definitions in plain loops.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>
@@ -20,8 +20,8 @@ static int32_t of[MOST];
 static uint8_t standing[MOST];
 static tamis_error err;
 
-/* Ties, a column that is constant, groups of one row, of none and of rows in no group; of barred rows values
- * that would be noticed. */
+/* Ties, a column that is constant, groups of one row, of none and of rows in no group; of barred
+ * rows values that would be noticed. */
 static void fill(uint64_t rows, bool holes)
 {
     gsl_rng *rng = tamis__rng_create();

@@ -1,5 +1,5 @@
-/* Tests of selectors that look at groups of queries where rows lack scores or queries are in no group, and of
- * who picked a row.
+/* Tests of selectors that look at groups of queries where rows lack scores or queries are in no
+ * group, and of who picked a row.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include <tamis/select.h>
@@ -52,7 +52,8 @@ static const char *reason_of(const tamis_selection *s, uint64_t row)
     return s->reason_text[s->reason[row]];
 }
 
-/* The third query is in no group: rows 1 and 3 have scores of that one alone, row 4 has none at all. */
+/* The third query is in no group: rows 1 and 3 have scores of that one alone, row 4 has none at
+ * all. */
 static const int32_t in_group[QUERIES] = {0, 1, -1, 1};
 static const float some[ROWS * QUERIES] = {1,   NAN, 9,   NAN, NAN, NAN, 8,   NAN, NAN, 3,
                                            NAN, 1,   NAN, NAN, 7,   NAN, NAN, NAN, NAN, NAN};
@@ -107,8 +108,8 @@ START_TEST(means_of_both_infinities_are_errors)
 }
 END_TEST
 
-/* Pairs without a score do not count in a group's mean, and the best of a group is its highest score unless
- * a mean is asked for. */
+/* Pairs without a score do not count in a group's mean, and the best of a group is its highest
+ * score unless a mean is asked for. */
 START_TEST(groups_judge_by_mean_or_maximum)
 {
     tamis_selection *s = NULL;
@@ -156,7 +157,8 @@ static void log_warning(void *cookie, tamis_log_level level, const char *text)
     snprintf(warning, sizeof warning, "%s", text);
 }
 
-/* by=group without groups is a mean over all queries, which hardly anybody wants; LESS of one task is. */
+/* by=group without groups is a mean over all queries, which hardly anybody wants; LESS of one task
+ * is. */
 START_TEST(groups_that_are_not_known_are_warned_of)
 {
     tamis_context *loud = NULL;
@@ -196,8 +198,8 @@ static uint64_t picker_of(const tamis_selection *s, uint64_t row)
     return id - 70;
 }
 
-/* Of bids: no query wants any row more than the one that is named wants its pick; of round-robin they take
- * turns. */
+/* Of bids: no query wants any row more than the one that is named wants its pick; of round-robin
+ * they take turns. */
 START_TEST(reasons_name_who_picked)
 {
     enum { Q = 5 };

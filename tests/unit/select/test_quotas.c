@@ -327,8 +327,8 @@ START_TEST(quotas_keep_their_bounds)
     const double weight[] = {60, 30, 10, 0};
     const uint64_t low[] = {0, 0, 5, 0}, high[] = {6, 30, 10, 0};
     uint64_t quota[4];
-    /* 20: shares 12 6 2 0; the first is over by 6, the third under by 3: 6, then 14 as 10.5 3.5; the
-     * third is under by 1 or 2: 5, and 9. */
+    /* 20: shares 12 6 2 0; the first is over by 6, the third under by 3: 6, then 14 as 10.5 3.5;
+     * the third is under by 1 or 2: 5, and 9. */
     ck_ok(tamis__quotas_bounded(weight, low, high, 4, 20, quota, &err));
     ck_assert_uint_eq(quota[0], 6);
     ck_assert_uint_eq(quota[1], 9);

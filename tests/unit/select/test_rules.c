@@ -73,7 +73,8 @@ static const char *reason_of(const tamis_selection *s, uint64_t row)
 
 /* --- lists and filters ------------------------------------------------------------------------ */
 
-/* Kept by a plain loop: those that must be first, then free rows by value, ties to the lower row. */
+/* Kept by a plain loop: those that must be first, then free rows by value, ties to the lower
+ * row. */
 static void plain_pick(const double *worth, const uint8_t *standing, uint64_t budget, uint8_t *keep)
 {
     memset(keep, 0, ROWS);
@@ -166,8 +167,8 @@ START_TEST(filters_bar_rows)
 }
 END_TEST
 
-/* Infinities at the ends of a column are values like others: a quantile among them is one, and elsewhere
- * it is what it would be. */
+/* Infinities at the ends of a column are values like others: a quantile among them is one, and
+ * elsewhere it is what it would be. */
 START_TEST(quantiles_know_infinities)
 {
     static const double share[] = {0, 0.01, 0.05, 0.06, 0.5, 0.94, 0.97, 1};
@@ -205,8 +206,8 @@ START_TEST(quantiles_know_infinities)
 }
 END_TEST
 
-/* A row that its value alone would let in may be left out by those that must be kept: the reason says
- * how many they are. */
+/* A row that its value alone would let in may be left out by those that must be kept: the reason
+ * says how many they are. */
 START_TEST(reasons_count_required_rows)
 {
     static const uint64_t keep[] = {0, 1};
@@ -237,8 +238,8 @@ END_TEST
 
 /* --- costs ------------------------------------------------------------------------------------ */
 
-/* By value over cost, moved to be at least 0, ties by value and then row; what does not fit is passed
- * over. */
+/* By value over cost, moved to be at least 0, ties by value and then row; what does not fit is
+ * passed over. */
 static void plain_knapsack(const double *cost, double allowance, uint8_t *keep)
 {
     double low = HUGE_VAL;
@@ -385,7 +386,7 @@ START_TEST(lists_that_make_no_sense_are_refused)
 }
 END_TEST
 
-/* --- columns, lists and groups from files ------------------------------------------------------- */
+/* --- columns, lists and groups from files ----------------------------------------------------- */
 
 static void put(const char *path, const char *text)
 {
@@ -519,7 +520,7 @@ START_TEST(groups_come_by_name)
 }
 END_TEST
 
-/* --- explaining and comparing ------------------------------------------------------------------- */
+/* --- explaining and comparing ----------------------------------------------------------------- */
 
 START_TEST(rows_are_explained)
 {

@@ -334,7 +334,8 @@ START_TEST(budgets_are_used_up_and_bounds_kept)
 }
 END_TEST
 
-/* A share of the rows that may be kept, rounded down: rows that are settled already are not among them. */
+/* A share of the rows that may be kept, rounded down: rows that are settled already are not among
+ * them. */
 START_TEST(prunes_free_rows_and_rounds_down)
 {
     tamis_selection *s = NULL;

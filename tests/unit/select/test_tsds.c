@@ -89,8 +89,8 @@ static void fill(const scene *s, double cap, double plan[MOST_M][MOST_N])
     }
 }
 
-/* The least value of all caps at which a target uses a candidate up, which are the corners of a convex
- * function of the cap. */
+/* The least value of all caps at which a target uses a candidate up, which are the corners of a
+ * convex function of the cap. */
 static double least_value(const scene *s)
 {
     double least = HUGE_VAL, plan[MOST_M][MOST_N];
@@ -186,8 +186,9 @@ START_TEST(plans_are_the_best)
 }
 END_TEST
 
-/* The regulariser of the paper, m max |P_ij - 1 / (m n)|, gives the same plan while a target's mass goes
- * to less than half of the rows: then nothing is further from the mean than the largest share. */
+/* The regulariser of the paper, m max |P_ij - 1 / (m n)|, gives the same plan while a target's mass
+ * goes to less than half of the rows: then nothing is further from the mean than the largest
+ * share. */
 START_TEST(the_regulariser_is_that_of_the_paper)
 {
     int seen = 0;
@@ -325,8 +326,8 @@ static double density_by_loops(const float *train, int row, double sigma, int mo
     return sum;
 }
 
-/* Masses by the best of all caps, of all pairs; distances here are of double precision, so that no two
- * tie but those of copies. */
+/* Masses by the best of all caps, of all pairs; distances here are of double precision, so that no
+ * two tie but those of copies. */
 static void mass_by_loops(const float *train, const float *query, double price,
                           const double *density, double *mass)
 {

@@ -28,8 +28,8 @@ static bool in(const uint64_t *list, uint64_t n, uint64_t row)
     return false;
 }
 
-/* Rows 0, 7 and so on are near to all targets; every fifth fails the filter, among them one that must be
- * kept. Those that are left stand in a store of their own, too. */
+/* Rows 0, 7 and so on are near to all targets; every fifth fails the filter, among them one that
+ * must be kept. Those that are left stand in a store of their own, too. */
 static void setup(void)
 {
     float rows[N * COLUMNS], left[N * COLUMNS], targets[M * COLUMNS];
@@ -99,8 +99,8 @@ static const char *reason(const tamis_selection *s, uint64_t row)
     return s->reason_text[s->reason[row]];
 }
 
-/* What is barred might as well not be there: it takes no mass, makes nobody a duplicate, and lists reach
- * to the next row. */
+/* What is barred might as well not be there: it takes no mass, makes nobody a duplicate, and lists
+ * reach to the next row. */
 START_TEST(barred_rows_are_not_there)
 {
     uint64_t at = 0;
@@ -161,8 +161,8 @@ START_TEST(required_rows_come_first)
 }
 END_TEST
 
-/* By plain loops: draws in their order, or the largest mass for its cost, and what does not fit any more
- * passed over. */
+/* By plain loops: draws in their order, or the largest mass for its cost, and what does not fit any
+ * more passed over. */
 START_TEST(costs_are_heeded)
 {
     bool largest = strstr(selectors[_i], "largest") != NULL;
