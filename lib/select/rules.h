@@ -9,11 +9,10 @@
 
 typedef struct tamis__rules {
     uint8_t *standing; /* [rows]; NULL = all are free */
-    uint16_t
-        *cause;    /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i,
-                    * then term i has no value for it, then filter i has none; NULL = without lists,
-                    * filters and terms */
-    double *bound; /* [filters, 2] of each filter: low and high, quantiles worked out */
+    /* [rows] why a row is barred: 1 = it must be dropped, 2 + i = it fails filter i, then term i has
+     * no value for it, then filter i has none; NULL = without lists, filters and terms */
+    uint16_t *cause;
+    double *bound;             /* [filters, 2] of each filter: low and high, quantiles worked out */
     uint64_t required, barred; /* rows */
 } tamis__rules;
 
