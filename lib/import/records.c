@@ -57,10 +57,9 @@ static uint64_t count_lines(const unsigned char *at, const unsigned char *end)
     return lines;
 }
 
-/* `quote` opens a field: the byte after the quote that closes it, NULL when none does. */
-static const unsigned char *skip_quoted(tamis__records *records, const unsigned char *quote)
+/* `at` is within quotes: the byte after the quote that closes them, NULL when none does. */
+static const unsigned char *skip_quoted(tamis__records *records, const unsigned char *at)
 {
-    const unsigned char *at = quote + 1;
     for (;;) {
         at = next_quote(records, at);
         if (at == records->end) return NULL;
@@ -70,31 +69,27 @@ static const unsigned char *skip_quoted(tamis__records *records, const unsigned 
     }
 }
 
-/* The line end (or the end of the buffer) of the record at records->at. */
-static tamis_status find_csv_end(tamis__records *records, const char *path,
-                                 const unsigned char **ret_stop, uint64_t *ret_lines,
-                                 tamis_error *err)
+/* The line end (or the end of the buffer) of the record at records->at, which is `within` quotes or
+ * not. *ret_lines: the line ends in the record before it. False when quotes are not closed: then
+ * *ret_stop is the first byte within them, and *ret_lines the line ends before that. */
+static bool find_csv_end(tamis__records *records, bool within, const unsigned char **ret_stop,
+                         uint64_t *ret_lines)
 {
     unsigned char delimiter = records->kind == TAMIS__RECORDS_TSV ? '\t' : ',';
-    const unsigned char *at = records->at;
-    uint64_t lines = 0;
-    for (;;) {
-        const unsigned char *stop = next_newline(records, at), *quote = next_quote(records, at);
-        if (quote >= stop) {
+    const unsigned char *at = records->at, *inside = at;
+    for (*ret_lines = 0;; within = false) {
+        const unsigned char *stop = next_newline(records, at);
+        if (!within) {
+            const unsigned char *quote = next_quote(records, at);
             *ret_stop = stop;
-            *ret_lines = lines;
-            return TAMIS_OK;
+            if (quote >= stop) return true;
+            at = inside = quote + 1;
+            if (quote > records->at && quote[-1] != delimiter) continue;
         }
-        at = quote + 1;
-        if (quote > records->at && quote[-1] != delimiter) continue;
-        at = skip_quoted(records, quote);
-        if (!at)
-            return tamis__fail(err, TAMIS_ERR_FORMAT,
-                               "'%s' line %" PRIu64
-                               ": a quote is opened and never closed: double it if it "
-                               "is part of the text",
-                               path, records->line + lines);
-        if (stop < at) lines += count_lines(quote, at);
+        at = skip_quoted(records, inside);
+        *ret_stop = inside;
+        if (!at) return false;
+        if (stop < at) *ret_lines += count_lines(inside, at);
     }
 }
 
@@ -107,16 +102,25 @@ static bool is_blank(const tamis__records *records, const unsigned char *at, siz
     return true;
 }
 
-tamis_status tamis__records_next(tamis__records *records, const char *path,
-                                 tamis__record *ret_record, tamis_error *err)
+bool tamis__records_piece(tamis__records *records, bool within, tamis__record *ret_record,
+                          uint64_t *ret_quote)
 {
     while (records->at < records->end) {
         const unsigned char *at = records->at, *stop = at;
         uint64_t line = records->line, lines = 0;
+        bool closed = true;
         if (records->kind == TAMIS__RECORDS_JSONL)
             stop = find(at, records->end, '\n');
         else
-            TAMIS_TRY(find_csv_end(records, path, &stop, &lines, err));
+            closed = find_csv_end(records, within, &stop, &lines);
+        if (!closed) {
+            size_t left = (size_t)(records->end - at);
+            *ret_quote = stop == at ? 0 : line + lines;
+            *ret_record = (tamis__record){.data = at, .size = left, .span = left, .line = line};
+            records->at = records->end;
+            records->line += count_lines(at, records->end);
+            return false;
+        }
         bool ended = stop < records->end;
         size_t size = (size_t)(stop - at), span = size + ended;
         if (ended && size > 0 && stop[-1] == '\r') size--;
@@ -125,9 +129,28 @@ tamis_status tamis__records_next(tamis__records *records, const char *path,
         if (is_blank(records, at, size)) continue;
         *ret_record = (tamis__record){
             .data = at, .size = size, .span = span, .line = line, .number = records->number++};
-        return TAMIS_OK;
+        return true;
     }
     *ret_record = (tamis__record){.line = records->line, .number = records->number};
+    return true;
+}
+
+tamis_status tamis__records_unclosed(const char *path, uint64_t line, tamis_error *err)
+{
+    return tamis__fail(err, TAMIS_ERR_FORMAT,
+                       "'%s' line %" PRIu64 ": a quote is opened and never closed: double it if it "
+                       "is part of the text",
+                       path, line);
+}
+
+tamis_status tamis__records_next(tamis__records *records, const char *path,
+                                 tamis__record *ret_record, tamis_error *err)
+{
+    uint64_t quote;
+    tamis__record record;
+    if (!tamis__records_piece(records, false, &record, &quote))
+        return tamis__records_unclosed(path, quote, err);
+    *ret_record = record;
     return TAMIS_OK;
 }
 

@@ -11,6 +11,7 @@
 #ifndef TAMIS_IMPORT_RECORDS_H
 #define TAMIS_IMPORT_RECORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tamis/common.h>
@@ -50,6 +51,16 @@ void tamis__records_init(tamis__records *records, tamis__records_kind kind, cons
  * FORMAT when a quote is not closed (names the line where it opens). Cannot fail for JSON Lines. */
 tamis_status tamis__records_next(tamis__records *records, const char *path,
                                  tamis__record *ret_record, tamis_error *err);
+
+/* For a piece of a buffer that begins behind a line end: the next record of it, `within` quotes
+ * that an earlier piece has opened or not (for the first call). False when the piece ends within
+ * quotes: *ret_record is what there is of the record, *ret_quote the line on which they open, 0 for
+ * those of an earlier piece, and the iterator goes on behind the piece. */
+bool tamis__records_piece(tamis__records *records, bool within, tamis__record *ret_record,
+                          uint64_t *ret_quote);
+
+/* FORMAT: the quote that opens on this line is never closed. */
+tamis_status tamis__records_unclosed(const char *path, uint64_t line, tamis_error *err);
 
 /* Records from here to the end; the iterator, taken by value, stays where it is. */
 tamis_status tamis__records_count(tamis__records records, const char *path, uint64_t *ret_count,

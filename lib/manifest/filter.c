@@ -121,12 +121,12 @@ static tamis_status report(void *arg, size_t done, tamis_error *err)
                            f->source->size, "bytes", NULL, err);
 }
 
-/* Lines end wherever a line feed is, so that threads can look for them in pieces of the file.
- * Quotes and brackets have to be followed from the start. */
 static tamis_status take_lines(filter *f, tamis_error *err)
 {
     const tamis__manifest_source *s = f->source;
-    tamis__blocks blocks = {.data = s->data,
+    tamis__blocks blocks = {.kind = s->kind,
+                            .path = s->path,
+                            .data = s->data,
                             .size = s->size,
                             .first = s->bom,
                             .digests = f->job->check_digests,
@@ -136,7 +136,8 @@ static tamis_status take_lines(filter *f, tamis_error *err)
     return tamis__blocks_run(f->job->context, &blocks, err);
 }
 
-static tamis_status take_others(filter *f, tamis_error *err)
+/* Brackets have to be followed from the start, by one thread. */
+static tamis_status take_elements(filter *f, tamis_error *err)
 {
     tamis__record record;
     for (;;) {
@@ -155,8 +156,7 @@ static tamis_status take_source(filter *f, tamis_error *err)
     f->reported = 0;
     if (f->source_number == 0 && f->layout == TAMIS__LAYOUT_LINES)
         TAMIS_TRY(tamis__filter_bom(f, err));
-    bool lines = s->layout == TAMIS__LAYOUT_LINES && s->kind == TAMIS__RECORDS_JSONL;
-    TAMIS_TRY(lines ? take_lines(f, err) : take_others(f, err));
+    TAMIS_TRY(s->layout == TAMIS__LAYOUT_LINES ? take_lines(f, err) : take_elements(f, err));
     return tamis__filter_end_run(f, err);
 }
 

@@ -1,5 +1,5 @@
-/* Lines found by threads: as by one pass, for lines that are short, long, blank, and at the edges
- * of blocks.
+/* Records found by threads: as by one pass, for lines that are short, long, blank, and at the edges
+ * of blocks, and for quotes wherever they are.
  *
  * SPDX-License-Identifier: GPL-3.0-or-later */
 #include "manifest/blocks.h"
@@ -45,28 +45,106 @@ static tamis_status note(void *arg, size_t so_far, tamis_error *e)
     return TAMIS_OK;
 }
 
+/* The same records, and in the end the same error or none. */
+static void check_run(tamis_context *context, tamis__records_kind kind, size_t block,
+                      const char *data, size_t size)
+{
+    check c = {0};
+    tamis__record none;
+    tamis_error wanted = {0}, found = {0};
+    tamis__records_init(&c.records, kind, data, size);
+    tamis__blocks blocks = {.kind = kind,
+                            .path = "buffer",
+                            .block = block,
+                            .data = (const unsigned char *)data,
+                            .size = size,
+                            .first = tamis__records_bom(data, size),
+                            .digests = true,
+                            .arg = &c,
+                            .record = compare,
+                            .done = note};
+    tamis_status status = tamis__blocks_run(context, &blocks, &found);
+    tamis_status serial = tamis__records_next(&c.records, "buffer", &none, &wanted);
+    if (status != serial || (status && strcmp(found.message, wanted.message) != 0))
+        ck_abort_msg("'%.40s' in blocks of %zu: '%s', wanted '%s'", data, block, found.message,
+                     wanted.message);
+    if (status == TAMIS_OK && none.data) ck_abort_msg("'%.40s': records are missing", data);
+    if (c.done != (size == blocks.first ? 0 : size)) ck_abort_msg("bytes are missing");
+}
+
 static void check_all(const char *data, size_t size)
 {
     for (unsigned threads = 1; threads <= 4; threads++) {
-        check c = {0};
-        tamis__record none;
         tamis_context *context = NULL;
         ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = threads}, &err));
-        tamis__records_init(&c.records, TAMIS__RECORDS_JSONL, data, size);
-        tamis__blocks blocks = {.data = (const unsigned char *)data,
-                                .size = size,
-                                .first = tamis__records_bom(data, size),
-                                .digests = true,
-                                .arg = &c,
-                                .record = compare,
-                                .done = note};
-        ck_ok(tamis__blocks_run(threads == 1 ? NULL : context, &blocks, &err));
-        ck_ok(tamis__records_next(&c.records, "buffer", &none, &err));
-        ck_assert_ptr_null(none.data);
-        ck_assert_uint_eq(c.done, size == blocks.first ? 0 : size);
+        check_run(threads == 1 ? NULL : context, TAMIS__RECORDS_JSONL, 0, data, size);
+        check_run(context, TAMIS__RECORDS_CSV, 0, data, size);
+        check_run(context, TAMIS__RECORDS_TSV, 0, data, size);
         tamis_context_destroy(&context);
     }
 }
+
+/* All texts of up to 7 bytes that matter, cut wherever they can be. */
+START_TEST(all_small_tables)
+{
+    static const char alphabet[] = {'"', ',', '\n', 'a', '\r'};
+    tamis_context *context = NULL;
+    ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 1}, &err));
+    unsigned texts = 1;
+    for (size_t size = 0; size <= 7; size++, texts *= 5)
+        for (unsigned k = 0; k < texts; k++) {
+            char text[8] = "";
+            unsigned rest = k;
+            for (size_t i = 0; i < size; i++, rest /= 5) text[i] = alphabet[rest % 5];
+            for (size_t block = 1; block <= 3; block++)
+                check_run(context, TAMIS__RECORDS_CSV, block, text, size);
+        }
+    tamis_context_destroy(&context);
+}
+END_TEST
+
+/* Longer ones at random, some with quotes at nearly every place and some with hardly any, by several
+ * threads. */
+START_TEST(random_tables)
+{
+    static const char alphabet[] = "\",\n\t\r\"x";
+    unsigned seed = 9;
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        tamis_context *context = NULL;
+        ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = threads}, &err));
+        for (int round = 0; round < 3000; round++) {
+            char text[600];
+            size_t size = (size_t)rand_r(&seed) % sizeof text;
+            unsigned odds = 1 + (unsigned)round % 12;
+            for (size_t i = 0; i < size; i++)
+                text[i] = (unsigned)rand_r(&seed) % odds
+                              ? 'y'
+                              : alphabet[(size_t)rand_r(&seed) % (sizeof alphabet - 1)];
+            check_run(context, round % 2 ? TAMIS__RECORDS_CSV : TAMIS__RECORDS_TSV,
+                      1 + (size_t)rand_r(&seed) % 90, text, size);
+        }
+        tamis_context_destroy(&context);
+    }
+}
+END_TEST
+
+/* Fields that hold line ends over many blocks: closed in the end, closed and opened again in one
+ * record, never closed. */
+START_TEST(long_quotes)
+{
+    size_t size = 6 * (size_t)BLOCK;
+    char *data = malloc(size);
+    for (int end = 0; end < 3; end++) {
+        memset(data, 'q', size);
+        for (size_t at = 50; at < size; at += 97) data[at] = '\n';
+        memcpy(data, "a,b\n1,\"", 7);
+        if (end < 2) memcpy(data + 3 * (size_t)BLOCK + 12345, "\",\"\n", 4);
+        if (end == 0) memcpy(data + 5 * (size_t)BLOCK - 3, "\"\r\n5,6", 6);
+        check_all(data, size);
+    }
+    free(data);
+}
+END_TEST
 
 START_TEST(small_texts)
 {
@@ -132,7 +210,8 @@ START_TEST(failures_are_passed_on)
     tamis_context *context = NULL;
     ck_ok(tamis_context_create(&context, &(tamis_context_params){.threads = 2}, &err));
     check c = {.stop_at = 2 * (size_t)BLOCK};
-    tamis__blocks blocks = {.data = (const unsigned char *)data,
+    tamis__blocks blocks = {.kind = TAMIS__RECORDS_JSONL,
+                            .data = (const unsigned char *)data,
                             .size = size,
                             .digests = true,
                             .arg = &c,
@@ -161,10 +240,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("blocks of lines");
+    Suite *suite = suite_create("blocks of records");
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 100);
     tcase_add_test(all, small_texts);
+    tcase_add_test(all, all_small_tables);
+    tcase_add_test(all, random_tables);
+    tcase_add_test(all, long_quotes);
     tcase_add_test(all, edges_of_blocks);
     tcase_add_test(all, random_lines);
     tcase_add_test(all, failures_are_passed_on);
